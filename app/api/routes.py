@@ -1,0 +1,108 @@
+"""The nine routes: parse, one call, answer."""
+
+from typing import Any
+
+from flask import Blueprint, current_app
+
+from app.api.schemas import (
+    AddRequest,
+    DeleteAllRequest,
+    DeleteRequest,
+    GetAllRequest,
+    GetRequest,
+    HistoryRequest,
+    ResetRequest,
+    SearchRequest,
+    UpdateRequest,
+    parse,
+)
+from app.memory import MemoryService
+
+bp = Blueprint("memory", __name__, url_prefix="/memory")
+
+Answer = dict[str, Any]
+
+
+def memory() -> MemoryService:
+    service: MemoryService = current_app.extensions["memory"]
+    return service
+
+
+@bp.post("/add")
+def add() -> tuple[Answer, int]:
+    asked = parse(AddRequest)
+    stored = memory().add(
+        asked.said(),
+        asked.scope(),
+        metadata=asked.metadata,
+        infer=asked.infer,
+        expiration_date=asked.expiration_date,
+    )
+    return {
+        "result": stored[0]["id"] if stored else None,
+        "results": stored,
+    }, 201 if stored else 200
+
+
+@bp.post("/get_all")
+def get_all() -> Answer:
+    asked = parse(GetAllRequest)
+    return memory().get_all(
+        asked.scope(),
+        filters=asked.filters,
+        limit=asked.limit,
+        after=asked.cursor,
+        show_expired=asked.show_expired,
+    )
+
+
+@bp.post("/get")
+def get() -> Answer:
+    asked = parse(GetRequest)
+    return memory().get(asked.memory_id, show_expired=asked.show_expired)
+
+
+@bp.post("/search")
+def search() -> Answer:
+    asked = parse(SearchRequest)
+    found = memory().search(
+        asked.query,
+        asked.scope(),
+        filters=asked.filters,
+        limit=asked.limit,
+        threshold=asked.threshold,
+        explain=asked.explain,
+        show_expired=asked.show_expired,
+    )
+    return {"results": found}
+
+
+@bp.post("/update")
+def update() -> Answer:
+    asked = parse(UpdateRequest)
+    result = memory().update(asked.memory_id, text=asked.data, changes=asked.changes())
+    return {"message": "Memory updated.", "result": result}
+
+
+@bp.post("/history")
+def history() -> Answer:
+    return {"results": memory().history(parse(HistoryRequest).memory_id)}
+
+
+@bp.post("/delete")
+def delete() -> Answer:
+    memory().delete(parse(DeleteRequest).memory_id)
+    return {"message": "Memory deleted."}
+
+
+@bp.post("/delete_all")
+def delete_all() -> Answer:
+    asked = parse(DeleteAllRequest)
+    deleted = memory().delete_all(asked.scope(), purge=asked.purge)
+    return {"message": "Memories deleted.", "deleted": deleted}
+
+
+@bp.post("/reset")
+def reset() -> Answer:
+    parse(ResetRequest)
+    return {"message": "All memories and their history are gone.", "deleted": memory().reset()}

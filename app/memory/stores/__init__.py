@@ -1,0 +1,1 @@
+"""The vector stores: one contract (base), one module for each engine."""

@@ -1,0 +1,220 @@
+"""Qdrant Edge: Qdrant's own engine inside this process, one directory, one process at a time."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from qdrant_edge import (
+    CountRequest,
+    Direction,
+    Distance,
+    EdgeConfig,
+    EdgeShard,
+    EdgeSparseVectorParams,
+    EdgeVectorParams,
+    FieldCondition,
+    HasIdCondition,
+    IsEmptyCondition,
+    IsNullCondition,
+    MatchSubstring,
+    MatchText,
+    MatchValue,
+    Modifier,
+    OrderBy,
+    PayloadSchemaType,
+    Point,
+    Query,
+    QueryBatchRequest,
+    QueryRequest,
+    RangeDateTime,
+    RangeFloat,
+    ScrollRequest,
+    SparseVector,
+    UpdateOperation,
+)
+from qdrant_edge import Filter as EdgeFilter
+
+from app.errors import StartupError, VectorStoreUnavailable
+from app.memory.filters import Filter
+from app.memory.payloads import Payload
+from app.memory.ranking import Record
+from app.memory.stores.base import (
+    DATETIME_INDEXES,
+    DENSE,
+    KEYWORD_INDEXES,
+    SPARSE,
+    Nearest,
+    NewPoint,
+    VectorStore,
+)
+
+_CLAUSES = ("must", "should", "must_not")
+HELD = "WouldBlock"  # how Edge says that another process has the directory
+TAKEOVER_S = 10.0  # a killed server's worker lets go within a second
+
+
+class EdgeStore(VectorStore):
+    """A shard in `folder`. Calls hold the GIL, so threads take turns and need no lock here."""
+
+    def __init__(self, folder: Path, dimensions: int) -> None:
+        """Open the shard, or create it. Waits up to 10 s for a dying process to let go of it.
+
+        Raises StartupError when it is held, unreadable or of another vector size.
+        """
+        super().__init__(dimensions)
+        self._shard = _open(folder, dimensions)
+        indexed = self._shard.info().payload_schema
+        wanted = dict.fromkeys(KEYWORD_INDEXES, PayloadSchemaType.Keyword)
+        wanted |= dict.fromkeys(DATETIME_INDEXES, PayloadSchemaType.Datetime)
+        for field, kind in wanted.items():
+            if field not in indexed:
+                self._shard.update(UpdateOperation.create_field_index(field, kind))
+
+    def _upsert(self, points: Sequence[NewPoint]) -> None:
+        with _translated():
+            self._shard.update(
+                UpdateOperation.upsert_points(
+                    [Point(p.id, {DENSE: p.dense, SPARSE: p.sparse}, p.payload) for p in points]
+                )
+            )
+
+    def _overwrite_payload(self, point_id: str, payload: Payload) -> None:
+        with _translated():
+            self._shard.update(UpdateOperation.overwrite_payload([point_id], payload))
+
+    def _retrieve(self, ids: Sequence[str]) -> list[Record]:
+        with _translated():
+            return [_record(found) for found in self._shard.retrieve(list(ids), True, False)]
+
+    def _query(self, requests: Sequence[Nearest]) -> list[list[Record]]:
+        with _translated():
+            batch = QueryBatchRequest([_query_request(request) for request in requests])
+            return [[_record(hit) for hit in hits] for hits in self._shard.query_batch(batch)]
+
+    def _newest(self, where: Filter, limit: int) -> list[Record]:
+        with _translated():
+            found, _ = self._shard.scroll(
+                ScrollRequest(
+                    limit=limit,
+                    filter=to_edge(where),
+                    with_payload=True,
+                    order_by=OrderBy("created_at", Direction.Desc),
+                )
+            )
+            return [_record(point) for point in found]
+
+    def _delete(self, ids: Sequence[str]) -> None:
+        with _translated():
+            self._shard.update(UpdateOperation.delete_points(list(ids)))
+
+    def count(self, where: Filter) -> int:
+        with _translated():
+            return self._shard.count(CountRequest(filter=to_edge(where), exact=True))
+
+    def clear(self) -> None:
+        with _translated():
+            self._shard.update(UpdateOperation.delete_points_by_filter(EdgeFilter()))
+
+    def flush(self) -> None:
+        with _translated():
+            self._shard.flush()
+
+    def close(self) -> None:
+        with _translated():
+            self._shard.close()
+
+
+def _open(folder: Path, dimensions: int) -> EdgeShard:
+    config = EdgeConfig(
+        vectors=EdgeVectorParams(size=dimensions, distance=Distance.Cosine),
+        sparse_vectors={SPARSE: EdgeSparseVectorParams(modifier=Modifier.Idf)},
+    )
+    deadline = time.monotonic() + TAKEOVER_S
+    while True:
+        try:
+            if (folder / "edge_config.json").exists():
+                return EdgeShard.load(str(folder), config)
+            folder.mkdir(parents=True, exist_ok=True)
+            return EdgeShard.create(str(folder), config)
+        except Exception as error:  # Edge raises nothing more exact
+            if HELD not in str(error):
+                raise StartupError(f"Qdrant Edge cannot open {folder}: {error}") from error
+            if time.monotonic() > deadline:
+                raise StartupError(
+                    f"Another process is using {folder}: run one service on one DATA_DIR."
+                ) from error
+            time.sleep(0.1)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        # Edge raises bare Exceptions, and a panic of its Rust code is not even one of those.
+        if type(error) is Exception or type(error).__name__ == "PanicException":
+            raise VectorStoreUnavailable("The embedded vector store failed.") from error
+        raise
+
+
+def _record(point: Any) -> Record:
+    sparse = point.vector.get(SPARSE) if point.vector else None
+    return Record(
+        id=str(point.id),
+        payload=point.payload,
+        score=getattr(point, "score", 0.0),
+        tokens=frozenset(sparse.indices) if sparse else frozenset(),
+    )
+
+
+def _query_request(request: Nearest) -> QueryRequest:
+    by_words = isinstance(request.vector, SparseVector)
+    using = SPARSE if by_words else None
+    return QueryRequest(
+        limit=request.limit,
+        query=Query.Nearest(request.vector, using=using),
+        filter=to_edge(request.where),
+        with_payload=True,
+        with_vector=[SPARSE] if by_words else False,
+    )
+
+
+def to_edge(where: Filter) -> EdgeFilter:
+    """Qdrant's JSON filter as Edge's own objects."""
+    clauses = {name: [_condition(part) for part in parts] for name, parts in where.items()}
+    # Edge takes an empty list of `should` for one that nothing matches.
+    must, should, must_not = (clauses.get(name) or None for name in _CLAUSES)
+    return EdgeFilter(must=must, should=should, must_not=must_not)
+
+
+def _condition(part: Filter) -> Any:
+    match part:
+        case {"has_id": ids}:
+            return HasIdCondition(set(ids))
+        case {"is_empty": {"key": key}}:
+            return IsEmptyCondition(key)
+        case {"is_null": {"key": key}}:
+            return IsNullCondition(key)
+        case {"key": key, "match": match_}:
+            return FieldCondition(key, match=_match(match_))
+        case {"key": key, "range": bounds}:
+            of_times = any(isinstance(bound, str) for bound in bounds.values())
+            return FieldCondition(
+                key, range=RangeDateTime(**bounds) if of_times else RangeFloat(**bounds)
+            )
+    return to_edge(part)
+
+
+def _match(match_: Mapping[str, Any]) -> MatchValue | MatchSubstring | MatchText:
+    match match_:
+        case {"substring": text}:
+            return MatchSubstring(text)
+        case {"text": text}:
+            return MatchText(text)
+        case {"value": bool(value)}:
+            # Edge takes Python's bool for an int; numpy's it knows.
+            return MatchValue(np.bool_(value))  # type: ignore[arg-type]  # its stubs say bool
+    return MatchValue(match_["value"])

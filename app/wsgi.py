@@ -1,0 +1,18 @@
+"""What gunicorn serves."""
+
+import atexit
+import logging
+import sys
+
+from app import create_app
+from app.errors import StartupError
+
+# gunicorn's own status for "this cannot start": it stops instead of trying for ever.
+CANNOT_BOOT = 3
+
+try:
+    app = create_app()
+except StartupError as error:
+    logging.getLogger(__name__).critical("%s", error)
+    sys.exit(CANNOT_BOOT)
+atexit.register(app.extensions["memory"].close)

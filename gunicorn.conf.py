@@ -1,0 +1,23 @@
+"""How gunicorn serves the service; read from the working directory by default."""
+
+import sys
+
+from app.config import Settings
+from app.errors import StartupError
+from app.logs import log_config
+
+try:
+    settings = Settings.from_env()
+except StartupError as error:
+    sys.exit(str(error))  # here, before any worker: one message and a status that is not 0
+
+bind = f"{settings.host}:{settings.port}"
+workers = 1  # Qdrant Edge belongs to one process
+worker_class = "gthread"
+threads = settings.threads
+timeout = 0  # a thread that waits for a model is no dead worker
+graceful_timeout = 30
+keepalive = 5
+accesslog = None  # app.api logs each request, with its id
+logconfig_dict = log_config(settings.log_level)
+control_socket_disable = True

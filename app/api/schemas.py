@@ -112,13 +112,23 @@ def _filters(value: dict[str, Any]) -> Filter:
     return compile_filters(value)
 
 
-def _cursor(value: Any) -> Cursor | None:
-    if value is None:
-        return None
+def _cursor(value: Any) -> Cursor:
     if not isinstance(value, str):
         raise ValueError("must be a text")
     return Cursor.decode(value)
 
+
+def _not_null(value: Any) -> Any:
+    if value is None:
+        raise ValueError("must not be null; leave it out")
+    return value
+
+
+T = TypeVar("T")
+
+Omittable = Annotated[T | None, BeforeValidator(_not_null)]
+"""A field that may be left out but not null: a `user_id` that a template left empty would
+turn one user's search into a search of everybody."""
 
 ScopeId = Annotated[str, Field(max_length=MAX_ID), AfterValidator(_scope_id)]
 MemoryText = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(_text)]
@@ -126,6 +136,8 @@ MemoryId = Annotated[str, Field(max_length=64), AfterValidator(_memory_id)]
 Date = Annotated[str, AfterValidator(_date)]
 Metadata = Annotated[dict[str, Any], AfterValidator(_metadata)]
 Filters = Annotated[dict[str, Any], AfterValidator(_filters)]
+Name = Annotated[str, Field(max_length=MAX_ID), AfterValidator(_text)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Limit = Annotated[int, Field(ge=1, le=1000)]
 
 
@@ -140,9 +152,9 @@ R = TypeVar("R", bound=Request)
 
 
 class Scoped(Request):
-    user_id: ScopeId | None = None
-    agent_id: ScopeId | None = None
-    run_id: ScopeId | None = None
+    user_id: Omittable[ScopeId] = None
+    agent_id: Omittable[ScopeId] = None
+    run_id: Omittable[ScopeId] = None
 
     def scope(self) -> Scope:
         return {key: value for key in SCOPE_KEYS if (value := getattr(self, key))}
@@ -161,15 +173,18 @@ class InScope(Scoped):
 class Message(Request):
     role: Literal["user", "assistant", "system"]
     content: MemoryText
-    name: Annotated[str, Field(max_length=MAX_ID), AfterValidator(_text)] | None = None
+    name: Omittable[Name] = None
+
+
+Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
 
 
 class AddRequest(InScope):
-    data: MemoryText | None = None
-    messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)] | None = None
-    metadata: Metadata | None = None
-    infer: bool | None = None
-    expiration_date: Date | None = None
+    data: Omittable[MemoryText] = None
+    messages: Omittable[Messages] = None
+    metadata: Omittable[Metadata] = None
+    infer: Omittable[bool] = None
+    expiration_date: Omittable[Date] = None
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -186,19 +201,19 @@ class AddRequest(InScope):
 
 
 class Listed(Scoped):
-    filters: Filters | None = None
+    filters: Omittable[Filters] = None
     show_expired: bool = False
 
 
 class GetAllRequest(Listed):
-    limit: Limit | None = None
+    limit: Omittable[Limit] = None
     cursor: Annotated[Any, BeforeValidator(_cursor)] = None
 
 
 class SearchRequest(Listed):
     query: MemoryText
     limit: Limit = Field(10, validation_alias=AliasChoices("limit", "top_k"))
-    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+    threshold: Omittable[Share] = None
     explain: bool = False
 
 
@@ -209,8 +224,8 @@ class GetRequest(Request):
 
 class UpdateRequest(Request):
     memory_id: MemoryId
-    data: MemoryText | None = None
-    metadata: Metadata | None = None
+    data: Omittable[MemoryText] = None
+    metadata: Omittable[Metadata] = None
     expiration_date: Date | None = None
 
     @model_validator(mode="after")

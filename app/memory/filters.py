@@ -7,6 +7,7 @@ A `Filter` here is what Qdrant's REST API takes, `{"must": [...], "should": [...
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from app.memory.payloads import SCOPE_KEYS, Scope, today
@@ -14,9 +15,9 @@ from app.memory.payloads import SCOPE_KEYS, Scope, today
 Filter = dict[str, Any]
 
 MAX_CONDITIONS = 100
-MAX_DEPTH = 5
+MAX_DEPTH = 10
+MAX_KEY = 256
 _LOGIC = {"AND": "must", "OR": "should", "NOT": "must_not"}
-_BOUNDS = ("gt", "gte", "lt", "lte")
 _BARE_SEGMENT = re.compile(r"[\w-]+")
 _INT64 = range(-(2**63), 2**63)
 
@@ -62,21 +63,16 @@ def _conditions(key: str, value: Any, budget: list[int]) -> list[Filter]:
     if budget[0] < 0:
         raise ValueError(f"filters hold at most {MAX_CONDITIONS} conditions")
     path = _path(key)
-    bounds = {name: operators[name] for name in _BOUNDS if name in operators}
-    conditions = [_range(path, key, bounds)] if bounds else []
-    for name, operand in operators.items():
-        if name in bounds:
-            continue
+    for name in operators:
         if name not in _OPERATORS:
             raise ValueError(f"{key} has the unknown operator {name!r}")
-        conditions.append(_OPERATORS[name](path, key, operand))
-    return conditions
+    return [_OPERATORS[name](path, key, value) for name, value in operators.items()]
 
 
 def _path(key: str) -> str:
     """`key` as a JSON path of Qdrant: segments with other than word characters are quoted."""
     segments = key.split(".")
-    if not all(segments) or '"' in key or "\\" in key:
+    if len(key) > MAX_KEY or not all(segments) or '"' in key or "\\" in key:
         raise ValueError(f"{key!r} is not a key that can be filtered by")
     return ".".join(
         segment if _BARE_SEGMENT.fullmatch(segment) else f'"{segment}"' for segment in segments
@@ -116,21 +112,19 @@ def _text(kind: str, path: str, key: str, value: Any) -> Filter:
     return {"key": path, "match": {kind: value}}
 
 
-def _range(path: str, key: str, bounds: Mapping[str, Any]) -> Filter:
-    values = list(bounds.values())
-    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
-        return {"key": path, "range": {name: float(value) for name, value in bounds.items()}}
-    if all(isinstance(value, str) and _is_time(value) for value in values):
-        return {"key": path, "range": dict(bounds)}
-    raise ValueError(f"{key} must be compared with numbers or with ISO 8601 times")
-
-
-def _is_time(value: str) -> bool:
-    try:
-        datetime.fromisoformat(value)
-    except ValueError:
-        return False
-    return True
+def _range(bound: str, path: str, key: str, value: Any) -> Filter:
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value).isoformat()
+        except ValueError:
+            value = None
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        value = float(value)
+    else:
+        value = None
+    if value is None:
+        raise ValueError(f"{key} must be compared with a number or an ISO 8601 time")
+    return {"key": path, "range": {bound: value}}
 
 
 _OPERATORS: dict[str, Callable[[str, str, Any], Filter]] = {
@@ -138,8 +132,9 @@ _OPERATORS: dict[str, Callable[[str, str, Any], Filter]] = {
     "ne": lambda path, key, value: _not(_eq(path, key, value), path),
     "in": _in,
     "nin": lambda path, key, values: _not(_in(path, key, values), path),
-    "contains": lambda path, key, value: _text("substring", path, key, value),
-    "icontains": lambda path, key, value: _text("text", path, key, value),
+    "contains": partial(_text, "substring"),
+    "icontains": partial(_text, "text"),
+    **{bound: partial(_range, bound) for bound in ("gt", "gte", "lt", "lte")},
 }
 
 

@@ -159,5 +159,6 @@ def gelu(x: Array) -> Array:
     series: Any = np.float32(1.061405429)
     for coefficient in (-1.453152027, 1.421413741, -0.284496736, 0.254829592):
         series = series * t + np.float32(coefficient)
-    erf: Array = 1 - series * t * np.exp(-z * z)
-    return x * (1 + np.copysign(erf, x)) / 2
+    erf = 1 - series * t * np.exp(-z * z)
+    half: Array = x * (1 + np.copysign(erf, x)) / 2
+    return half

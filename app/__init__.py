@@ -24,6 +24,7 @@ def create_app(settings: Settings | None = None, memory: MemoryService | None = 
     """The service. Without `memory`, opens what `settings` (by default the environment) name."""
     settings = settings or Settings.from_env()
     logging.config.dictConfig(log_config(settings.log_level))
+    settings.make_data_dir()
     silence_dependencies(settings.data_dir)
     # Only now: both import mem0, which reads the environment just then.
     from app import api

@@ -48,6 +48,13 @@ class Settings(BaseModel):
             ]
             raise StartupError("\n".join(["Wrong settings:", *lines])) from None
 
+    def make_data_dir(self) -> None:
+        """Raises StartupError where it cannot be made."""
+        try:
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StartupError(f"DATA_DIR cannot be made: {error}") from error
+
     def describe(self) -> str:
         """All settings in one line for the log, secrets masked."""
         return " ".join(f"{name.upper()}={value}" for name, value in self)

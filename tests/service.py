@@ -65,7 +65,14 @@ class Service:
         self.http.close()
         self.http = httpx.Client(base_url=self.url, timeout=60)
         self.process.send_signal(with_signal)
-        return self.process.wait(timeout=40)
+        status = self.process.wait(timeout=40)
+        # A worker outlives a killed master for up to a second, and answers until then.
+        wait_for(lambda: not self.listens())
+        return status
+
+    def listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def post(self, route: str, body: Any = None, **options: Any) -> httpx.Response:
         if body is not None:

@@ -24,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import ErrorDetails
-from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from app.errors import FieldError, InvalidRequest
 from app.memory.filters import Filter, compile_filters
@@ -124,6 +124,11 @@ def _not_null(value: Any) -> Any:
     return value
 
 
+def _integer(value: Any) -> Any:
+    """JSON knows one kind of number: 10.0 is an integer too."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 T = TypeVar("T")
 
 Omittable = Annotated[T | None, BeforeValidator(_not_null)]
@@ -138,7 +143,7 @@ Metadata = Annotated[dict[str, Any], AfterValidator(_metadata)]
 Filters = Annotated[dict[str, Any], AfterValidator(_filters)]
 Name = Annotated[str, Field(max_length=MAX_ID), AfterValidator(_text)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Limit = Annotated[int, Field(ge=1, le=1000)]
+Limit = Annotated[int, Field(ge=1, le=1000), BeforeValidator(_integer)]
 
 
 class Request(BaseModel):
@@ -230,7 +235,7 @@ class UpdateRequest(Request):
 
     @model_validator(mode="after")
     def _some_change(self) -> Self:
-        if self.data is None and not self.changes():
+        if self.model_fields_set <= {"memory_id"}:
             raise ValueError("give at least one of data, metadata, expiration_date")
         return self
 
@@ -269,6 +274,8 @@ def parse(model: type[R]) -> R:
 
 def _body() -> Any:
     raw = request.get_data(cache=False)
+    if request.content_length is None and len(raw) >= (request.max_content_length or 0):
+        raise RequestEntityTooLarge  # werkzeug cuts a chunked body there and says nothing
     if not raw.strip():
         return {}  # for routes that need nothing; the others name what is missing
     if request.mimetype != "application/json":

@@ -1,11 +1,10 @@
 """What stands around the one mem0.Memory.
 
 Reads from the top: service (the nine operations) -> engine (mem0's pipeline, search) ->
-stores, history, providers -> filters, ranking, payloads.
+stores, history, providers -> filters, ranking, bm25, payloads.
 """
 
 from app.config import Settings
-from app.errors import StartupError
 from app.memory.engine import Memory
 from app.memory.history import History
 from app.memory.providers import open_embedder, open_llm
@@ -21,10 +20,6 @@ def open_memory(settings: Settings) -> MemoryService:
     Raises StartupError, which says what to change, when one cannot be had.
     """
     embedder = open_embedder(settings)
-    try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StartupError(f"DATA_DIR cannot be made: {error}") from error
     store = EdgeStore(settings.data_dir / "qdrant", embedder.dimensions)
     history = History(settings.data_dir / "history.db")
     memory = Memory(store, history, embedder, open_llm(settings))

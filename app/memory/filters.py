@@ -14,7 +14,9 @@ from app.memory.payloads import SCOPE_KEYS, Scope, today
 
 Filter = dict[str, Any]
 
-MAX_CONDITIONS = 100
+MAX_CONDITIONS = 1000  # in all
+MAX_PARTS = 50  # of one object or one AND, OR, NOT
+MAX_VALUES = 100  # of in and nin
 MAX_DEPTH = 10
 MAX_KEY = 256
 _LOGIC = {"AND": "must", "OR": "should", "NOT": "must_not"}
@@ -39,11 +41,13 @@ def _compile(filters: Any, depth: int, budget: list[int]) -> Filter:
         raise ValueError("each filter must be an object")
     if depth == 0:
         raise ValueError(f"filters nest at most {MAX_DEPTH} levels deep")
+    if len(filters) > MAX_PARTS:
+        raise ValueError(f"a filter holds at most {MAX_PARTS} keys")
     result: Filter = {"must": []}
     for key, value in filters.items():
         if key in _LOGIC:
-            if not isinstance(value, list) or not value:
-                raise ValueError(f"{key} takes a list of at least one filter")
+            if not isinstance(value, list) or not 0 < len(value) <= MAX_PARTS:
+                raise ValueError(f"{key} takes a list of 1 to {MAX_PARTS} filters")
             parts = [_compile(part, depth - 1, budget) for part in value]
             result["must"].append({_LOGIC[key]: parts})
         else:
@@ -96,8 +100,8 @@ def _exists(path: str) -> Filter:
 
 
 def _in(path: str, key: str, values: Any) -> Filter:
-    if not isinstance(values, list) or not 0 < len(values) <= MAX_CONDITIONS:
-        raise ValueError(f"{key} takes a list of 1 to {MAX_CONDITIONS} values")
+    if not isinstance(values, list) or not 0 < len(values) <= MAX_VALUES:
+        raise ValueError(f"{key} takes a list of 1 to {MAX_VALUES} values")
     return {"should": [_eq(path, key, value) for value in values]}
 
 

@@ -15,8 +15,9 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 from mem0.vector_stores.base import VectorStoreBase
-from qdrant_edge import Bm25, Bm25Config, SparseVector, TokenizerType
+from qdrant_edge import SparseVector
 
+from app.memory.bm25 import Bm25Encoder
 from app.memory.filters import Filter, in_scope
 from app.memory.payloads import Payload, Scope
 from app.memory.ranking import Record
@@ -79,7 +80,7 @@ class VectorStore(VectorStoreBase):
 
     def __init__(self, dimensions: int) -> None:
         self.dimensions = dimensions
-        self._bm25 = Bm25(Bm25Config(tokenizer=TokenizerType.Multilingual))
+        self._bm25 = Bm25Encoder()
 
     # ---- what an engine must do; each raises VectorStoreUnavailable when it cannot
 
@@ -123,7 +124,7 @@ class VectorStore(VectorStoreBase):
     def put(self, memories: Mapping[str, tuple[Vector, Payload]]) -> None:
         """Write whole memories, new or changed: id -> (dense vector, payload)."""
         points = [
-            NewPoint(point_id, self._checked(dense), self._words(payload["data"]), payload)
+            NewPoint(point_id, self._checked(dense), self._bm25.document(payload["data"]), payload)
             for point_id, (dense, payload) in memories.items()
         ]
         if points:
@@ -133,7 +134,7 @@ class VectorStore(VectorStoreBase):
         self, query: str, dense: Vector, where: Filter, limit: int
     ) -> tuple[list[Record], list[Record], frozenset[int]]:
         """The two lists of a hybrid search, in one call, and the ids of the query's words."""
-        words = self._bm25.embed_query(query)
+        words = self._bm25.query(query)
         requests = [Nearest(self._checked(dense), limit, where)]
         if words.indices:  # a query of stop words alone has none
             requests.append(Nearest(words, limit, where))
@@ -188,7 +189,7 @@ class VectorStore(VectorStoreBase):
     def keyword_search(
         self, query: str, top_k: int = 5, filters: Scope | None = None
     ) -> list[Record]:
-        words = self._bm25.embed_query(query)
+        words = self._bm25.query(query)
         if not words.indices:
             return []
         return self._query([Nearest(words, top_k, in_scope(filters or {}))])[0]
@@ -242,9 +243,6 @@ class VectorStore(VectorStoreBase):
         raise NotImplementedError
 
     # ---- inside
-
-    def _words(self, text: str) -> SparseVector:
-        return self._bm25.embed_document(text)
 
     def _checked(self, vector: Vector) -> Vector:
         """Before anything is sent: Edge keeps a write that it refused, and accepts NaN."""

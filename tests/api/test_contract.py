@@ -1,0 +1,98 @@
+"""openapi.yaml and the running service say the same."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from app import create_app
+from app.api import schemas
+from app.api.problems import STATUS
+from app.config import Settings
+from app.memory.payloads import RESERVED_KEYS
+from tests.service import ROOT, Service
+
+CONTRACT: dict[str, Any] = yaml.safe_load((ROOT / "openapi.yaml").read_text())
+SCHEMAS = CONTRACT["components"]["schemas"]
+MODELS = {
+    "AddRequest": schemas.AddRequest,
+    "GetAllRequest": schemas.GetAllRequest,
+    "SearchRequest": schemas.SearchRequest,
+    "GetRequest": schemas.GetRequest,
+    "UpdateRequest": schemas.UpdateRequest,
+    "HistoryRequest": schemas.HistoryRequest,
+    "DeleteRequest": schemas.DeleteRequest,
+    "DeleteAllRequest": schemas.DeleteAllRequest,
+    "Message": schemas.Message,
+}
+
+
+def test_the_service_does_as_it_says(fresh_service: Service) -> None:
+    """schemathesis finds no failure: examples, edges of every field, random and stateful.
+
+    On a service of its own, since what it makes up includes resets.
+    """
+    here = Path(__file__).parent
+    command = [
+        *(sys.executable, "-m", "schemathesis.cli", "--config-file", here / "schemathesis.toml"),
+        *("run", ROOT / "openapi.yaml", "--url", fresh_service.url, "--checks", "all"),
+        *("--max-examples", "30", "--no-color", "--request-timeout", "20"),
+    ]
+    hooks = {"SCHEMATHESIS_HOOKS": "tests.api.schemathesis_hooks", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command,
+        env={**os.environ, **hooks},
+        cwd=fresh_service.data_dir.parent,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "11 selected / 11 total" in done.stdout
+
+
+def test_lists_the_same_paths(tmp_path: Path) -> None:
+    app = create_app(Settings(data_dir=tmp_path), memory=object())  # type: ignore[arg-type]
+    served = {
+        (rule.rule, method.lower())
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    listed = {(path, method) for path, item in CONTRACT["paths"].items() for method in item}
+    assert served == listed
+    assert len([path for path, _ in listed if path.startswith("/memory/")]) == 9
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_lists_the_same_fields(name: str) -> None:
+    model = MODELS[name]
+    taken = set(model.model_fields) | ({"top_k"} if name == "SearchRequest" else set())
+    assert taken == set(SCHEMAS[name]["properties"])
+    assert SCHEMAS[name]["additionalProperties"] is False
+    required = {field for field, info in model.model_fields.items() if info.is_required()}
+    assert required == set(SCHEMAS[name].get("required", []))
+
+
+def test_gives_the_same_bounds() -> None:
+    assert SCHEMAS["Text"]["maxLength"] == schemas.MAX_TEXT
+    assert SCHEMAS["ScopeId"]["maxLength"] == schemas.MAX_ID
+    assert SCHEMAS["AddRequest"]["properties"]["messages"]["maxItems"] == schemas.MAX_MESSAGES
+    assert SCHEMAS["Text"]["pattern"] == f"[^{schemas.UNSEEN}]"
+    assert SCHEMAS["ScopeId"]["pattern"] == f"^[^{schemas.UNSEEN}]+$"
+    assert set(SCHEMAS["Metadata"]["propertyNames"]["not"]["enum"]) == RESERVED_KEYS
+
+
+def test_lists_the_same_codes() -> None:
+    assert set(SCHEMAS["Problem"]["properties"]["code"]["enum"]) == set(STATUS)
+
+
+def test_is_served(service: Service) -> None:
+    response = service.http.get("/openapi.yaml")
+    assert response.headers["Content-Type"].startswith("application/yaml")
+    assert response.content == (ROOT / "openapi.yaml").read_bytes()

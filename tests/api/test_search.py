@@ -1,0 +1,112 @@
+"""Search finds things: over HTTP, on the local embedder and the embedded engine."""
+
+import random
+import uuid
+from typing import Any
+
+import pytest
+
+from tests.service import Service
+
+OTHER_THINGS = [
+    "My cat is called Minka",
+    "The rent is due on the first of the month",
+    "I work as an accountant in Lyon",
+    "My sister plays the violin in an orchestra",
+    "I take my coffee without sugar",
+]
+PEANUTS = "The user is allergic to peanuts"
+SHELF = "The user guide is on the second shelf"
+TEA = "我喜欢在周末去爬山，也喜欢喝龙井茶"
+
+
+def remember(service: Service, user: str, *texts: str) -> None:
+    said = [{"role": "user", "content": text} for text in texts]
+    service.ask("add", messages=said, user_id=user)
+
+
+def texts(service: Service, query: str, **fields: Any) -> list[str]:
+    found = service.ask("search", query=query, **fields)["results"]
+    return [memory["memory"] for memory in found]
+
+
+def test_finds_by_meaning_without_a_shared_word(service: Service, user: str) -> None:
+    remember(service, user, *OTHER_THINGS, "I love hiking in the mountains")
+    assert texts(service, "outdoor hobbies", user_id=user)[0] == "I love hiking in the mountains"
+
+
+def test_a_stray_common_word_does_not_win(service: Service, user: str) -> None:
+    remember(service, user, *OTHER_THINGS, SHELF, PEANUTS)
+    query = "what food should be avoided for a user with allergies"
+    assert texts(service, query, user_id=user)[0] == PEANUTS
+
+
+def test_finds_chinese_words_inside_a_sentence(service: Service, user: str) -> None:
+    others = ["我住在杭州的西湖边", "我的猫叫小白", "我每天早上喝咖啡", "我在银行工作"]
+    remember(service, user, *others, TEA)
+    assert texts(service, "龙井茶", user_id=user)[0] == TEA
+
+
+def test_finds_an_exact_rare_word_among_500_others(service: Service, user: str) -> None:
+    words = random.Random(7)  # noqa: S311  (not cryptography)
+    others = [
+        f"The invoice {words.choice(['was sent', 'is late', 'is paid'])} INV-{20000 + n}"
+        for n in range(500)
+        if n != 417
+    ]
+    remember(service, user, *others[:250], "Paid invoice INV-20417 in March", *others[250:])
+    assert texts(service, "invoice INV-20417", user_id=user)[0] == "Paid invoice INV-20417 in March"
+
+
+def test_never_shows_another_users_memory(service: Service, user: str) -> None:
+    remember(service, user, "I love hiking in the mountains")
+    remember(service, f"{user}-other", *["I love hiking in the mountains"] * 20)
+    found = service.ask("search", query="hiking in the mountains", user_id=user, limit=1000)
+    assert {memory["user_id"] for memory in found["results"]} == {user}
+
+
+def test_without_a_scope_spans_all_users(service: Service, user: str) -> None:
+    word = f"zebra{uuid.uuid4().hex}"
+    remember(service, user, f"the first {word}")
+    remember(service, f"{user}-other", f"the second {word}")
+    assert set(texts(service, word)[:2]) == {f"the first {word}", f"the second {word}"}
+
+
+class TestScores:
+    @pytest.fixture
+    def remembered(self, service: Service, user: str) -> str:
+        remember(service, user, *OTHER_THINGS, "I love hiking in the mountains")
+        return user
+
+    def test_are_between_0_and_1_best_first(self, service: Service, remembered: str) -> None:
+        query = "I love hiking in the mountains"
+        scores = [
+            memory["score"]
+            for memory in service.ask("search", query=query, user_id=remembered)["results"]
+        ]
+        assert scores == sorted(scores, reverse=True)
+        assert all(0 <= score <= 1 for score in scores)
+        assert scores[0] == pytest.approx(1)
+
+    def test_are_explained_on_request(self, service: Service, remembered: str) -> None:
+        found = service.ask("search", query="hiking", user_id=remembered, explain=True)["results"]
+        assert found[0]["keyword"] == 1
+        for memory in found:
+            half = (memory["similarity"] + memory["keyword"]) / 2
+            assert memory["score"] == pytest.approx(half)
+
+    def test_below_the_threshold_are_left_out(self, service: Service, remembered: str) -> None:
+        everything = service.ask("search", query="hiking", user_id=remembered)["results"]
+        threshold = everything[1]["score"]
+        found = service.ask("search", query="hiking", user_id=remembered, threshold=threshold)
+        assert found["results"] == everything[:2]
+
+    @pytest.mark.parametrize("name", ["limit", "top_k"])
+    def test_stop_at_the_limit(self, service: Service, remembered: str, name: str) -> None:
+        assert len(texts(service, "hiking", user_id=remembered, **{name: 2})) == 2
+
+
+@pytest.mark.parametrize("query", ["the of and", "?!", "\x00a", "🏔️", "x" * 100_000])
+def test_any_query_is_answered(service: Service, user: str, query: str) -> None:
+    remember(service, user, "I love hiking in the mountains")
+    assert len(texts(service, query, user_id=user)) == 1

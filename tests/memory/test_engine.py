@@ -1,0 +1,235 @@
+"""mem0's pipeline on our parts, and every name of mem0 2.2.1 that we rely on."""
+
+import hashlib
+import inspect
+import json
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import mem0
+import pytest
+from mem0.memory import main as mem0_main
+from mem0.memory.storage import SQLiteManager
+from mem0.utils import spacy_models
+from mem0.vector_stores.base import VectorStoreBase
+
+from app.memory.engine import Memory
+from app.memory.history import History
+from app.memory.payloads import RESERVED_KEYS, new_payload
+from app.memory.service import MemoryService
+from app.memory.stores.edge import EdgeStore
+
+
+class WordEmbedder:
+    """Texts that share words are near: each word adds to one of 16 numbers."""
+
+    name = "test/words"
+    dimensions = 16
+
+    def __init__(self) -> None:
+        self.calls: list[list[str]] = []
+
+    def embed(self, text: str, memory_action: str | None = None) -> list[float]:
+        return self.embed_batch([text])[0]
+
+    def embed_batch(self, texts: list[str], memory_action: str | None = None) -> list[list[float]]:
+        self.calls.append(list(texts))
+        return [self._vector(text) for text in texts]
+
+    def _vector(self, text: str) -> list[float]:
+        vector = [0.01] * self.dimensions
+        for word in text.lower().split():
+            digest = hashlib.sha256(word.encode()).digest()
+            vector[digest[0] % self.dimensions] += 1
+        return vector
+
+
+class ScriptedLLM:
+    """Finds the facts it was given, and remembers what it was asked."""
+
+    def __init__(self, *facts: str) -> None:
+        self.facts = facts
+        self.asked: list[list[dict[str, str]]] = []
+
+    def generate_response(self, messages: list[dict[str, str]], response_format: Any = None) -> str:
+        self.asked.append(messages)
+        return json.dumps({"memory": [{"text": fact} for fact in self.facts]})
+
+
+class Parts:
+    def __init__(self, folder: Path, *facts: str) -> None:
+        self.embedder = WordEmbedder()
+        self.llm = ScriptedLLM(*facts)
+        self.store = EdgeStore(folder / "qdrant", self.embedder.dimensions)
+        self.history = History(folder / "history.db")
+        self.memory = Memory(self.store, self.history, self.embedder, self.llm)
+        self.service = MemoryService(self.memory, self.store, self.history)
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Iterator[Parts]:
+    made = Parts(tmp_path, "Likes tea", "Lives in Lyon")
+    yield made
+    made.service.close()
+
+
+SAID = [{"role": "user", "content": "I like tea and live in Lyon"}]
+ALICE = {"user_id": "alice"}
+
+
+class TestInferring:
+    def test_stores_what_the_llm_found_with_scope_metadata_and_history(self, parts: Parts) -> None:
+        stored = parts.service.add(SAID, ALICE, metadata={"source": "chat"})
+        assert [memory["memory"] for memory in stored] == ["Likes tea", "Lives in Lyon"]
+        memory = parts.service.get(stored[0]["id"])
+        assert (memory["user_id"], memory["metadata"]) == ("alice", {"source": "chat"})
+        rows = parts.service.history(stored[0]["id"])
+        assert [(row["event"], row["new_memory"]) for row in rows] == [("ADD", "Likes tea")]
+
+    def test_is_the_default_where_there_is_an_llm(self, parts: Parts) -> None:
+        parts.service.add(SAID, ALICE)
+        assert len(parts.llm.asked) == 1
+        parts.service.add(SAID, ALICE, infer=False)
+        assert len(parts.llm.asked) == 1
+
+    def test_stores_nothing_when_nothing_is_found(self, parts: Parts) -> None:
+        parts.llm.facts = ()
+        assert parts.service.add(SAID, ALICE) == []
+        assert parts.service.get_all(ALICE)["total"] == 0
+
+    def test_does_not_store_the_same_fact_twice(self, parts: Parts) -> None:
+        parts.service.add(SAID, ALICE)
+        assert parts.service.add(SAID, ALICE) == []
+
+    def test_tells_the_llm_what_was_said_before(self, parts: Parts) -> None:
+        parts.service.add(SAID, ALICE)
+        parts.service.add([{"role": "user", "content": "And honey"}], ALICE)
+        assert "I like tea and live in Lyon" in parts.llm.asked[1][1]["content"]
+
+    def test_shows_the_llm_the_memories_of_that_scope_that_live(self, parts: Parts) -> None:
+        for text, scope, expires in [
+            ("tea in the morning", ALICE, None),
+            ("tea at night", {"user_id": "bob"}, None),
+            ("tea of old", ALICE, "2020-01-01"),
+        ]:
+            said = [{"role": "user", "content": text}]
+            parts.service.add(said, scope, infer=False, expiration_date=expires)
+        parts.service.add(SAID, ALICE)
+        prompt = parts.llm.asked[0][1]["content"]
+        assert "tea in the morning" in prompt
+        assert "tea at night" not in prompt
+        assert "tea of old" not in prompt
+
+    def test_keeps_the_expiration_date(self, parts: Parts) -> None:
+        stored = parts.service.add(SAID, ALICE, expiration_date="2999-01-01")
+        assert parts.service.get(stored[0]["id"])["expiration_date"] == "2999-01-01"
+
+
+def test_a_draft_stores_nothing(parts: Parts) -> None:
+    draft = parts.memory.draft(SAID, ALICE, metadata={}, expiration_date=None)
+    assert len(draft.points) == 2
+    assert parts.store.count({}) == 0
+    assert parts.history.get_last_messages("user_id=alice") == []
+
+
+def test_an_update_of_metadata_does_not_embed_again(parts: Parts) -> None:
+    memory_id = parts.service.add(SAID, ALICE, infer=False)[0]["id"]
+    parts.embedder.calls.clear()
+    parts.service.update(memory_id, changes={"a": 1})
+    parts.service.update(memory_id, text=SAID[0]["content"])
+    assert parts.embedder.calls == []
+    assert parts.service.search("tea", ALICE)[0]["id"] == memory_id
+
+
+def test_several_messages_are_one_embedding_call(parts: Parts) -> None:
+    said = [{"role": "user", "content": f"note {n}"} for n in range(5)]
+    parts.service.add(said, ALICE, infer=False)
+    assert [len(call) for call in parts.embedder.calls] == [5]
+
+
+def test_delete_all_forgets_the_conversations_of_the_scope(parts: Parts) -> None:
+    parts.service.add(SAID, {"user_id": "alice", "run_id": "r&1"})
+    parts.service.add(SAID, {"user_id": "bob"})
+    assert parts.service.delete_all(ALICE) == 2
+    assert parts.history.get_last_messages("run_id=r%261&user_id=alice") == []
+    assert parts.history.get_last_messages("user_id=bob")
+
+
+class TestMem0AsItIs:
+    """mem0's own methods, unmodified, on our store and history."""
+
+    def test_runs_through_add_update_delete(self, parts: Parts) -> None:
+        memory_id = parts.memory.add("I like tea", user_id="alice", infer=False)["results"][0]["id"]
+        assert parts.memory.get(memory_id)["memory"] == "I like tea"
+        parts.memory.update(memory_id, text="I like coffee")
+        parts.memory.delete(memory_id)
+        events = [row["event"] for row in parts.memory.history(memory_id)]
+        assert events == ["ADD", "UPDATE", "DELETE"]
+
+    def test_writes_the_payload_that_we_write(self, parts: Parts) -> None:
+        parts.memory.add("I like tea", user_id="alice", metadata={"a": 1}, infer=False)
+        theirs = parts.store.list({"user_id": "alice"})[0][0].payload
+        ours = new_payload("I like tea", ALICE, {"a": 1}, role="user")
+        assert ours["hash"] == theirs["hash"]
+        # mem0 keeps the text a second time; without spaCy it is the same text.
+        assert theirs.pop("text_lemmatized") == theirs["data"]
+        assert set(ours) == set(theirs)
+
+    def test_its_own_init_never_ran(self, parts: Parts) -> None:
+        assert not hasattr(parts.memory, "_telemetry_vector_store")
+
+
+class TestPinned:
+    """What an upgrade of mem0 must not move; here it fails, and not in production."""
+
+    def test_version(self) -> None:
+        assert version("mem0ai") == "2.2.1"
+
+    def test_add_and_what_it_reads(self) -> None:
+        names = {"self", "messages", "user_id", "agent_id", "run_id", "metadata", "timestamp"}
+        names |= {"expiration_date", "infer", "memory_type", "prompt"}
+        assert set(inspect.signature(mem0.Memory.add).parameters) == names
+        source = inspect.getsource(mem0.Memory.add)
+        source += inspect.getsource(mem0.Memory._add_to_vector_store)
+        used = {
+            *("self.vector_store.search", "self.vector_store.insert", "self.llm.generate_response"),
+            *("self.db.get_last_messages", "self.db.save_messages", "self.db.batch_add_history"),
+            *("self.embedding_model.embed", "self.embedding_model.embed_batch"),
+            *("self.custom_instructions", 'self.config.llm.config.get("enable_vision")'),
+        }
+        assert {name for name in used if name not in source} == set()
+
+    def test_attributes_that_init_sets(self) -> None:
+        source = inspect.getsource(mem0.Memory.__init__)
+        for name in inspect.signature(Memory.__init__).parameters:
+            ours = {"history": "db", "embedder": "embedding_model"}.get(name, name)
+            assert name == "self" or f"self.{ours} =" in source
+
+    def test_the_store_and_history_interfaces(self) -> None:
+        assert set(VectorStoreBase.__abstractmethods__) == {
+            *("create_col", "insert", "search", "delete", "update", "get"),
+            *("list_cols", "delete_col", "col_info", "list", "reset"),
+        }
+        called = {"add_history", "batch_add_history", "get_history", "save_messages"}
+        called |= {"get_last_messages", "reset", "close"}
+        assert called <= set(dir(SQLiteManager))
+        assert called <= set(dir(History))
+
+    def test_the_keys_it_keeps_for_itself(self) -> None:
+        source = inspect.getsource(mem0.Memory.get)
+        source += inspect.getsource(mem0.Memory._get_all_from_vector_store)
+        assert {key for key in RESERVED_KEYS if f'"{key}"' not in source} == set()
+
+    def test_the_switches_of_spacy(self) -> None:
+        assert spacy_models._load_failed_full is True
+        assert spacy_models._load_failed_lemma is True
+        assert spacy_models.get_nlp_full() is None
+
+    def test_the_session_scope_of_messages(self) -> None:
+        scope = {"user_id": "a&b", "agent_id": "x=y"}
+        assert mem0_main._build_session_scope(scope) == "agent_id=x%3Dy&user_id=a%26b"
+
+    def test_extraction_errors_arrive_as_llm_error(self) -> None:
+        assert "raise LLMError" in inspect.getsource(mem0.Memory._add_to_vector_store)

@@ -1,0 +1,30 @@
+"""Settings from an environ, all mistakes at once."""
+
+from pathlib import Path
+
+import pytest
+
+from app.config import Settings
+from app.errors import StartupError
+
+
+def test_nothing_set_gives_the_defaults() -> None:
+    settings = Settings.from_env({})
+    assert (settings.host, settings.port, settings.data_dir) == ("127.0.0.1", 8000, Path("data"))
+
+
+def test_variables_are_cast(tmp_path: Path) -> None:
+    settings = Settings.from_env({"PORT": "9000", "DATA_DIR": str(tmp_path), "OTHER": "x"})
+    assert (settings.port, settings.data_dir) == (9000, tmp_path)
+
+
+def test_an_empty_variable_counts_as_not_set() -> None:
+    assert Settings.from_env({"PORT": ""}).port == 8000
+
+
+def test_every_mistake_is_named(tmp_path: Path) -> None:
+    (file := tmp_path / "file").write_text("")
+    wrong = {"PORT": "70000", "THREADS": "many", "LOG_LEVEL": "loud", "DATA_DIR": str(file)}
+    with pytest.raises(StartupError) as raised:
+        Settings.from_env(wrong)
+    assert all(f"{name}: " in str(raised.value) for name in wrong)

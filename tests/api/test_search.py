@@ -48,7 +48,7 @@ def test_finds_chinese_words_inside_a_sentence(service: Service, user: str) -> N
 
 
 def test_finds_an_exact_rare_word_among_500_others(service: Service, user: str) -> None:
-    words = random.Random(7)  # noqa: S311  (not cryptography)
+    words = random.Random(7)
     others = [
         f"The invoice {words.choice(['was sent', 'is late', 'is paid'])} INV-{20000 + n}"
         for n in range(500)

@@ -1,0 +1,586 @@
+"""A stand-in for a Qdrant server, over the in-memory mode of qdrant-client.
+
+It proves the wiring, the wire format, the errors and the recovery; nothing about the engine.
+"""
+
+import itertools
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from pydantic import TypeAdapter, ValidationError
+from qdrant_client import QdrantClient, models
+
+from tests.servers.base import Answer, Json, Request, StubServer, run
+
+OPEN_PATHS = ("/healthz", "/readyz", "/livez")
+READS = re.compile(
+    r"GET .*|POST /collections/[^/]+/(facet|points|points/(query.*|scroll|count|facet))"
+)
+UUID_FORM = re.compile(
+    r"(?:urn:uuid:)?\{?[0-9a-f]{8}(-?)(?:[0-9a-f]{4}\1){3}[0-9a-f]{12}\}?", re.IGNORECASE
+)
+MISSING_VECTOR = re.compile(r"(?:\w+ vector|Multivector|Vector) (\S*) ?is not found in the coll")
+
+INDEXING = "https://qdrant.tech/documentation/concepts/indexing/#payload-index"
+RANGE_INDEXES = {"integer", "float", "datetime"}
+MATCH_INDEXES = {"keyword", "integer", "bool", "uuid"}
+NO_RANGE_INDEX = (
+    "Wrong input: No range index for `order_by` key: `{}`. Please create one to use `order_by`."
+    f" Check {INDEXING} to see which payload schemas support Range conditions"
+)
+NO_MATCH_INDEX = (
+    "Wrong input: No appropriate index for faceting: `{}`. Please create one to facet on this"
+    f" field. Check {INDEXING} to see which payload schemas support Match conditions"
+)
+NO_OFFSET = (
+    "Wrong input: Cannot use an `offset` when using `order_by`. The alternative for paging is to"
+    " use `order_by.start_from` and a filter to exclude the IDs that you've already seen for the"
+    " `order_by.start_from` value"
+)
+
+UPSERT = TypeAdapter(models.PointInsertOperations)
+SELECTOR = TypeAdapter(models.PointsSelector)
+OPERATIONS = TypeAdapter(list[models.UpdateOperation])
+
+
+class QdrantError(Exception):
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request, with the collection it is about: its own name, even if an alias was given."""
+
+    request: Request
+    name: str = ""
+    last: str = ""
+
+    @property
+    def body(self) -> dict[str, Any]:
+        if not isinstance(self.request.body, dict):
+            reason = "EOF while parsing a value" if not self.request.body_bytes else "expected JSON"
+            raise QdrantError(400, f"Format error in JSON body: {reason} at line 1 column 0")
+        return self.request.body
+
+
+@dataclass
+class Store:
+    """The data: it outlives stop() and start()."""
+
+    client: QdrantClient = field(default_factory=lambda: QdrantClient(":memory:"))
+    indexes: dict[str, dict[str, Json]] = field(default_factory=dict)
+
+
+class QdrantServer(StubServer):
+    """A Qdrant server. `client` is the data behind it (take `lock` if requests are running), and
+    `wipe()` loses it all, as a restart without a volume does."""
+
+    def __init__(
+        self,
+        port: int = 0,
+        *,
+        version: str = "1.20.0",
+        read_only_api_key: str | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(port, **options)
+        self.version = version
+        self.read_only_api_key = read_only_api_key
+        self.lock = threading.RLock()
+        self._store = Store()
+        self._operations = itertools.count()
+        self._routes = self._table()
+
+    @property
+    def client(self) -> QdrantClient:
+        return self._store.client
+
+    def wipe(self) -> None:
+        with self.lock:
+            self._store = Store()
+
+    # ------------------------------------------------------------------ answering
+
+    def answer(self, request: Request) -> Answer:
+        begin = time.monotonic()
+        bare = self._bare(request)
+        if bare is not None:
+            return bare
+        route = self._route(request)
+        if route is None:
+            return Answer(404)
+        try:
+            with self.lock:
+                result = self._carry_out(*route)
+        except QdrantError as error:
+            return self.error(error.status, error.message)
+        spent = time.monotonic() - begin
+        return Answer.of({"result": result, "status": "ok", "time": spent})
+
+    def error(self, status: int, message: str | None = None) -> Answer:
+        texts = {429: "Rate limiting exceeded: Write rate limit exceeded, retry later"}
+        text = message or texts.get(status, "Service internal error: stand-in fault")
+        return Answer.of({"status": {"error": text}, "time": 0.0}, status)
+
+    def refusal(self, request: Request) -> Answer | None:
+        if self.api_key is None or request.path in ("/", *OPEN_PATHS):
+            return None
+        bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
+        given = request.headers.get("api-key") or bearer
+        if not given:
+            return Answer.of("Must provide an API key or an Authorization bearer token", 401)
+        if given == self.api_key:
+            return None
+        if given != self.read_only_api_key:
+            return Answer.of("Invalid API key or JWT", 401)
+        if READS.fullmatch(f"{request.method} {request.path}"):
+            return None
+        return self.error(403, "Forbidden: Global manage access is required")
+
+    def _bare(self, request: Request) -> Answer | None:
+        """The answers that have no envelope."""
+        title = {"title": "qdrant - vector search engine", "version": self.version}
+        bare: dict[str, Json] = {
+            "/": title,
+            "/healthz": "healthz check passed",
+            "/livez": "healthz check passed",
+            "/readyz": "all shards are ready",
+        }
+        if request.method != "GET" or request.path not in bare:
+            return None
+        return Answer.of(bare[request.path])
+
+    def _table(self) -> list[tuple[str, re.Pattern[str], Callable[[Call], Json]]]:
+        name = "/collections/{name}"
+        table: dict[str, Callable[[Call], Json]] = {
+            "GET /collections": self._collections,
+            "POST /collections/aliases": self._change_aliases,
+            "GET /aliases": self._aliases,
+            f"PUT {name}": self._create,
+            f"GET {name}": self._info,
+            f"PATCH {name}": self._patch,
+            f"DELETE {name}": self._drop,
+            f"GET {name}/exists": self._exists,
+            f"GET {name}/aliases": self._aliases,
+            f"PUT {name}/index": self._create_index,
+            f"DELETE {name}/index/{{last}}": self._drop_index,
+            f"POST {name}/facet": self._facet,
+            f"POST {name}/points/facet": self._facet,
+            f"PUT {name}/points": self._upsert,
+            f"POST {name}/points": self._retrieve,
+            f"GET {name}/points/{{last}}": self._point,
+            f"POST {name}/points/query": self._query,
+            f"POST {name}/points/query/batch": self._query_batch,
+            f"POST {name}/points/scroll": self._scroll,
+            f"POST {name}/points/count": self._count,
+            f"POST {name}/points/delete": self._delete,
+            f"POST {name}/points/batch": self._batch,
+            f"POST {name}/points/payload": self._set_payload,
+            f"PUT {name}/points/payload": self._overwrite_payload,
+            f"POST {name}/points/payload/delete": self._delete_payload,
+            f"POST {name}/points/payload/clear": self._clear_payload,
+            f"PUT {name}/points/vectors": self._update_vectors,
+            f"POST {name}/points/vectors/delete": self._delete_vectors,
+        }
+        return [(*as_route(key), handler) for key, handler in table.items()]
+
+    def _route(self, request: Request) -> tuple[Callable[[Call], Json], Call] | None:
+        for method, pattern, handler in self._routes:
+            found = pattern.fullmatch(request.path)
+            if found and method == request.method:
+                return handler, Call(request, **found.groupdict())
+        return None
+
+    def _carry_out(self, handler: Callable[[Call], Json], call: Call) -> Json:
+        own = {self._create, self._drop, self._exists}
+        if call.name and handler not in own:
+            call = Call(call.request, self._resolved(call.name), call.last)
+        if call.request.malformed:
+            raise QdrantError(400, "Format error in JSON body: expected value at line 1 column 1")
+        check_ids(call.request.body)
+        try:
+            return handler(call)
+        except ValidationError as error:
+            raise QdrantError(400, f"Format error in JSON body: {in_short(error)}") from error
+        except KeyError as error:  # what the local mode raises for a point that is not there
+            message = f"Not found: No point with id {error.args[0]} found"
+            raise QdrantError(404, message) from error
+        except (ValueError, TypeError) as error:
+            raise QdrantError(400, as_wrong_input(str(error))) from error
+
+    def _resolved(self, name: str) -> str:
+        if name in self._names():
+            return name
+        for alias in self.client.get_aliases().aliases:
+            if alias.alias_name == name:
+                return alias.collection_name
+        raise not_found(name)
+
+    def _names(self) -> list[str]:
+        return [collection.name for collection in self.client.get_collections().collections]
+
+    def _written(self, call: Call) -> Json:
+        waited = call.request.query.get("wait") == "true"
+        status = "completed" if waited else "acknowledged"
+        return {"operation_id": next(self._operations), "status": status}
+
+    # ------------------------------------------------------------------ collections
+
+    def _collections(self, _call: Call) -> Json:
+        return {"collections": [{"name": name} for name in self._names()]}
+
+    def _exists(self, call: Call) -> Json:
+        return {"exists": self.client.collection_exists(call.name)}
+
+    def _create(self, call: Call) -> Json:
+        wanted = models.CreateCollection.model_validate(call.body)
+        if call.name in self._names():
+            raise QdrantError(409, f"Wrong input: Collection `{call.name}` already exists!")
+        if self.client.collection_exists(call.name):
+            raise QdrantError(
+                400,
+                f"Wrong input: Can't create collection with name {call.name}. Alias with the same"
+                " name already exists",
+            )
+        self.client.create_collection(
+            call.name,
+            vectors_config=wanted.vectors,
+            sparse_vectors_config=wanted.sparse_vectors,
+            metadata=wanted.metadata,
+        )
+        self._store.indexes[call.name] = {}
+        return True
+
+    def _patch(self, call: Call) -> Json:
+        models.UpdateCollection.model_validate(call.body)
+        return True
+
+    def _drop(self, call: Call) -> Json:
+        if call.name not in self._names():
+            return False  # an alias is no collection
+        self._store.indexes.pop(call.name, None)
+        return self.client.delete_collection(call.name)
+
+    def _info(self, call: Call) -> Json:
+        info = self.client.get_collection(call.name).model_dump(mode="json", exclude_none=True)
+        schema = {
+            key: self._index_info(call.name, key, given)
+            for key, given in self._store.indexes[call.name].items()
+        }
+        return {**info, "payload_schema": schema}
+
+    def _index_info(self, name: str, key: str, given: Json) -> Json:
+        empty = models.IsEmptyCondition(is_empty=models.PayloadField(key=key))
+        points = self.client.count(name, models.Filter(must_not=[empty])).count
+        params = {"params": given} if isinstance(given, dict) else {}
+        return {"data_type": index_type(given), **params, "points": points}
+
+    def _create_index(self, call: Call) -> Json:
+        wanted = models.CreateFieldIndex.model_validate(call.body)
+        self._store.indexes[call.name][wanted.field_name] = call.body.get("field_schema", "keyword")
+        return self._written(call)
+
+    def _drop_index(self, call: Call) -> Json:
+        self._store.indexes[call.name].pop(call.last, None)
+        return self._written(call)
+
+    def _need_index(self, name: str, key: str, types: set[str], message: str) -> None:
+        if index_type(self._store.indexes[name].get(key, "")) not in types:
+            raise QdrantError(400, message.format(key))
+
+    # ------------------------------------------------------------------ aliases
+
+    def _aliases(self, call: Call) -> Json:
+        aliases = [alias.model_dump() for alias in self.client.get_aliases().aliases]
+        return {"aliases": [a for a in aliases if call.name in ("", a["collection_name"])]}
+
+    def _change_aliases(self, call: Call) -> Json:
+        wanted = models.ChangeAliasesOperation.model_validate(call.body)
+        for operation in wanted.actions:
+            if isinstance(operation, models.CreateAliasOperation):
+                self._check_new_alias(operation.create_alias)
+            elif isinstance(operation, models.RenameAliasOperation):
+                self._check_rename(operation.rename_alias)
+        return self.client.update_collection_aliases(wanted.actions)
+
+    def _check_new_alias(self, wanted: models.CreateAlias) -> None:
+        if wanted.collection_name not in self._names():
+            raise not_found(wanted.collection_name)
+        if wanted.alias_name in self._names():
+            message = f"Wrong input: Collection `{wanted.alias_name}` already exists!"
+            raise QdrantError(409, message)
+
+    def _check_rename(self, wanted: models.RenameAlias) -> None:
+        aliases = {alias.alias_name for alias in self.client.get_aliases().aliases}
+        if wanted.old_alias_name not in aliases:
+            raise QdrantError(404, f"Not found: Alias {wanted.old_alias_name} does not exists!")
+
+    # ------------------------------------------------------------------ writing points
+
+    def _upsert(self, call: Call) -> Json:
+        wanted = UPSERT.validate_python(call.body)
+        points = wanted.points if isinstance(wanted, models.PointsList) else wanted.batch
+        self.client.upsert(
+            call.name,
+            points,
+            update_filter=wanted.update_filter,
+            update_mode=wanted.update_mode,
+        )
+        return self._written(call)
+
+    def _delete(self, call: Call) -> Json:
+        self.client.delete(call.name, SELECTOR.validate_python(call.body))
+        return self._written(call)
+
+    def _batch(self, call: Call) -> Json:
+        operations = OPERATIONS.validate_python(call.body.get("operations"))
+        self.client.batch_update_points(call.name, operations)
+        return [self._written(call) for _ in operations]
+
+    def _set_payload(self, call: Call) -> Json:
+        wanted = models.SetPayload.model_validate(call.body)
+        self.client.set_payload(call.name, wanted.payload, selected(wanted), key=wanted.key)
+        return self._written(call)
+
+    def _overwrite_payload(self, call: Call) -> Json:
+        wanted = models.SetPayload.model_validate(call.body)
+        self.client.overwrite_payload(call.name, wanted.payload, selected(wanted))
+        return self._written(call)
+
+    def _delete_payload(self, call: Call) -> Json:
+        wanted = models.DeletePayload.model_validate(call.body)
+        self.client.delete_payload(call.name, wanted.keys, selected(wanted))
+        return self._written(call)
+
+    def _clear_payload(self, call: Call) -> Json:
+        self.client.clear_payload(call.name, SELECTOR.validate_python(call.body))
+        return self._written(call)
+
+    def _update_vectors(self, call: Call) -> Json:
+        wanted = models.UpdateVectors.model_validate(call.body)
+        self.client.update_vectors(call.name, wanted.points, update_filter=wanted.update_filter)
+        return self._written(call)
+
+    def _delete_vectors(self, call: Call) -> Json:
+        wanted = models.DeleteVectors.model_validate(call.body)
+        self.client.delete_vectors(call.name, wanted.vector, selected(wanted))
+        return self._written(call)
+
+    # ------------------------------------------------------------------ reading points
+
+    def _retrieve(self, call: Call) -> Json:
+        wanted = models.PointRequest.model_validate(call.body)
+        records = self.client.retrieve(
+            call.name,
+            wanted.ids,
+            with_payload=unless_none(wanted.with_payload, True),
+            with_vectors=unless_none(wanted.with_vector, False),
+        )
+        return [dump(record) for record in records]
+
+    def _point(self, call: Call) -> Json:
+        point_id = int(call.last) if call.last.isdecimal() else call.last
+        check_id(point_id)
+        found = self.client.retrieve(call.name, [point_id], with_vectors=True)
+        if not found:
+            raise QdrantError(404, f"Not found: Point with id {point_id} does not exists!")
+        return dump(found[0])
+
+    def _query(self, call: Call) -> Json:
+        return self._found(call.name, call.body)
+
+    def _query_batch(self, call: Call) -> Json:
+        searches = call.body.get("searches")
+        if not isinstance(searches, list):
+            raise QdrantError(400, "Format error in JSON body: missing field `searches`")
+        return [
+            self._found(call.name, search, f"searches[{index}].internal.limit")
+            for index, search in enumerate(searches)
+        ]
+
+    def _found(self, name: str, body: dict[str, Any], field: str = "internal.limit") -> Json:
+        wanted = models.QueryRequest.model_validate(body)
+        check_limit(body, field)
+        self._check_query(name, wanted)
+        points = self.client.query_points(
+            name,
+            query=wanted.query,
+            using=wanted.using,
+            prefetch=wanted.prefetch,
+            query_filter=wanted.filter,
+            search_params=wanted.params,
+            limit=unless_none(wanted.limit, 10),
+            offset=wanted.offset,
+            with_payload=unless_none(wanted.with_payload, False),
+            with_vectors=unless_none(wanted.with_vector, False),
+            score_threshold=wanted.score_threshold,
+            lookup_from=wanted.lookup_from,
+        ).points
+        return {"points": [dump(point) for point in points]}
+
+    def _check_query(self, name: str, wanted: models.QueryRequest) -> None:
+        """The refusals that the local mode words otherwise, or leaves to numpy."""
+        if isinstance(wanted.query, models.OrderByQuery):
+            self._check_order(name, wanted.query.order_by)
+        params = self.client.get_collection(name).config.params
+        for query, using in nearest_queries(wanted):
+            vectors = params.vectors
+            dense = vectors.get(using) if isinstance(vectors, dict) else using == "" and vectors
+            if isinstance(query, models.SparseVector):
+                known, size = using in (params.sparse_vectors or {}), None
+            else:
+                known, size = bool(dense), dense.size if dense else None
+            if not known:
+                raise QdrantError(400, f"Wrong input: Not existing vector name error: {using}")
+            if size is not None and isinstance(query[0], float) and len(query) != size:
+                raise QdrantError(
+                    400,
+                    f"Wrong input: Vector dimension error: expected dim: {size}, got {len(query)}",
+                )
+
+    def _check_order(self, name: str, order: models.OrderBy | str) -> None:
+        key = order if isinstance(order, str) else order.key
+        self._need_index(name, key, RANGE_INDEXES, NO_RANGE_INDEX)
+
+    def _scroll(self, call: Call) -> Json:
+        wanted = models.ScrollRequest.model_validate(call.body)
+        check_limit(call.body, "limit")
+        if wanted.order_by is not None:
+            if wanted.offset is not None:
+                raise QdrantError(400, NO_OFFSET)
+            self._check_order(call.name, wanted.order_by)
+        records, following = self.client.scroll(
+            call.name,
+            scroll_filter=wanted.filter,
+            limit=unless_none(wanted.limit, 10),
+            order_by=wanted.order_by,
+            offset=wanted.offset,
+            with_payload=unless_none(wanted.with_payload, True),
+            with_vectors=unless_none(wanted.with_vector, False),
+        )
+        return {"points": [dump(record) for record in records], "next_page_offset": following}
+
+    def _count(self, call: Call) -> Json:
+        wanted = models.CountRequest.model_validate(call.body)
+        return {"count": self.client.count(call.name, wanted.filter).count}
+
+    def _facet(self, call: Call) -> Json:
+        wanted = models.FacetRequest.model_validate(call.body)
+        check_limit(call.body, "limit")
+        self._need_index(call.name, wanted.key, MATCH_INDEXES, NO_MATCH_INDEX)
+        limit = unless_none(wanted.limit, 10)
+        found = self.client.facet(call.name, wanted.key, facet_filter=wanted.filter, limit=limit)
+        return {"hits": [hit.model_dump(mode="json") for hit in found.hits]}
+
+
+def as_route(template: str) -> tuple[str, re.Pattern[str]]:
+    method, path = template.split(" ")
+    return method, re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path))
+
+
+def not_found(name: str) -> QdrantError:
+    return QdrantError(404, f"Not found: Collection `{name}` doesn't exist!")
+
+
+def unless_none(value: Any, default: Any) -> Any:
+    return default if value is None else value
+
+
+def index_type(schema: Json) -> str:
+    return str(schema.get("type", "") if isinstance(schema, dict) else schema)
+
+
+def selected(
+    wanted: models.SetPayload | models.DeletePayload | models.DeleteVectors,
+) -> models.PointIdsList | models.FilterSelector:
+    if wanted.points is not None:
+        return models.PointIdsList(points=wanted.points)
+    if wanted.filter is not None:
+        return models.FilterSelector(filter=wanted.filter)
+    raise QdrantError(400, "Format error in JSON body: No filter or points provided")
+
+
+def nearest_queries(wanted: models.QueryRequest) -> Iterator[tuple[Any, str]]:
+    """The vectors a query looks for, with the name of the vector each is compared with."""
+    pending: list[Any] = [wanted]
+    while pending:
+        part = pending.pop()
+        query = part.query.nearest if isinstance(part.query, models.NearestQuery) else part.query
+        if isinstance(query, models.SparseVector) or (isinstance(query, list) and query):
+            yield query, part.using or ""
+        inner = part.prefetch or []
+        pending.extend(inner if isinstance(inner, list) else [inner])
+
+
+def dump(point: models.Record | models.ScoredPoint) -> Json:
+    """A point as the server writes it: what is absent is left out, but a payload is always there
+    (None inside a payload stays)."""
+    written = point.model_dump(mode="json", exclude_none=True)
+    return {**written, "payload": written.get("payload")}
+
+
+# ---------------------------------------------------------------------- refusals
+
+
+def check_limit(body: dict[str, Any], field: str) -> None:
+    if body.get("limit") == 0:
+        message = f"Validation error in JSON body: [{field}: value 0 invalid, must be 1 or larger]"
+        raise QdrantError(422, message)
+
+
+def check_ids(body: Json) -> None:
+    if not isinstance(body, dict):
+        return
+    for point in [*as_list(body.get("points")), *as_list(body.get("ids"))]:
+        check_id(point.get("id") if isinstance(point, dict) else point)
+    if body.get("offset") is not None:
+        check_id(body["offset"])
+    batch = body.get("batch")
+    if isinstance(batch, dict):
+        check_ids({"ids": batch.get("ids")})
+
+
+def as_list(value: Json) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def check_id(point_id: Json) -> None:
+    if isinstance(point_id, str) and UUID_FORM.fullmatch(point_id):
+        UUID(point_id)
+        return
+    if isinstance(point_id, int) and not isinstance(point_id, bool) and 0 <= point_id < 2**64:
+        return
+    raise QdrantError(
+        400,
+        f"Format error in JSON body: value {point_id} is not a valid point ID, valid values are"
+        " either an unsigned integer or a UUID",
+    )
+
+
+def in_short(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "missing":
+        return f"missing field `{place}` at line 1 column 1"
+    return f"{first['msg']} ({place}) at line 1 column 1"
+
+
+def as_wrong_input(message: str) -> str:
+    """What the local mode says, in the words of the server."""
+    missing = MISSING_VECTOR.match(message)
+    if missing:
+        return f"Wrong input: Not existing vector name error: {missing[1]}"
+    text = re.sub(r" for vector '[^']*'$", "", message)
+    return text if text.startswith("Wrong input: ") else f"Wrong input: {text}"
+
+
+if __name__ == "__main__":
+    run(QdrantServer, 6333)

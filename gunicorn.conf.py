@@ -12,7 +12,7 @@ except StartupError as error:
     sys.exit(str(error))  # here, before any worker: one message and a status that is not 0
 
 bind = f"{settings.host}:{settings.port}"
-workers = 1  # Qdrant Edge belongs to one process
+workers = settings.web_concurrency  # 1 unless on a Qdrant server: Edge serves one process
 worker_class = "gthread"
 threads = settings.threads
 timeout = 0  # a thread that waits for a model is no dead worker

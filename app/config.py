@@ -3,12 +3,23 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
 
 from app.errors import StartupError
+
+_HTTP = r"^https?://[^\s/]+\S*$"
 
 
 class Settings(BaseModel):
@@ -19,9 +30,61 @@ class Settings(BaseModel):
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=1, le=65535)
     data_dir: Path = Path("data")
-    threads: int = Field(64, ge=1, le=1024)
+    threads: int = Field(256, ge=1, le=1024)
+    web_concurrency: int = Field(1, ge=1, le=64)
     max_body_bytes: int = Field(1024 * 1024, ge=1024)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    qdrant_url: str | None = Field(None, pattern=_HTTP)
+    qdrant_host: str | None = None
+    qdrant_port: int = Field(6333, ge=1, le=65535)
+    qdrant_api_key: SecretStr | None = None
+    qdrant_collection: str = Field("memories", pattern=r"^[A-Za-z0-9_-]{1,200}$")
+    qdrant_timeout: int = Field(5, ge=1, le=300)
+
+    llm_provider: Literal["openai", "ollama", "none"] = "none"
+    llm_model: str | None = None
+    llm_timeout: float = Field(60, gt=0, le=3600)
+    custom_instructions: str | None = None
+    embedder_provider: Literal["openai", "ollama", "local"] = "local"
+    embedder_model: str | None = None
+    embedder_timeout: float = Field(10, gt=0, le=3600)
+    openai_api_key: SecretStr | None = None
+    openai_base_url: str | None = Field(None, pattern=_HTTP)
+    ollama_base_url: str = Field("http://127.0.0.1:11434", pattern=_HTTP)
+    ollama_pull: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _choose_providers(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """What is not said follows from what is there: a key, or an address."""
+        if given.get("openai_api_key"):
+            llm, embedder = "openai", "openai"
+        elif given.get("ollama_base_url"):
+            llm, embedder = "ollama", "ollama"
+        else:
+            llm, embedder = "none", "local"
+        return {"llm_provider": llm, "embedder_provider": embedder, **given}
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        asked = {"LLM_PROVIDER": self.llm_provider, "EMBEDDER_PROVIDER": self.embedder_provider}
+        for name, provider in asked.items():
+            if provider == "openai" and not (self.openai_api_key or self.openai_base_url):
+                raise ValueError(f"OPENAI_API_KEY: is needed by {name}=openai")
+        if self.web_concurrency > 1 and not self.on_server:
+            raise ValueError(
+                "WEB_CONCURRENCY: the embedded engine serves one process; several need a "
+                "Qdrant server, see QDRANT_URL"
+            )
+        if self.qdrant_url and self.qdrant_host:
+            raise ValueError("QDRANT_URL: give it or QDRANT_HOST, not both")
+        return self
+
+    @property
+    def on_server(self) -> bool:
+        """Whether the vectors are on a Qdrant server, not embedded."""
+        return bool(self.qdrant_url or self.qdrant_host)
 
     @field_validator("data_dir")
     @classmethod
@@ -42,10 +105,7 @@ class Settings(BaseModel):
         try:
             return cls.model_validate({name: value for name, value in given.items() if value})
         except ValidationError as error:
-            lines = [
-                f"  {str(wrong['loc'][0]).upper()}: {wrong['msg'].removeprefix('Value error, ')}"
-                for wrong in error.errors()
-            ]
+            lines = [f"  {_mistake(wrong)}" for wrong in error.errors()]
             raise StartupError("\n".join(["Wrong settings:", *lines])) from None
 
     def make_data_dir(self) -> None:
@@ -57,7 +117,12 @@ class Settings(BaseModel):
 
     def describe(self) -> str:
         """All settings in one line for the log, secrets masked."""
-        return " ".join(f"{name.upper()}={value}" for name, value in self)
+        return " ".join(f"{name.upper()}={value}" for name, value in self if value is not None)
+
+
+def _mistake(wrong: ErrorDetails) -> str:
+    message = wrong["msg"].removeprefix("Value error, ")
+    return ": ".join([*(str(part).upper() for part in wrong["loc"]), message])
 
 
 def silence_dependencies(data_dir: Path) -> None:

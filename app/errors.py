@@ -54,14 +54,70 @@ class LLMNotConfigured(ServiceError):
         )
 
 
-class VectorStoreUnavailable(ServiceError):
+class Unavailable(ServiceError):
+    """Something that this service stands on is down, refusing or not ready; it may come back."""
+
+    retry_after = 5
+
+
+class VectorStoreUnavailable(Unavailable):
     code = "vector_store_unavailable"
-    retry_after = 5
 
 
-class HistoryUnavailable(ServiceError):
+class HistoryUnavailable(Unavailable):
     code = "history_unavailable"
-    retry_after = 5
+
+
+class EmbedderMismatch(Unavailable):
+    """The stored vectors are of another model than the one that is configured."""
+
+    code = "embedder_mismatch"
+    retry_after = 60
+
+
+class ModelNotReady(Unavailable):
+    code = "model_not_ready"
+    retry_after = 30
+
+
+class ProviderUnavailable(Unavailable):
+    code = "provider_unavailable"
+
+
+class ProviderRateLimited(Unavailable):
+    code = "provider_rate_limited"
+
+    def __init__(self, detail: str, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
+class ProviderRefused(ServiceError):
+    """The model's service will not do this, now or later."""
+
+    code = "provider_refused"
+
+
+class ProviderAuthFailed(ProviderRefused):
+    code = "provider_auth_failed"
+
+
+class ProviderQuotaExceeded(ProviderRefused):
+    code = "provider_quota_exceeded"
+
+
+class ProviderBadAnswer(ServiceError):
+    """The model's service answered with something that cannot be used."""
+
+    code = "provider_bad_answer"
+
+
+class ProviderTimeout(ServiceError):
+    code = "provider_timeout"
+
+
+class VectorStoreTimeout(ServiceError):
+    code = "vector_store_timeout"
 
 
 class StartupError(Exception):

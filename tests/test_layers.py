@@ -68,11 +68,14 @@ def test_a_module_imports_only_what_its_part_may(path: Path) -> None:
 # The order inside app.memory, from the top; a module imports only from below itself.
 LAYERS = [
     {"app.memory"},
-    {"app.memory.service"},
-    {"app.memory.providers"},
-    {"app.memory.engine"},
-    {"app.memory.history", "app.memory.stores.edge", "app.memory.minilm"},
-    {"app.memory.stores.base", "app.memory.stores"},
+    {"app.memory.service", "app.memory.providers"},
+    {"app.memory.engine", "app.memory.readiness"},
+    {"app.memory.draft"},
+    {"app.memory.providers.openai", "app.memory.providers.ollama", "app.memory.providers.minilm"},
+    {"app.memory.providers.checked", "app.memory.providers.calls", "app.memory.history"},
+    {"app.memory.stores"},
+    {"app.memory.stores.edge", "app.memory.stores.server"},
+    {"app.memory.stores.base"},
     {"app.memory.filters", "app.memory.ranking", "app.memory.locks", "app.memory.bm25"},
     {"app.memory.payloads"},
 ]

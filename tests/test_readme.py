@@ -47,7 +47,9 @@ def test_its_table_has_the_nine_routes() -> None:
 
 
 def test_its_settings_and_defaults_are_the_real_ones() -> None:
-    rows = re.findall(r"^\| `([A-Z_]+)` \| `(.*?)` \|", README, re.MULTILINE)
+    rows = re.findall(r"^\| `([A-Z_]+)` \|(?: `(.*?)`)? \|", README, re.MULTILINE)
     assert len(rows) == 6
     defaults = Settings.from_env({})
-    assert {name: str(getattr(defaults, name.lower())) for name, _ in rows} == dict(rows)
+    for name, shown in rows:
+        value = getattr(defaults, name.lower())
+        assert not shown or str(value) == shown

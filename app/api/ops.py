@@ -1,6 +1,7 @@
 """For operators and tools: is it up, and what does it speak."""
 
 from pathlib import Path
+from typing import Any
 
 from flask import Blueprint, Response, current_app, send_file
 
@@ -11,6 +12,14 @@ bp = Blueprint("ops", __name__)
 def health() -> dict[str, str]:
     """The process answers. Asks nothing of any dependency: a restart would not help those."""
     return {"status": "ok"}
+
+
+@bp.get("/ready")
+def ready() -> tuple[dict[str, Any], int]:
+    """Each dependency by name; 503 when one fails."""
+    checks = current_app.extensions["memory"].ready()
+    well = all(check["status"] == "ok" for check in checks.values())
+    return {"status": "ok" if well else "failed", "checks": checks}, 200 if well else 503
 
 
 @bp.get("/openapi.yaml")

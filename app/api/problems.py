@@ -22,8 +22,18 @@ STATUS = {
     "unsupported_media_type": 415,
     "internal_error": 500,
     "llm_not_configured": 501,
+    "provider_auth_failed": 502,
+    "provider_quota_exceeded": 502,
+    "provider_refused": 502,
+    "provider_bad_answer": 502,
     "vector_store_unavailable": 503,
     "history_unavailable": 503,
+    "provider_unavailable": 503,
+    "provider_rate_limited": 503,
+    "model_not_ready": 503,
+    "embedder_mismatch": 503,
+    "provider_timeout": 504,
+    "vector_store_timeout": 504,
 }
 """Every `code` there is, as openapi.yaml lists them, and its status."""
 
@@ -46,7 +56,8 @@ def _service_error(error: ServiceError) -> Response:
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
     if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        cause = f" ({error.__cause__!r})" if error.__cause__ else ""
+        # The cause's own words may quote a key or a text.
+        cause = f" ({type(error.__cause__).__name__})" if error.__cause__ else ""
         log.error("%s: %s%s", error.code, error.detail, cause)
     return response
 

@@ -31,17 +31,20 @@ def memory() -> MemoryService:
 @bp.post("/add")
 def add() -> tuple[Answer, int]:
     asked = parse(AddRequest)
-    stored = memory().add(
+    added = memory().add(
         asked.said(),
         asked.scope(),
         metadata=asked.metadata,
         infer=asked.infer,
         expiration_date=asked.expiration_date,
     )
-    return {
-        "result": stored[0]["id"] if stored else None,
-        "results": stored,
-    }, 201 if stored else 200
+    answer: Answer = {"result": None, "results": added.stored}
+    if not added.stored:
+        return answer, 200
+    answer["result"] = added.stored[0]["id"]
+    if added.failed:
+        answer["failed"] = added.failed
+    return answer, 201
 
 
 @bp.post("/get_all")

@@ -5,12 +5,14 @@ from types import SimpleNamespace
 from typing import Any, Protocol
 
 import mem0
+from mem0.exceptions import LLMError
 from mem0.utils import spacy_models
 from mem0.vector_stores.base import VectorStoreBase
 
+from app.errors import ServiceError
+from app.memory.draft import Draft, Embedder, ReadsMessages
 from app.memory.filters import Filter
-from app.memory.history import History
-from app.memory.payloads import Payload, Scope
+from app.memory.payloads import Scope
 from app.memory.ranking import Ranked, Record, candidates, rank
 from app.memory.stores.base import Cursor, Vector, VectorStore
 
@@ -18,20 +20,6 @@ from app.memory.stores.base import Cursor, Vector, VectorStore
 # Our keyword search needs neither.
 spacy_models._load_failed_full = True
 spacy_models._load_failed_lemma = True
-
-
-class Embedder(Protocol):
-    """Text to vectors. `memory_action` is mem0's: add, search or update."""
-
-    name: str
-    """Provider and model; vectors of different names cannot be compared."""
-    dimensions: int
-
-    def embed(self, text: str, memory_action: str | None = None) -> Vector: ...
-
-    def embed_batch(
-        self, texts: list[str], memory_action: str | None = None
-    ) -> Sequence[Vector]: ...
 
 
 class LLM(Protocol):
@@ -50,7 +38,7 @@ class Memory(mem0.Memory):
     def __init__(
         self,
         vector_store: VectorStoreBase,
-        history: "History | _DraftHistory",
+        history: ReadsMessages,
         embedder: Embedder,
         llm: LLM | None,
         custom_instructions: str | None = None,
@@ -70,18 +58,33 @@ class Memory(mem0.Memory):
         self.reranker = None
         self._entity_store = None
 
-    def draft(self, messages: Sequence[Mapping[str, str]], scope: Scope, **details: Any) -> "Draft":
+    def draft(self, messages: Sequence[Mapping[str, str]], scope: Scope, **details: Any) -> Draft:
         """What mem0's extraction finds in `messages`; nothing is stored.
 
-        Runs mem0's `add` as it is, on a store and a history that keep its writes in memory.
-        So no lock is held while the LLM thinks, and what is stored is stored as one.
+        Runs mem0's `add` as it is on the parts of a Draft. Raises what the models' services
+        failed with, also where mem0 itself would go on.
         """
-        draft = Draft(self.vector_store, self.db)
+        self._prepare()
+        draft = Draft(self.vector_store, self.db, self.embedding_model)
         on_draft = Memory(
-            draft.store, draft.history, self.embedding_model, self.llm, self.custom_instructions
+            draft.store, draft.history, draft.embedder, self.llm, self.custom_instructions
         )
-        on_draft.add([dict(message) for message in messages], **scope, **details)
+        try:
+            on_draft.add([dict(message) for message in messages], **scope, **details)
+        except LLMError as error:
+            if isinstance(error.__cause__, ServiceError):
+                raise error.__cause__ from error.__cause__.__cause__
+            raise
+        draft.check()
         return draft
+
+    def embed(self, texts: list[str], action: str) -> list[Vector]:
+        """Vectors for the collection, which is made or checked first."""
+        self._prepare()
+        return self.embedding_model.embed_batch(texts, action)
+
+    def _prepare(self) -> None:
+        self.vector_store.prepare(self.embedding_model.info)
 
     def search(
         self,
@@ -92,7 +95,7 @@ class Memory(mem0.Memory):
         threshold: float | None = None,
     ) -> list[Ranked]:
         """The best `limit` memories for `query` by meaning and by words, see `ranking.rank`."""
-        vector = self.embedding_model.embed(query, "search")
+        [vector] = self.embed([query], "search")
         store: VectorStore = self.vector_store
         ranked = rank(*store.hybrid(query, vector, where, candidates(limit)))
         return [found for found in ranked[:limit] if found.score >= (threshold or 0)]
@@ -105,61 +108,3 @@ class Memory(mem0.Memory):
         if limit is None:
             return [*store.every(where, after)], None
         return store.page(where, limit, after)
-
-
-class Draft:
-    """The writes of one run of mem0's pipeline: points to store and messages to remember."""
-
-    def __init__(self, store: VectorStoreBase, history: "History | _DraftHistory") -> None:
-        self.points: dict[str, tuple[Vector, Payload]] = {}
-        self.messages: list[tuple[Sequence[Mapping[str, Any]], str]] = []
-        self.store = _DraftStore(store, self.points)
-        self.history = _DraftHistory(history, self.messages)
-
-
-class _DraftStore(VectorStoreBase):
-    """Reads from the store; keeps what is inserted."""
-
-    def __init__(self, store: VectorStoreBase, points: dict[str, tuple[Vector, Payload]]) -> None:
-        self._store = store
-        self._points = points
-
-    def search(
-        self, query: str, vectors: Vector, top_k: int = 5, filters: Scope | None = None
-    ) -> list[Record]:
-        found: list[Record] = self._store.search(query, vectors, top_k, filters)
-        return found
-
-    def insert(
-        self, vectors: Sequence[Vector], payloads: Sequence[Payload], ids: Sequence[str]
-    ) -> None:
-        for point_id, vector, payload in zip(ids, vectors, payloads, strict=True):
-            payload.pop("text_lemmatized", None)  # without spaCy it is the text once more
-            self._points[point_id] = (vector, payload)
-
-    def _unused(self, *_args: Any, **_kwargs: Any) -> Any:
-        raise NotImplementedError("mem0's pipeline did not call this at 2.2.1")
-
-    get = list = update = delete = reset = _unused
-    create_col = list_cols = delete_col = col_info = _unused
-
-
-class _DraftHistory:
-    """Reads from the history; keeps the messages. Rows are the service's to write."""
-
-    def __init__(
-        self,
-        history: "History | _DraftHistory",
-        messages: list[tuple[Sequence[Mapping[str, Any]], str]],
-    ) -> None:
-        self._history = history
-        self._messages = messages
-
-    def get_last_messages(self, session_scope: str, limit: int = 10) -> list[dict[str, Any]]:
-        return self._history.get_last_messages(session_scope, limit)
-
-    def save_messages(self, messages: Sequence[Mapping[str, Any]], session_scope: str) -> None:
-        self._messages.append((messages, session_scope))
-
-    def batch_add_history(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """The service writes the rows, with their scope, when it stores the points."""

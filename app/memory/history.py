@@ -225,6 +225,12 @@ class History:
             connection.execute(erase.where(_within(HISTORY, scope)))
         self._checkpoint()
 
+    @_translated
+    def check(self) -> None:
+        """Raises HistoryUnavailable when it does not answer."""
+        with self._engine.connect() as connection:
+            connection.execute(select(VERSION.c.version))
+
     # ---- inside
 
     @contextmanager

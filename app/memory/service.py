@@ -1,6 +1,7 @@
 """The nine operations. Every write goes through here: its lock, its points, its history."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from app.errors import LLMNotConfigured, MemoryNotFound
@@ -19,12 +20,21 @@ from app.memory.payloads import (
     to_memory,
 )
 from app.memory.ranking import Ranked, Record
+from app.memory.readiness import Check
 from app.memory.stores.base import Cursor, Vector, VectorStore
 
 DELETE_BATCH = 1000
 
 Message = Mapping[str, str]
 Points = Mapping[str, tuple[Vector, Payload]]
+
+
+@dataclass(frozen=True)
+class Added:
+    """What an add stored, in order, and how many facts it could not."""
+
+    stored: list[dict[str, str]]
+    failed: int = 0
 
 
 class MemoryService:
@@ -34,8 +44,15 @@ class MemoryService:
     raise VectorStoreUnavailable or HistoryUnavailable.
     """
 
-    def __init__(self, memory: Memory, store: VectorStore, history: History) -> None:
+    def __init__(
+        self,
+        memory: Memory,
+        store: VectorStore,
+        history: History,
+        readiness: Callable[[], dict[str, Check]] = dict,
+    ) -> None:
         """`store` and `history` are the ones that `memory` reads from."""
+        self._readiness = readiness
         self._memory = memory
         self._store = store
         self._history = history
@@ -102,16 +119,17 @@ class MemoryService:
         metadata: Mapping[str, Any] | None = None,
         infer: bool | None = None,
         expiration_date: str | None = None,
-    ) -> list[dict[str, str]]:
+    ) -> Added:
         """Store what is worth remembering in `messages`, or with `infer=False` each of them.
 
-        `infer` is True by default where there is an LLM. Returns what was stored, in order.
-        Raises LLMNotConfigured for `infer=True` without one.
+        `infer` is True by default where there is an LLM. Raises LLMNotConfigured for
+        `infer=True` without one, and the failures of providers.
         """
         if infer is None:
             infer = self._memory.llm is not None
         if not infer:
-            return self._store_new(self._as_given(messages, scope, metadata or {}, expiration_date))
+            points = self._as_given(messages, scope, metadata or {}, expiration_date)
+            return Added(self._store_new(points))
         if self._memory.llm is None:
             raise LLMNotConfigured
         draft = self._memory.draft(
@@ -120,7 +138,7 @@ class MemoryService:
         stored = self._store_new(draft.points)
         for said, session_scope in draft.messages:
             self._history.save_messages(said, session_scope)
-        return stored
+        return Added(stored, draft.failed)
 
     def update(
         self, memory_id: str, *, text: str | None = None, changes: Mapping[str, Any] | None = None
@@ -132,7 +150,7 @@ class MemoryService:
         found = self._find(memory_id)
         if text == found.payload.get("data"):
             text = None
-        vector = None if text is None else self._memory.embedding_model.embed(text, "update")
+        vector = None if text is None else self._memory.embed([text], "update")[0]
         with self._writing.shared(), self._changing[memory_id]:
             old = self._find(memory_id).payload
             new = changed_payload(old, text, changes or {})
@@ -171,6 +189,10 @@ class MemoryService:
             self._history.reset()
         return deleted
 
+    def ready(self) -> dict[str, Check]:
+        """How each dependency is, by name; asked again at most once a second."""
+        return self._readiness()
+
     def close(self) -> None:
         """Finish the writes at work, and bring everything to the disk."""
         with self._writing.exclusive():
@@ -196,7 +218,7 @@ class MemoryService:
         """One memory for each message, except what the system said, as mem0 has it."""
         said = [message for message in messages if message["role"] != "system"]
         texts = [message["content"] for message in said]
-        vectors = self._memory.embedding_model.embed_batch(texts, "add")
+        vectors = self._memory.embed(texts, "add")
         payloads = [
             new_payload(
                 message["content"],

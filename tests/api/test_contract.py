@@ -54,7 +54,7 @@ def test_the_service_does_as_it_says(fresh_service: Service) -> None:
         stdin=subprocess.DEVNULL,
     )
     assert done.returncode == 0, done.stdout
-    assert "11 selected / 11 total" in done.stdout
+    assert "12 selected / 12 total" in done.stdout
 
 
 def test_lists_the_same_paths(tmp_path: Path) -> None:

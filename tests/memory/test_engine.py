@@ -19,14 +19,14 @@ from app.memory.engine import Memory
 from app.memory.history import History
 from app.memory.payloads import RESERVED_KEYS, new_payload
 from app.memory.service import MemoryService
+from app.memory.stores.base import EmbedderInfo
 from app.memory.stores.edge import EdgeStore
 
 
 class WordEmbedder:
     """Texts that share words are near: each word adds to one of 16 numbers."""
 
-    name = "test/words"
-    dimensions = 16
+    info = EmbedderInfo("test/words", 16)
 
     def __init__(self) -> None:
         self.calls: list[list[str]] = []
@@ -39,10 +39,10 @@ class WordEmbedder:
         return [self._vector(text) for text in texts]
 
     def _vector(self, text: str) -> list[float]:
-        vector = [0.01] * self.dimensions
+        vector = [0.01] * self.info.dimensions
         for word in text.lower().split():
             digest = hashlib.sha256(word.encode()).digest()
-            vector[digest[0] % self.dimensions] += 1
+            vector[digest[0] % self.info.dimensions] += 1
         return vector
 
 
@@ -62,7 +62,8 @@ class Parts:
     def __init__(self, folder: Path, *facts: str) -> None:
         self.embedder = WordEmbedder()
         self.llm = ScriptedLLM(*facts)
-        self.store = EdgeStore(folder / "qdrant", self.embedder.dimensions)
+        self.store = EdgeStore(folder / "qdrant")
+        self.store.prepare(self.embedder.info)
         self.history = History(folder / "history.db")
         self.memory = Memory(self.store, self.history, self.embedder, self.llm)
         self.service = MemoryService(self.memory, self.store, self.history)
@@ -81,7 +82,7 @@ ALICE = {"user_id": "alice"}
 
 class TestInferring:
     def test_stores_what_the_llm_found_with_scope_metadata_and_history(self, parts: Parts) -> None:
-        stored = parts.service.add(SAID, ALICE, metadata={"source": "chat"})
+        stored = parts.service.add(SAID, ALICE, metadata={"source": "chat"}).stored
         assert [memory["memory"] for memory in stored] == ["Likes tea", "Lives in Lyon"]
         memory = parts.service.get(stored[0]["id"])
         assert (memory["user_id"], memory["metadata"]) == ("alice", {"source": "chat"})
@@ -96,12 +97,12 @@ class TestInferring:
 
     def test_stores_nothing_when_nothing_is_found(self, parts: Parts) -> None:
         parts.llm.facts = ()
-        assert parts.service.add(SAID, ALICE) == []
+        assert parts.service.add(SAID, ALICE).stored == []
         assert parts.service.get_all(ALICE)["total"] == 0
 
     def test_does_not_store_the_same_fact_twice(self, parts: Parts) -> None:
         parts.service.add(SAID, ALICE)
-        assert parts.service.add(SAID, ALICE) == []
+        assert parts.service.add(SAID, ALICE).stored == []
 
     def test_tells_the_llm_what_was_said_before(self, parts: Parts) -> None:
         parts.service.add(SAID, ALICE)
@@ -123,7 +124,7 @@ class TestInferring:
         assert "tea of old" not in prompt
 
     def test_keeps_the_expiration_date(self, parts: Parts) -> None:
-        stored = parts.service.add(SAID, ALICE, expiration_date="2999-01-01")
+        stored = parts.service.add(SAID, ALICE, expiration_date="2999-01-01").stored
         assert parts.service.get(stored[0]["id"])["expiration_date"] == "2999-01-01"
 
 
@@ -135,7 +136,7 @@ def test_a_draft_stores_nothing(parts: Parts) -> None:
 
 
 def test_an_update_of_metadata_does_not_embed_again(parts: Parts) -> None:
-    memory_id = parts.service.add(SAID, ALICE, infer=False)[0]["id"]
+    memory_id = parts.service.add(SAID, ALICE, infer=False).stored[0]["id"]
     parts.embedder.calls.clear()
     parts.service.update(memory_id, changes={"a": 1})
     parts.service.update(memory_id, text=SAID[0]["content"])

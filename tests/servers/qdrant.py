@@ -260,7 +260,9 @@ class QdrantServer(StubServer):
         return True
 
     def _patch(self, call: Call) -> Json:
-        models.UpdateCollection.model_validate(call.body)
+        wanted = models.UpdateCollection.model_validate(call.body)
+        if wanted.metadata is not None:
+            self.client.update_collection(call.name, metadata=wanted.metadata)
         return True
 
     def _drop(self, call: Call) -> Json:

@@ -1,1 +1,15 @@
 """The vector stores: one contract (base), one module for each engine."""
+
+from app.config import Settings
+from app.memory.stores.base import VectorStore
+
+
+def open_store(settings: Settings) -> VectorStore:
+    """The store that the settings name. Each module imports its engine only when chosen."""
+    if settings.on_server:
+        from app.memory.stores.server import ServerStore, connect
+
+        return ServerStore(connect(settings), settings.qdrant_collection)
+    from app.memory.stores.edge import EdgeStore
+
+    return EdgeStore(settings.data_dir / "qdrant")

@@ -9,14 +9,15 @@ import math
 import uuid
 from abc import abstractmethod
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any, ParamSpec, Self, TypeVar
 
 from mem0.vector_stores.base import VectorStoreBase
 from qdrant_edge import SparseVector
 
+from app.errors import EmbedderMismatch, MemoryNotFound, VectorStoreUnavailable
 from app.memory.bm25 import Bm25Encoder
 from app.memory.filters import Filter, in_scope
 from app.memory.payloads import Payload, Scope
@@ -29,6 +30,21 @@ KEYWORD_INDEXES = ("user_id", "agent_id", "run_id")
 DATETIME_INDEXES = ("created_at", "expiration_date")
 
 Vector = list[float]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedderInfo:
+    """Who made the vectors of a collection; those of another cannot be compared with them."""
+
+    name: str
+    """Provider and model, such as `openai/text-embedding-3-small`."""
+    dimensions: int
+
+    def __str__(self) -> str:
+        return f"{self.name or 'a model of unknown name'} ({self.dimensions} dimensions)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +91,37 @@ class Cursor:
             raise ValueError("not a cursor of an earlier answer") from error
 
 
+class NoCollection(Exception):
+    """An engine's word for: the collection was not made yet, or is gone."""
+
+
 class VectorStore(VectorStoreBase):
-    """One collection of memories."""
+    """One collection of memories. It is made when an embedder first comes; until then it is
+    read as an empty one."""
 
-    def __init__(self, dimensions: int) -> None:
-        self.dimensions = dimensions
+    def __init__(self) -> None:
         self._bm25 = Bm25Encoder()
+        self._prepared: EmbedderInfo | None = None
 
-    # ---- what an engine must do; each raises VectorStoreUnavailable when it cannot
+    # ---- what an engine must do with the collection
+
+    @abstractmethod
+    def embedder(self) -> EmbedderInfo | None:
+        """Who made the vectors that are stored; None where there is no collection.
+
+        The name is empty where it is not known: mem0 itself made the collection.
+        """
+
+    @abstractmethod
+    def _create(self, embedder: EmbedderInfo) -> None:
+        """Make the collection, unless another process just did."""
+
+    @abstractmethod
+    def _sign(self, embedder: EmbedderInfo) -> None:
+        """Keep the embedder's name beside a collection that has none."""
+
+    # ---- what an engine must do with points; each raises NoCollection where there is none, and
+    # VectorStoreUnavailable or VectorStoreTimeout when it cannot
 
     @abstractmethod
     def _upsert(self, points: Sequence[NewPoint]) -> None: ...
@@ -106,10 +145,10 @@ class VectorStore(VectorStoreBase):
     def _delete(self, ids: Sequence[str]) -> None: ...
 
     @abstractmethod
-    def count(self, where: Filter) -> int: ...
+    def _count(self, where: Filter) -> int: ...
 
     @abstractmethod
-    def clear(self) -> None:
+    def _clear(self) -> None:
         """Delete every point."""
 
     @abstractmethod
@@ -121,24 +160,54 @@ class VectorStore(VectorStoreBase):
 
     # ---- what the service calls
 
+    @abstractmethod
+    def check(self) -> None:
+        """Raises when the engine does not answer."""
+
+    def prepare(self, embedder: EmbedderInfo) -> None:
+        """Make the collection for `embedder`, or see that it is of this one.
+
+        Needed before anything with vectors. Raises EmbedderMismatch.
+        """
+        if self._prepared == embedder:
+            return
+        stored = self.embedder()
+        if stored is None:
+            self._create(embedder)
+            stored = self.embedder() or embedder
+        if not stored.name and stored.dimensions == embedder.dimensions:
+            self._sign(embedder)
+        elif stored != embedder:
+            raise EmbedderMismatch(
+                f"The stored memories were embedded by {stored}, and the settings say {embedder}. "
+                "Go back to that model, or stop the service and run 'python -m app.reembed', "
+                "which embeds every memory again and loses none."
+            )
+        self._prepared = embedder
+
     def put(self, memories: Mapping[str, tuple[Vector, Payload]]) -> None:
         """Write whole memories, new or changed: id -> (dense vector, payload)."""
         points = [
             NewPoint(point_id, self._checked(dense), self._bm25.document(payload["data"]), payload)
             for point_id, (dense, payload) in memories.items()
         ]
-        if points:
+        if not points:
+            return
+        try:
+            self._upsert(points)
+        except NoCollection:  # a server came back empty
+            self._make_again()
             self._upsert(points)
 
     def hybrid(
         self, query: str, dense: Vector, where: Filter, limit: int
-    ) -> tuple[list[Record], list[Record], frozenset[int]]:
+    ) -> tuple[Sequence[Record], Sequence[Record], frozenset[int]]:
         """The two lists of a hybrid search, in one call, and the ids of the query's words."""
         words = self._bm25.query(query)
         requests = [Nearest(self._checked(dense), limit, where)]
         if words.indices:  # a query of stop words alone has none
             requests.append(Nearest(words, limit, where))
-        similar, *worded = self._query(requests)
+        similar, *worded = self._lists(requests)
         return similar, worded[0] if worded else [], frozenset(words.indices)
 
     def page(
@@ -150,7 +219,7 @@ class VectorStore(VectorStoreBase):
             where = {"must": [where, not_later]}
             if after.ids:
                 where["must_not"] = [{"has_id": list(after.ids)}]
-        records = self._newest(where, limit + 1)
+        records = _or(list[Record](), self._newest, where, limit + 1)
         return records[:limit], _next(records[:limit], after) if len(records) > limit else None
 
     def every(self, where: Filter, cursor: Cursor | None = None) -> Iterator[Record]:
@@ -163,11 +232,21 @@ class VectorStore(VectorStoreBase):
 
     def delete_many(self, ids: Sequence[str]) -> None:
         if ids:
-            self._delete(ids)
+            _or(None, self._delete, ids)
+
+    def count(self, where: Filter) -> int:
+        return _or(0, self._count, where)
+
+    def clear(self) -> None:
+        """Delete every memory."""
+        _or(None, self._clear)
 
     def overwrite_payload(self, point_id: str, payload: Payload) -> None:
         """Another payload under the same vectors; the text must be the same."""
-        self._overwrite_payload(point_id, payload)
+        try:
+            self._overwrite_payload(point_id, payload)
+        except NoCollection:
+            raise MemoryNotFound from None
 
     # ---- what mem0 calls (VectorStoreBase); `filters` are scopes there
 
@@ -183,16 +262,16 @@ class VectorStore(VectorStoreBase):
 
     def search(
         self, query: str, vectors: Vector, top_k: int = 5, filters: Scope | None = None
-    ) -> list[Record]:
-        return self._query([Nearest(self._checked(vectors), top_k, in_scope(filters or {}))])[0]
+    ) -> Sequence[Record]:
+        return self._lists([Nearest(self._checked(vectors), top_k, in_scope(filters or {}))])[0]
 
     def keyword_search(
         self, query: str, top_k: int = 5, filters: Scope | None = None
-    ) -> list[Record]:
+    ) -> Sequence[Record]:
         words = self._bm25.query(query)
         if not words.indices:
             return []
-        return self._query([Nearest(words, top_k, in_scope(filters or {}))])[0]
+        return self._lists([Nearest(words, top_k, in_scope(filters or {}))])[0]
 
     def search_batch(
         self,
@@ -200,12 +279,12 @@ class VectorStore(VectorStoreBase):
         vectors_list: Sequence[Vector],
         top_k: int = 1,
         filters: Scope | None = None,
-    ) -> list[list[Record]]:
+    ) -> Sequence[Sequence[Record]]:
         where = in_scope(filters or {})
-        return self._query([Nearest(self._checked(v), top_k, where) for v in vectors_list])
+        return self._lists([Nearest(self._checked(v), top_k, where) for v in vectors_list])
 
     def get(self, vector_id: str) -> Record | None:
-        found = self._retrieve([vector_id])
+        found = _or(list[Record](), self._retrieve, [vector_id])
         return found[0] if found else None
 
     def list(self, filters: Scope | None = None, top_k: int | None = None) -> list[list[Record]]:
@@ -244,13 +323,31 @@ class VectorStore(VectorStoreBase):
 
     # ---- inside
 
+    def _lists(self, requests: Sequence[Nearest]) -> Sequence[Sequence[Record]]:
+        nothing: Sequence[Sequence[Record]] = [[] for _ in requests]
+        return _or(nothing, self._query, requests)
+
+    def _make_again(self) -> None:
+        if self._prepared is None:
+            raise VectorStoreUnavailable("The collection was never made.")
+        self._create(self._prepared)
+
     def _checked(self, vector: Vector) -> Vector:
         """Before anything is sent: Edge keeps a write that it refused, and accepts NaN."""
-        if len(vector) != self.dimensions:
-            raise ValueError(f"a vector of {len(vector)} numbers, not {self.dimensions}")
+        dimensions = self._prepared.dimensions if self._prepared else 0
+        if len(vector) != dimensions:
+            raise ValueError(f"a vector of {len(vector)} numbers, not {dimensions}")
         if not all(map(math.isfinite, vector)):
             raise ValueError("a vector with a number that is not finite")
         return vector
+
+
+def _or(nothing: T, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What `call` gives, or `nothing` where there is no collection to ask."""
+    try:
+        return call(*args, **kwargs)
+    except NoCollection:
+        return nothing
 
 
 def _next(records: Sequence[Record], before: Cursor | None) -> Cursor:

@@ -1,5 +1,7 @@
 """Qdrant Edge: Qdrant's own engine inside this process, one directory, one process at a time."""
 
+import json
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -46,8 +48,10 @@ from app.memory.stores.base import (
     DENSE,
     KEYWORD_INDEXES,
     SPARSE,
+    EmbedderInfo,
     Nearest,
     NewPoint,
+    NoCollection,
     VectorStore,
 )
 
@@ -59,23 +63,39 @@ TAKEOVER_S = 10.0  # a killed server's worker lets go within a second
 class EdgeStore(VectorStore):
     """A shard in `folder`. Calls hold the GIL, so threads take turns and need no lock here."""
 
-    def __init__(self, folder: Path, dimensions: int) -> None:
-        """Open the shard, or create it. Waits up to 10 s for a dying process to let go of it.
+    def __init__(self, folder: Path) -> None:
+        """Open the shard, if there is one. Waits up to 10 s for a dying process to let it go.
 
-        Raises StartupError when it is held, unreadable or of another vector size.
+        Raises StartupError when it is held or unreadable.
         """
-        super().__init__(dimensions)
-        self._shard = _open(folder, dimensions)
-        indexed = self._shard.info().payload_schema
-        wanted = dict.fromkeys(KEYWORD_INDEXES, PayloadSchemaType.Keyword)
-        wanted |= dict.fromkeys(DATETIME_INDEXES, PayloadSchemaType.Datetime)
-        for field, kind in wanted.items():
-            if field not in indexed:
-                self._shard.update(UpdateOperation.create_field_index(field, kind))
+        super().__init__()
+        self._folder = folder
+        self._creating = threading.Lock()
+        self._signature = folder / "embedder.json"
+        self._shard = _open(folder) if (folder / "edge_config.json").exists() else None
+
+    def embedder(self) -> EmbedderInfo | None:
+        if self._shard is None:
+            return None
+        config = json.loads((self._folder / "edge_config.json").read_text())
+        signed = json.loads(self._signature.read_text()) if self._signature.exists() else {}
+        return EmbedderInfo(signed.get("name", ""), config["vectors"][DENSE]["size"])
+
+    def _create(self, embedder: EmbedderInfo) -> None:
+        with self._creating:
+            if self._shard is None:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                self._sign(embedder)
+                self._shard = _open(self._folder, embedder.dimensions)
+
+    def _sign(self, embedder: EmbedderInfo) -> None:
+        unfinished = self._signature.with_suffix(".part")
+        unfinished.write_text(json.dumps({"name": embedder.name}))
+        unfinished.replace(self._signature)
 
     def _upsert(self, points: Sequence[NewPoint]) -> None:
         with _translated():
-            self._shard.update(
+            self._live.update(
                 UpdateOperation.upsert_points(
                     [Point(p.id, {DENSE: p.dense, SPARSE: p.sparse}, p.payload) for p in points]
                 )
@@ -83,20 +103,20 @@ class EdgeStore(VectorStore):
 
     def _overwrite_payload(self, point_id: str, payload: Payload) -> None:
         with _translated():
-            self._shard.update(UpdateOperation.overwrite_payload([point_id], payload))
+            self._live.update(UpdateOperation.overwrite_payload([point_id], payload))
 
     def _retrieve(self, ids: Sequence[str]) -> list[Record]:
         with _translated():
-            return [_record(found) for found in self._shard.retrieve(list(ids), True, False)]
+            return [_record(found) for found in self._live.retrieve(list(ids), True, False)]
 
     def _query(self, requests: Sequence[Nearest]) -> list[list[Record]]:
         with _translated():
             batch = QueryBatchRequest([_query_request(request) for request in requests])
-            return [[_record(hit) for hit in hits] for hits in self._shard.query_batch(batch)]
+            return [[_record(hit) for hit in hits] for hits in self._live.query_batch(batch)]
 
     def _newest(self, where: Filter, limit: int) -> list[Record]:
         with _translated():
-            found, _ = self._shard.scroll(
+            found, _ = self._live.scroll(
                 ScrollRequest(
                     limit=limit,
                     filter=to_edge(where),
@@ -108,37 +128,50 @@ class EdgeStore(VectorStore):
 
     def _delete(self, ids: Sequence[str]) -> None:
         with _translated():
-            self._shard.update(UpdateOperation.delete_points(list(ids)))
+            self._live.update(UpdateOperation.delete_points(list(ids)))
 
-    def count(self, where: Filter) -> int:
+    def _count(self, where: Filter) -> int:
         with _translated():
-            return self._shard.count(CountRequest(filter=to_edge(where), exact=True))
+            return self._live.count(CountRequest(filter=to_edge(where), exact=True))
 
-    def clear(self) -> None:
+    def _clear(self) -> None:
         with _translated():
-            self._shard.update(UpdateOperation.delete_points_by_filter(EdgeFilter()))
+            self._live.update(UpdateOperation.delete_points_by_filter(EdgeFilter()))
+
+    def check(self) -> None:
+        if self._shard:
+            with _translated():
+                self._shard.info()
 
     def flush(self) -> None:
-        with _translated():
-            self._shard.flush()
+        if self._shard:
+            with _translated():
+                self._shard.flush()
 
     def close(self) -> None:
-        with _translated():
-            self._shard.close()
+        if self._shard:
+            with _translated():
+                self._shard.close()
+
+    @property
+    def _live(self) -> EdgeShard:
+        if self._shard is None:
+            raise NoCollection
+        return self._shard
 
 
-def _open(folder: Path, dimensions: int) -> EdgeShard:
-    config = EdgeConfig(
-        vectors=EdgeVectorParams(size=dimensions, distance=Distance.Cosine),
-        sparse_vectors={SPARSE: EdgeSparseVectorParams(modifier=Modifier.Idf)},
-    )
+def _open(folder: Path, dimensions: int | None = None) -> EdgeShard:
+    """The shard in `folder`; with `dimensions`, a new one."""
     deadline = time.monotonic() + TAKEOVER_S
     while True:
         try:
-            if (folder / "edge_config.json").exists():
-                return EdgeShard.load(str(folder), config)
-            folder.mkdir(parents=True, exist_ok=True)
-            return EdgeShard.create(str(folder), config)
+            if dimensions is None:
+                return _indexed(EdgeShard.load(str(folder)))
+            config = EdgeConfig(
+                vectors=EdgeVectorParams(size=dimensions, distance=Distance.Cosine),
+                sparse_vectors={SPARSE: EdgeSparseVectorParams(modifier=Modifier.Idf)},
+            )
+            return _indexed(EdgeShard.create(str(folder), config))
         except Exception as error:  # Edge raises nothing more exact
             if HELD not in str(error):
                 raise StartupError(f"Qdrant Edge cannot open {folder}: {error}") from error
@@ -147,6 +180,16 @@ def _open(folder: Path, dimensions: int) -> EdgeShard:
                     f"Another process is using {folder}: run one service on one DATA_DIR."
                 ) from error
             time.sleep(0.1)
+
+
+def _indexed(shard: EdgeShard) -> EdgeShard:
+    wanted = dict.fromkeys(KEYWORD_INDEXES, PayloadSchemaType.Keyword)
+    wanted |= dict.fromkeys(DATETIME_INDEXES, PayloadSchemaType.Datetime)
+    present = shard.info().payload_schema
+    for field, kind in wanted.items():
+        if field not in present:
+            shard.update(UpdateOperation.create_field_index(field, kind))
+    return shard
 
 
 @contextmanager

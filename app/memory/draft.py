@@ -1,0 +1,139 @@
+"""What mem0's pipeline would write, kept in memory until the service stores it as one.
+
+mem0 writes in the middle of `add`, piece by piece, and goes on after failures. On these
+parts it reads the real store and history, and what it writes can be stored whole or not at
+all, without a lock held while a model thinks.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from mem0.vector_stores.base import VectorStoreBase
+
+from app.errors import ProviderRefused, ServiceError
+from app.memory.payloads import Payload, Scope
+from app.memory.ranking import Record
+from app.memory.stores.base import EmbedderInfo, Vector
+
+Messages = Sequence[Mapping[str, Any]]
+
+
+class Embedder(Protocol):
+    """Text to vectors. `memory_action` is mem0's: add, search or update."""
+
+    @property
+    def info(self) -> EmbedderInfo:
+        """Its name and the size of its vectors; may have to ask the model once."""
+
+    def embed(self, text: str, memory_action: str | None = None) -> Vector: ...
+
+    def embed_batch(self, texts: list[str], memory_action: str | None = None) -> list[Vector]: ...
+
+
+class ReadsMessages(Protocol):
+    def get_last_messages(self, session_scope: str, limit: int = 10) -> list[dict[str, Any]]: ...
+
+
+class Draft:
+    """The writes of one run: points to store, messages to remember, facts that were lost."""
+
+    def __init__(self, store: VectorStoreBase, history: ReadsMessages, embedder: Embedder) -> None:
+        self.points: dict[str, tuple[Vector, Payload]] = {}
+        self.messages: list[tuple[Messages, str]] = []
+        self.store = _DraftStore(store, self.points)
+        self.history = _DraftHistory(history, self.messages)
+        self.embedder = _DraftEmbedder(embedder)
+
+    @property
+    def failed(self) -> int:
+        """How many facts the embedder refused."""
+        return len(self.embedder.refused)
+
+    def check(self) -> None:
+        """Raises what went wrong where mem0 went on: not one fact of a batch was embedded."""
+        if self.embedder.failure:
+            raise self.embedder.failure
+        if self.embedder.refused and not self.points:
+            raise self.embedder.refused[0]
+
+
+class _DraftStore(VectorStoreBase):
+    """Reads from the store; keeps what is inserted."""
+
+    def __init__(self, store: VectorStoreBase, points: dict[str, tuple[Vector, Payload]]) -> None:
+        self._store = store
+        self._points = points
+
+    def search(
+        self, query: str, vectors: Vector, top_k: int = 5, filters: Scope | None = None
+    ) -> Sequence[Record]:
+        found: Sequence[Record] = self._store.search(query, vectors, top_k, filters)
+        return found
+
+    def insert(
+        self, vectors: Sequence[Vector], payloads: Sequence[Payload], ids: Sequence[str]
+    ) -> None:
+        for point_id, vector, payload in zip(ids, vectors, payloads, strict=True):
+            payload.pop("text_lemmatized", None)  # without spaCy it is the text once more
+            self._points[point_id] = (vector, payload)
+
+    def _unused(self, *_args: Any, **_kwargs: Any) -> Any:
+        raise NotImplementedError("mem0's pipeline did not call this at 2.2.1")
+
+    get = list = update = delete = reset = _unused
+    create_col = list_cols = delete_col = col_info = _unused
+
+
+class _DraftHistory:
+    """Reads from the history; keeps the messages. Rows are the service's to write."""
+
+    def __init__(self, history: ReadsMessages, messages: list[tuple[Messages, str]]) -> None:
+        self._messages = messages
+        self._history = history
+
+    def get_last_messages(self, session_scope: str, limit: int = 10) -> list[dict[str, Any]]:
+        return self._history.get_last_messages(session_scope, limit)
+
+    def save_messages(self, messages: Messages, session_scope: str) -> None:
+        self._messages.append((messages, session_scope))
+
+    def batch_add_history(self, records: Messages) -> None:
+        """The service writes the rows, with their scope, when it stores the points."""
+
+
+class _DraftEmbedder:
+    """Remembers the failures that mem0 swallows.
+
+    When a batch fails, mem0 embeds its facts one by one and drops those that fail again. That
+    helps against one text that is refused; against a service that is down or slow it would
+    only multiply the wait, so then nothing more is asked.
+    """
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self.failure: ServiceError | None = None
+        self.refused: list[ServiceError] = []
+
+    @property
+    def info(self) -> EmbedderInfo:
+        return self._embedder.info
+
+    def embed(self, text: str, memory_action: str | None = None) -> Vector:
+        if self.failure:
+            raise self.failure
+        try:
+            return self._embedder.embed(text, memory_action)
+        except ServiceError as failure:
+            if type(failure) is ProviderRefused:
+                self.refused.append(failure)
+            else:
+                self.failure = failure
+            raise
+
+    def embed_batch(self, texts: list[str], memory_action: str | None = None) -> list[Vector]:
+        try:
+            return self._embedder.embed_batch(texts, memory_action)
+        except ServiceError as failure:
+            if type(failure) is not ProviderRefused:  # a refused key refuses every text
+                self.failure = failure
+            raise

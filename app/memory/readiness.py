@@ -1,0 +1,66 @@
+"""Is each dependency there? Asked side by side, in bounded time, once for many who ask."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import TypedDict
+
+from app.errors import ServiceError
+
+BOUND_S = 2.0
+FRESH_S = 1.0
+
+
+class Check(TypedDict, total=False):
+    """`code` and `detail` where it failed; the detail says what to do."""
+
+    status: str
+    latency_ms: float
+    code: str
+    detail: str
+
+
+class Readiness:
+    """Runs named checks; each raises a ServiceError when it fails."""
+
+    def __init__(self, checks: Mapping[str, Callable[[], None]]) -> None:
+        self._checks = checks
+        self._threads = ThreadPoolExecutor(len(checks), "ready")
+        self._asking = threading.Lock()
+        self._running: dict[str, Future[Check]] = {}
+        self._last: dict[str, Check] = {}
+        self._asked_at = -FRESH_S
+
+    def __call__(self) -> dict[str, Check]:
+        """The state of each dependency, at most a second old."""
+        with self._asking:
+            if time.monotonic() - self._asked_at >= FRESH_S:
+                self._last = self._ask()
+                self._asked_at = time.monotonic()
+            return self._last
+
+    def _ask(self) -> dict[str, Check]:
+        for name, check in self._checks.items():
+            # One that still hangs from the last time is waited for, not asked again.
+            if name not in self._running or self._running[name].done():
+                self._running[name] = self._threads.submit(_run, check)
+        wait(self._running.values(), timeout=BOUND_S)
+        return {
+            name: future.result() if future.done() else _late()
+            for name, future in self._running.items()
+        }
+
+
+def _run(check: Callable[[], None]) -> Check:
+    started = time.perf_counter()
+    try:
+        check()
+    except ServiceError as error:
+        return {"status": "failed", "code": error.code, "detail": error.detail}
+    return {"status": "ok", "latency_ms": round((time.perf_counter() - started) * 1000, 1)}
+
+
+def _late() -> Check:
+    detail = f"No answer within {BOUND_S:.0f} s."
+    return {"status": "failed", "code": "no_answer", "detail": detail}

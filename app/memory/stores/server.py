@@ -1,0 +1,241 @@
+"""A Qdrant server, through qdrant-client."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from qdrant_client import QdrantClient, models
+from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
+from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
+from qdrant_edge import SparseVector
+
+from app.config import Settings
+from app.errors import VectorStoreTimeout, VectorStoreUnavailable
+from app.memory.filters import Filter
+from app.memory.payloads import Payload
+from app.memory.ranking import Record
+from app.memory.stores.base import (
+    DATETIME_INDEXES,
+    DENSE,
+    KEYWORD_INDEXES,
+    SPARSE,
+    EmbedderInfo,
+    Nearest,
+    NewPoint,
+    NoCollection,
+    VectorStore,
+)
+
+log = logging.getLogger(__name__)
+
+SIGNATURE = "embedder"  # the key of the collection's metadata that names who made the vectors
+CONFLICT, NOT_FOUND, FORBIDDEN = 409, 404, (401, 403)
+
+
+def connect(settings: Settings) -> QdrantClient:
+    """Asks the server nothing yet."""
+    key = settings.qdrant_api_key.get_secret_value() if settings.qdrant_api_key else None
+    # Said in full: with a host alone, or a port alone, the client would choose for itself.
+    url = settings.qdrant_url or f"http://{settings.qdrant_host}:{settings.qdrant_port}"
+    return QdrantClient(
+        url=url, api_key=key, timeout=settings.qdrant_timeout, check_compatibility=False
+    )
+
+
+class ServerStore(VectorStore):
+    """A collection of a server; several processes may share it."""
+
+    def __init__(self, client: QdrantClient, collection: str) -> None:
+        super().__init__()
+        self._client = client
+        self._collection = collection
+        self._has_words = False
+        self._known = False
+        self._warned = False
+
+    # ---- the collection
+
+    def embedder(self) -> EmbedderInfo | None:
+        with _translated():
+            try:
+                config = self._client.get_collection(self._collection).config
+            except UnexpectedResponse as error:
+                if error.status_code == NOT_FOUND:
+                    return None
+                raise
+        vectors: Any = config.params.vectors
+        dense = vectors[DENSE] if isinstance(vectors, dict) else vectors
+        name = (config.metadata or {}).get(SIGNATURE, "")
+        return EmbedderInfo(name, dense.size)
+
+    def _create(self, embedder: EmbedderInfo) -> None:
+        with _translated():
+            try:
+                self._client.create_collection(
+                    self._collection,
+                    vectors_config=models.VectorParams(
+                        size=embedder.dimensions, distance=models.Distance.COSINE
+                    ),
+                    sparse_vectors_config={
+                        SPARSE: models.SparseVectorParams(modifier=models.Modifier.IDF)
+                    },
+                    metadata={SIGNATURE: embedder.name},
+                )
+            except UnexpectedResponse as error:
+                if error.status_code != CONFLICT:  # another process was faster
+                    raise
+        self._known = False
+
+    def _sign(self, embedder: EmbedderInfo) -> None:
+        with _translated():
+            self._client.update_collection(self._collection, metadata={SIGNATURE: embedder.name})
+
+    def _know(self) -> None:
+        """Look once at the collection, which mem0 may have made: its indexes, its slots."""
+        if self._known:
+            return
+        # Several threads may look at the same moment. No lock: it would make them wait in turn
+        # for a server that hangs.
+        info = self._client.get_collection(self._collection)
+        self._has_words = SPARSE in (info.config.params.sparse_vectors or {})
+        if not self._has_words and not self._warned:
+            self._warned = True
+            log.warning(
+                "the collection %s has no %s vectors and is searched by meaning alone; "
+                "'python -m app.reembed' adds them",
+                self._collection,
+                SPARSE,
+            )
+        wanted = dict.fromkeys(KEYWORD_INDEXES, models.PayloadSchemaType.KEYWORD)
+        wanted |= dict.fromkeys(DATETIME_INDEXES, models.PayloadSchemaType.DATETIME)
+        for field, kind in wanted.items():
+            if field not in info.payload_schema:
+                self._client.create_payload_index(self._collection, field, kind)
+        self._known = True
+
+    # ---- its points
+
+    def _upsert(self, points: Sequence[NewPoint]) -> None:
+        with self._asking() as client:
+            client.upsert(self._collection, [self._point(point) for point in points])
+
+    def _point(self, point: NewPoint) -> models.PointStruct:
+        vectors: dict[str, Any] = {DENSE: point.dense}
+        if self._has_words:
+            vectors[SPARSE] = _sparse(point.sparse)
+        return models.PointStruct(id=point.id, vector=vectors, payload=point.payload)
+
+    def _overwrite_payload(self, point_id: str, payload: Payload) -> None:
+        with self._asking() as client:
+            client.overwrite_payload(self._collection, payload, points=[point_id])
+
+    def _retrieve(self, ids: Sequence[str]) -> list[Record]:
+        with self._asking() as client:
+            return [_record(point) for point in client.retrieve(self._collection, list(ids))]
+
+    def _query(self, requests: Sequence[Nearest]) -> list[list[Record]]:
+        with self._asking() as client:
+            asked = [
+                _query_request(request)
+                for request in requests
+                if self._has_words or not isinstance(request.vector, SparseVector)
+            ]
+            answers = client.query_batch_points(self._collection, asked) if asked else []
+            found = [[_record(point) for point in answer.points] for answer in answers]
+        return found + [[] for _ in range(len(requests) - len(asked))]
+
+    def _newest(self, where: Filter, limit: int) -> list[Record]:
+        order = models.OrderBy(key="created_at", direction=models.Direction.DESC)
+        with self._asking() as client:
+            points, _ = client.scroll(
+                self._collection, scroll_filter=_filter(where), limit=limit, order_by=order
+            )
+            return [_record(point) for point in points]
+
+    def _delete(self, ids: Sequence[str]) -> None:
+        with self._asking() as client:
+            client.delete(self._collection, models.PointIdsList(points=list(ids)))
+
+    def _count(self, where: Filter) -> int:
+        with self._asking() as client:
+            return client.count(self._collection, _filter(where), exact=True).count
+
+    def _clear(self) -> None:
+        with self._asking() as client:
+            everything = models.FilterSelector(filter=models.Filter())
+            client.delete(self._collection, everything)
+
+    def check(self) -> None:
+        with _translated():
+            self._client.collection_exists(self._collection)
+
+    def flush(self) -> None:
+        """The server's own doing: it answers a write when its log has it."""
+
+    def close(self) -> None:
+        self._client.close()
+
+    @contextmanager
+    def _asking(self) -> Iterator[QdrantClient]:
+        with _translated():
+            try:
+                self._know()
+                yield self._client
+            except UnexpectedResponse as error:
+                if error.status_code != NOT_FOUND:
+                    raise
+                self._known = False
+                raise NoCollection from error
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except ResponseHandlingException as error:
+        if "timed out" in str(error):
+            raise VectorStoreTimeout("The Qdrant server did not answer in time.") from error
+        raise VectorStoreUnavailable("The Qdrant server does not answer.") from error
+    except ResourceExhaustedResponse as error:
+        raise VectorStoreUnavailable("The Qdrant server is at its limits.") from error
+    except UnexpectedResponse as error:
+        refused = (
+            "refuses the key: check QDRANT_API_KEY"
+            if error.status_code in FORBIDDEN
+            else (f"failed ({error.status_code})")
+        )
+        raise VectorStoreUnavailable(f"The Qdrant server {refused}.") from error
+
+
+def _record(point: Any) -> Record:
+    vectors = point.vector if isinstance(point.vector, dict) else {}
+    sparse = vectors.get(SPARSE)
+    return Record(
+        id=str(point.id),
+        payload=point.payload or {},
+        score=getattr(point, "score", 0.0),
+        tokens=frozenset(sparse.indices) if sparse else frozenset(),
+    )
+
+
+def _sparse(vector: SparseVector) -> models.SparseVector:
+    return models.SparseVector(indices=vector.indices, values=vector.values)
+
+
+def _query_request(request: Nearest) -> models.QueryRequest:
+    vector: Any = request.vector
+    by_words = isinstance(vector, SparseVector)
+    return models.QueryRequest(
+        query=_sparse(vector) if by_words else vector,
+        using=SPARSE if by_words else None,
+        filter=_filter(request.where),
+        limit=request.limit,
+        with_payload=True,
+        with_vector=[SPARSE] if by_words else False,
+    )
+
+
+def _filter(where: Filter) -> models.Filter:
+    """Our filters are the server's own JSON."""
+    return models.Filter.model_validate(where)

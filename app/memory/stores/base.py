@@ -120,6 +120,17 @@ class VectorStore(VectorStoreBase):
     def _sign(self, embedder: EmbedderInfo) -> None:
         """Keep the embedder's name beside a collection that has none."""
 
+    @abstractmethod
+    def successor(self, embedder: EmbedderInfo) -> Self | None:
+        """A store beside this one, prepared for `embedder`, perhaps half filled already.
+
+        None where this one is of `embedder` and lacks nothing.
+        """
+
+    @abstractmethod
+    def give_way(self, successor: Self) -> None:
+        """Let `successor`, which has everything, take the place of this store; closes both."""
+
     # ---- what an engine must do with points; each raises NoCollection where there is none, and
     # VectorStoreUnavailable or VectorStoreTimeout when it cannot
 

@@ -1,12 +1,13 @@
 """Qdrant Edge: Qdrant's own engine inside this process, one directory, one process at a time."""
 
 import json
+import shutil
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from qdrant_edge import (
@@ -56,6 +57,7 @@ from app.memory.stores.base import (
 )
 
 _CLAUSES = ("must", "should", "must_not")
+COMPLETE = "complete"  # marks a successor that has everything
 HELD = "WouldBlock"  # how Edge says that another process has the directory
 TAKEOVER_S = 10.0  # a killed server's worker lets go within a second
 
@@ -69,6 +71,7 @@ class EdgeStore(VectorStore):
         Raises StartupError when it is held or unreadable.
         """
         super().__init__()
+        _take_over(folder)
         self._folder = folder
         self._creating = threading.Lock()
         self._signature = folder / "embedder.json"
@@ -92,6 +95,25 @@ class EdgeStore(VectorStore):
         unfinished = self._signature.with_suffix(".part")
         unfinished.write_text(json.dumps({"name": embedder.name}))
         unfinished.replace(self._signature)
+
+    def successor(self, embedder: EmbedderInfo) -> Self | None:
+        if self.embedder() in (None, embedder):
+            return None
+        beside = type(self)(_beside(self._folder))
+        if beside.embedder() not in (None, embedder):  # of a model that was given up
+            beside.close()
+            shutil.rmtree(beside._folder)
+            beside = type(self)(_beside(self._folder))
+        beside.prepare(embedder)
+        return beside
+
+    def give_way(self, successor: Self) -> None:
+        successor.flush()
+        successor.close()
+        self.close()
+        self._shard = None
+        (successor._folder / COMPLETE).touch()
+        _take_over(self._folder)
 
     def _upsert(self, points: Sequence[NewPoint]) -> None:
         with _translated():
@@ -158,6 +180,18 @@ class EdgeStore(VectorStore):
         if self._shard is None:
             raise NoCollection
         return self._shard
+
+
+def _beside(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.next")
+
+
+def _take_over(folder: Path) -> None:
+    """Put a complete successor in the place of `folder`; also where that was cut off before."""
+    if (_beside(folder) / COMPLETE).exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        _beside(folder).rename(folder)
+    (folder / COMPLETE).unlink(missing_ok=True)
 
 
 def _open(folder: Path, dimensions: int | None = None) -> EdgeShard:

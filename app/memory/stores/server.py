@@ -1,9 +1,10 @@
 """A Qdrant server, through qdrant-client."""
 
+import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 from qdrant_client import QdrantClient, models
 from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
@@ -90,6 +91,45 @@ class ServerStore(VectorStore):
     def _sign(self, embedder: EmbedderInfo) -> None:
         with _translated():
             self._client.update_collection(self._collection, metadata={SIGNATURE: embedder.name})
+
+    def successor(self, embedder: EmbedderInfo) -> Self | None:
+        stored = self.embedder()
+        name = self._successor_name(embedder)
+        if stored is None:  # gone already: an earlier run was cut off while it gave way
+            with _translated():
+                if not self._client.collection_exists(name):
+                    return None
+        else:
+            with self._asking():
+                if stored == embedder and self._has_words:
+                    return None
+        beside = type(self)(self._client, name)
+        beside.prepare(embedder)
+        return beside
+
+    def _successor_name(self, embedder: EmbedderInfo) -> str:
+        """The same for the same embedder, so that a run can be resumed."""
+        digest = hashlib.sha256(str(embedder).encode()).hexdigest()
+        return f"{self._collection}--{digest[:12]}"
+
+    def give_way(self, successor: Self) -> None:
+        with _translated():
+            here = {a.alias_name: a.collection_name for a in self._client.get_aliases().aliases}
+            old = here.get(self._collection)
+            changes: list[Any] = []
+            if old:
+                gone = models.DeleteAlias(alias_name=self._collection)
+                changes.append(models.DeleteAliasOperation(delete_alias=gone))
+            else:  # an alias cannot have the name of a collection
+                self._client.delete_collection(self._collection)
+            new = models.CreateAlias(
+                collection_name=successor._collection, alias_name=self._collection
+            )
+            changes.append(models.CreateAliasOperation(create_alias=new))
+            self._client.update_collection_aliases(changes)
+            if old:
+                self._client.delete_collection(old)
+        self.close()
 
     def _know(self) -> None:
         """Look once at the collection, which mem0 may have made: its indexes, its slots."""

@@ -1,0 +1,164 @@
+"""Another embedder than the one that made the stored vectors: refused, and the way out."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers.openai import OpenAIServer
+from tests.servers.qdrant import QdrantServer
+from tests.service import ROOT, Service, wait_for
+
+TEXTS = [f"{what} number {n}" for n, what in enumerate(["tea", "hiking", "violin"] * 30)]
+
+
+@pytest.fixture
+def openai() -> Iterator[OpenAIServer]:
+    with OpenAIServer() as server:
+        yield server
+
+
+@pytest.fixture(params=["embedded", "server"])
+def settings(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    if request.param == "embedded":
+        yield {}
+        return
+    with QdrantServer() as server:
+        yield {"QDRANT_URL": server.url}
+
+
+def by_openai(openai: OpenAIServer) -> dict[str, str]:
+    return {"OPENAI_API_KEY": "sk-x", "OPENAI_BASE_URL": f"{openai.url}/v1"}
+
+
+def reembed(service: Service, *, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "app.reembed"],
+        env={**service.environ, "PYTHONPATH": str(ROOT)},
+        cwd=service.data_dir.parent,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def remember(service: Service) -> dict[str, str]:
+    said = [{"role": "user", "content": text} for text in TEXTS]
+    stored = service.ask("add", messages=said, user_id="alice", infer=False)["results"]
+    return {memory["id"]: memory["memory"] for memory in stored}
+
+
+def listed(service: Service) -> dict[str, str]:
+    return {m["id"]: m["memory"] for m in service.ask("get_all", user_id="alice")["results"]}
+
+
+def test_from_local_to_openai_and_back_loses_nothing(
+    tmp_path: Path, openai: OpenAIServer, settings: dict[str, str]
+) -> None:
+    data = tmp_path / "data"
+    with Service(data, **settings) as local:
+        memories = remember(local)
+
+    with Service(data, **settings, **by_openai(openai)) as refusing:
+        unready = wait_for(lambda: refusing.http.get("/ready").json()["checks"]["embedder"])
+        assert unready["code"] == "embedder_mismatch"
+        response = refusing.post("search", {"query": "tea", "user_id": "alice"})
+        assert (response.status_code, response.json()["code"]) == (503, "embedder_mismatch")
+        for part in ("local/all-MiniLM-L6-v2 (384", "openai/text-embedding-3-small (1536"):
+            assert part in response.json()["detail"]
+        assert "python -m app.reembed" in response.json()["detail"]
+        assert refusing.http.get("/health").status_code == 200
+        assert listed(refusing) == memories
+        refusing.stop()
+        done = reembed(refusing)
+        assert done.returncode == 0, done.stderr
+        assert f"{len(TEXTS)} of {len(TEXTS)}" in done.stdout
+
+    with Service(data, **settings, **by_openai(openai)) as service:
+        wait_for(lambda: service.http.get("/ready").status_code == 200)
+        assert listed(service) == memories
+        found = service.ask("search", query="violin number 2", user_id="alice", explain=True)
+        assert found["results"][0]["memory"] == "violin number 2"
+        assert found["results"][0]["similarity"] == pytest.approx(1, abs=1e-3)
+        service.stop()
+
+    back = Service(data, **settings)
+    assert reembed(back).returncode == 0
+    with back:
+        assert listed(back) == memories
+        assert back.ask("search", query="violin number 2")["results"][0]["score"] > 0.9
+        assert back.http.get("/ready").status_code == 200
+
+
+def test_a_run_that_was_cut_off_goes_on_where_it_was(
+    tmp_path: Path, openai: OpenAIServer, settings: dict[str, str]
+) -> None:
+    data = tmp_path / "data"
+    with Service(data, **settings) as local:
+        memories = remember(local)
+        local.stop()
+    service = Service(data, **settings, **by_openai(openai))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app.reembed"],
+        env=service.environ,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    lines = iter(process.stdout.readline, "")
+    assert any(line.startswith("64 of") for line in lines)
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+    openai.requests.clear()
+    done = reembed(service)
+    assert done.returncode == 0, done.stderr
+    again = sum(len(r.body["input"]) for r in openai.requests)
+    assert again < len(TEXTS)
+    with service:
+        wait_for(lambda: service.http.get("/ready").status_code == 200)
+        assert listed(service) == memories
+
+
+def test_another_model_of_equal_size_is_refused(tmp_path: Path, openai: OpenAIServer) -> None:
+    data = tmp_path / "data"
+    with Service(data, **by_openai(openai)) as service:
+        wait_for(lambda: service.http.get("/ready").status_code == 200)
+        service.stop()
+    with Service(data, **by_openai(openai), EMBEDDER_MODEL="text-embedding-3-large") as service:
+        response = service.post("search", {"query": "tea"})
+        assert response.json()["code"] == "embedder_mismatch"
+        assert "text-embedding-3-large (1536" in response.json()["detail"]
+
+
+def test_with_the_same_embedder_there_is_nothing_to_do(
+    tmp_path: Path, settings: dict[str, str]
+) -> None:
+    with Service(tmp_path / "data", **settings) as service:
+        memories = remember(service)
+        service.stop()
+        done = reembed(service)
+        assert (done.returncode, done.stdout[:13]) == (0, "nothing to do")
+        service.start()
+        assert listed(service) == memories
+
+
+def test_with_the_model_down_it_says_so_and_loses_nothing(
+    tmp_path: Path, openai: OpenAIServer
+) -> None:
+    data = tmp_path / "data"
+    with Service(data) as local:
+        memories = remember(local)
+        local.stop()
+        openai.stop()
+        done = reembed(Service(data, **by_openai(openai)))
+        assert done.returncode == 1
+        assert "provider_unavailable" in done.stderr
+        assert "Traceback" not in done.stderr
+        local.start()
+        assert listed(local) == memories

@@ -65,7 +65,7 @@ def check_all_there(service: Service, ids: list[str]) -> None:
 
 
 def test_one_who_is_still_answered_is_not_cut_off_by_a_stop(tmp_path: Path) -> None:
-    long = [{"role": "user", "content": f"note {n}"} for n in range(500)]
+    long = [{"role": "user", "content": f"note {n}"} for n in range(256)]
     with Service(tmp_path / "data") as service, ThreadPoolExecutor(1) as pool:
         adding = pool.submit(service.post, "add", {"messages": long, "user_id": "a"})
         wait_for(lambda: service.post("history", {"memory_id": "x"}))  # the server is at work
@@ -73,7 +73,7 @@ def test_one_who_is_still_answered_is_not_cut_off_by_a_stop(tmp_path: Path) -> N
         assert adding.result().status_code == 201
         assert service.process.wait(timeout=40) == 0
         service.start()
-        assert service.ask("get_all")["total"] == 500
+        assert service.ask("get_all")["total"] == 256
 
 
 def test_every_setting_is_explained_in_the_template() -> None:

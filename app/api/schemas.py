@@ -33,7 +33,7 @@ from app.memory.stores.base import Cursor
 
 MAX_TEXT = 100_000
 MAX_ID = 256
-MAX_MESSAGES = 1000
+MAX_MESSAGES = 256  # with their vectors well below the 32 MB that Qdrant takes at once
 MAX_METADATA_BYTES = 64_000
 MAX_METADATA_DEPTH = 10
 

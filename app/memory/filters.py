@@ -6,11 +6,10 @@ A `Filter` here is what Qdrant's REST API takes, `{"must": [...], "should": [...
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from functools import partial
 from typing import Any
 
-from app.memory.payloads import SCOPE_KEYS, Scope, today
+from app.memory.payloads import SCOPE_KEYS, Scope, instant, today
 
 Filter = dict[str, Any]
 
@@ -22,6 +21,7 @@ MAX_KEY = 256
 _LOGIC = {"AND": "must", "OR": "should", "NOT": "must_not"}
 _BARE_SEGMENT = re.compile(r"[\w-]+")
 _INT64 = range(-(2**63), 2**63)
+_EXACT = 2**53  # up to which a double holds every integer
 
 
 def compile_filters(filters: Mapping[str, Any]) -> Filter:
@@ -90,8 +90,14 @@ def _eq(path: str, key: str, value: Any) -> Filter:
         return {"is_null": {"key": path}}
     if isinstance(value, float):
         return {"key": path, "range": {"gte": value, "lte": value}}
-    if isinstance(value, str | bool) or (isinstance(value, int) and value in _INT64):
+    if isinstance(value, str | bool):
         return {"key": path, "match": {"value": value}}
+    if isinstance(value, int) and value in _INT64:
+        same = {"key": path, "match": {"value": value}}
+        if abs(value) > _EXACT:
+            return same
+        # JSON's 5 and 5.0 are one number; the engine keeps them apart.
+        return {"should": [same, {"key": path, "range": {"gte": value, "lte": value}}]}
     raise ValueError(f"{key} must be compared with a text, a number, a boolean or null")
 
 
@@ -118,17 +124,17 @@ def _text(kind: str, path: str, key: str, value: Any) -> Filter:
 
 def _range(bound: str, path: str, key: str, value: Any) -> Filter:
     if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value).isoformat()
-        except ValueError:
-            value = None
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        value = float(value)
-    else:
-        value = None
-    if value is None:
-        raise ValueError(f"{key} must be compared with a number or an ISO 8601 time")
-    return {"key": path, "range": {bound: value}}
+        return {"key": path, "range": {bound: _instant(key, value)}}
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e308:
+        return {"key": path, "range": {bound: float(value)}}
+    raise ValueError(f"{key} must be compared with a number or an ISO 8601 time")
+
+
+def _instant(key: str, value: str) -> str:
+    try:
+        return instant(value).isoformat()
+    except (ValueError, OverflowError):
+        raise ValueError(f"{key} must be compared with a number or an ISO 8601 time") from None
 
 
 _OPERATORS: dict[str, Callable[[str, str, Any], Filter]] = {

@@ -5,6 +5,8 @@ mem0's columns every row carries the memory's own user_id, agent_id and run_id: 
 is deleted, nothing else knows whose it was.
 """
 
+import sqlite3
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
@@ -13,6 +15,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import unquote
 
 from sqlalchemy import (
+    URL,
     Boolean,
     Column,
     ColumnElement,
@@ -109,7 +112,7 @@ class History:
     def __init__(self, path: Path) -> None:
         """Open `path`, or create it; StartupError where that cannot be."""
         self._engine = create_engine(
-            f"sqlite:///{path}",
+            URL.create("sqlite", database=str(path)),
             # A thread never waits for another's connection, only for SQLite's own lock.
             max_overflow=-1,
             connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False},
@@ -119,9 +122,12 @@ class History:
         try:
             self._create()
         except DBAPIError as error:
-            raise StartupError(
-                f"The history database {path} cannot be opened: {error.orig}"
-            ) from error
+            self.close()
+            detail = f"The history database {path} cannot be opened: {error.orig}"
+            raise StartupError(detail) from error
+        except StartupError:
+            self.close()
+            raise
 
     def close(self) -> None:
         self._engine.dispose()
@@ -259,16 +265,29 @@ class History:
     def _checkpoint(self) -> None:
         """Bring the write-ahead log into the file, so that erased texts are gone from both."""
         with self._engine.connect() as connection:
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar()
+        if busy:
+            raise HistoryUnavailable(
+                "The texts are erased, but a reader of the history database still holds its log, "
+                "which has them. Ask again."
+            )
 
 
 def _set_up_connection(connection: Any, _record: Any) -> None:
     # None: the driver begins no transaction of its own, so _write can say BEGIN IMMEDIATE.
     connection.isolation_level = None
-    # The timeout of `connect` covers this too: SQLite answers "locked" to a change of the
-    # journal mode while another process makes the same change.
-    connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA secure_delete=ON")
+    # SQLite's own timeout does not cover a change of the journal mode: while another connection
+    # writes it answers "locked" at once.
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
 
 
 def _within(table: Table, scope: Scope) -> ColumnElement[bool]:

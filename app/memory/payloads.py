@@ -35,6 +35,15 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
+def instant(text: str) -> datetime:
+    """A time in UTC; one without a zone is taken for UTC, as Qdrant takes it.
+
+    Raises ValueError, or OverflowError for a zone that leads out of the years 1 to 9999.
+    """
+    time = datetime.fromisoformat(text)
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+
+
 def today() -> str:
     """The UTC date that decides what has expired, as mem0 decides it."""
     return datetime.now(UTC).date().isoformat()

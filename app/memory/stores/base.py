@@ -11,7 +11,7 @@ from abc import abstractmethod
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, ParamSpec, Self, TypeVar
 
 from mem0.vector_stores.base import VectorStoreBase
@@ -20,7 +20,7 @@ from qdrant_edge import SparseVector
 from app.errors import EmbedderMismatch, MemoryNotFound, VectorStoreUnavailable
 from app.memory.bm25 import Bm25Encoder
 from app.memory.filters import Filter, in_scope
-from app.memory.payloads import Payload, Scope
+from app.memory.payloads import Payload, Scope, instant
 from app.memory.ranking import Record
 
 PAGE = 1000
@@ -86,8 +86,8 @@ class Cursor:
         """Raises ValueError for anything that `encode` did not make."""
         try:
             time, *ids = json.loads(urlsafe_b64decode(text.encode("ascii")))
-            return cls(_instant(time), tuple(str(uuid.UUID(point_id)) for point_id in ids))
-        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            return cls(instant(time), tuple(str(uuid.UUID(point_id)) for point_id in ids))
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise ValueError("not a cursor of an earlier answer") from error
 
 
@@ -199,7 +199,12 @@ class VectorStore(VectorStoreBase):
     def put(self, memories: Mapping[str, tuple[Vector, Payload]]) -> None:
         """Write whole memories, new or changed: id -> (dense vector, payload)."""
         points = [
-            NewPoint(point_id, self._checked(dense), self._bm25.document(payload["data"]), payload)
+            NewPoint(
+                point_id,
+                self._checked(dense),
+                self._bm25.document(payload.get("data", "")),
+                payload,
+            )
             for point_id, (dense, payload) in memories.items()
         ]
         if not points:
@@ -307,13 +312,16 @@ class VectorStore(VectorStoreBase):
     def update(
         self, vector_id: str, vector: Vector | None = None, payload: Payload | None = None
     ) -> None:
-        if vector is None:
-            self._overwrite_payload(vector_id, payload or {})
-        else:
-            self.put({vector_id: (vector, payload or {})})
+        if vector is not None:
+            if payload is None:
+                found = self.get(vector_id)
+                payload = found.payload if found else {}
+            self.put({vector_id: (vector, payload)})
+        elif payload is not None:
+            self.overwrite_payload(vector_id, payload)
 
     def delete(self, vector_id: str) -> None:
-        self._delete([vector_id])
+        self.delete_many([vector_id])
 
     def reset(self) -> None:
         self.clear()
@@ -337,6 +345,9 @@ class VectorStore(VectorStoreBase):
     def _lists(self, requests: Sequence[Nearest]) -> Sequence[Sequence[Record]]:
         nothing: Sequence[Sequence[Record]] = [[] for _ in requests]
         return _or(nothing, self._query, requests)
+
+    def _words(self, payload: Payload) -> SparseVector:
+        return self._bm25.document(payload.get("data", ""))
 
     def _make_again(self) -> None:
         if self._prepared is None:
@@ -362,15 +373,9 @@ def _or(nothing: T, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
 
 
 def _next(records: Sequence[Record], before: Cursor | None) -> Cursor:
-    times = [_instant(record.payload["created_at"]) for record in records]
+    times = [instant(record.payload["created_at"]) for record in records]
     last = times[-1]
     same = [record.id for record, time in zip(records, times, strict=True) if time == last]
     if before and before.time == last:
         same += before.ids
     return Cursor(last, tuple(same))
-
-
-def _instant(text: str) -> datetime:
-    """A time with its zone; Qdrant, too, takes one without for UTC."""
-    time = datetime.fromisoformat(text)
-    return time if time.tzinfo else time.replace(tzinfo=UTC)

@@ -71,7 +71,11 @@ class EdgeStore(VectorStore):
         Raises StartupError when it is held or unreadable.
         """
         super().__init__()
-        _take_over(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _take_over(folder)
+        except OSError as error:
+            raise StartupError(f"Qdrant Edge cannot use {folder}: {error}") from error
         self._folder = folder
         self._creating = threading.Lock()
         self._signature = folder / "embedder.json"
@@ -87,7 +91,6 @@ class EdgeStore(VectorStore):
     def _create(self, embedder: EmbedderInfo) -> None:
         with self._creating:
             if self._shard is None:
-                self._folder.mkdir(parents=True, exist_ok=True)
                 self._sign(embedder)
                 self._shard = _open(self._folder, embedder.dimensions)
 

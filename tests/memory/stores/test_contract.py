@@ -1,0 +1,905 @@
+"""What every vector store must do, whichever engine is behind it."""
+
+import hashlib
+import json
+import math
+import os
+import uuid
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+from qdrant_client import QdrantClient
+
+from app.errors import EmbedderMismatch, MemoryNotFound, VectorStoreUnavailable
+from app.memory.filters import compile_filters, in_scope
+from app.memory.payloads import Payload, Scope
+from app.memory.stores.base import PAGE, Cursor, EmbedderInfo, Vector, VectorStore
+from app.memory.stores.edge import EdgeStore
+from app.memory.stores.server import ServerStore
+from tests.servers.qdrant import QdrantServer
+
+DIMENSIONS = 4
+EMBEDDER = EmbedderInfo("test/model", DIMENSIONS)
+EAST: Vector = [1.0, 0.0, 0.0, 0.0]
+NORTH: Vector = [0.0, 1.0, 0.0, 0.0]
+NORTH_EAST: Vector = [0.6, 0.8, 0.0, 0.0]
+EVERYTHING = in_scope({}, show_expired=True)
+START = datetime(2024, 5, 1, tzinfo=UTC)
+
+# How to open the store that belongs to a folder: the same folder, the same data.
+STORES: dict[str, Callable[[Path], VectorStore]] = {
+    "edge": lambda folder: EdgeStore(folder / "qdrant"),
+    "server": lambda folder: on_server(STAND_IN.url, folder),
+}
+if real_server := os.environ.get("QDRANT_TEST_URL"):
+    STORES["real server"] = lambda folder: on_server(real_server, folder)
+
+STAND_IN = QdrantServer()
+
+
+def on_server(url: str, folder: Path) -> VectorStore:
+    """A collection of the folder's own; unlike a folder's, it has to have a name of its own."""
+    name = f"test-{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}"
+    return ServerStore(QdrantClient(url=url, check_compatibility=False), name)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def stand_in() -> Iterator[None]:
+    with STAND_IN:
+        yield
+
+
+@pytest.fixture(params=STORES)
+def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], VectorStore]]:
+    """Opens the test's store, after closing it where it was open."""
+    opened: list[VectorStore] = []
+
+    def open_again() -> VectorStore:
+        while opened:
+            opened.pop().close()
+        opened.append(STORES[request.param](tmp_path))
+        return opened[0]
+
+    yield open_again
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def new(reopen: Callable[[], VectorStore]) -> VectorStore:
+    """A store that no embedder has come to yet."""
+    return reopen()
+
+
+@pytest.fixture
+def store(new: VectorStore) -> VectorStore:
+    """An empty store of four dimensions."""
+    new.prepare(EMBEDDER)
+    return new
+
+
+def at(seconds: float) -> str:
+    return (START + timedelta(seconds=seconds)).isoformat(timespec="microseconds")
+
+
+def payload(text: str = "tea", **keys: Any) -> Payload:
+    return {"data": text, "user_id": "u", "created_at": at(0), **keys}
+
+
+def put(store: VectorStore, text: str = "tea", vector: Vector = EAST, **keys: Any) -> str:
+    """Store one memory and give its id."""
+    point_id = str(uuid.uuid4())
+    store.put({point_id: (vector, payload(text, **keys))})
+    return point_id
+
+
+def put_many(store: VectorStore, times: list[float]) -> list[str]:
+    """One memory for each time, in seconds; their ids in the same order."""
+    ids = [str(uuid.uuid4()) for _ in times]
+    store.put(
+        {
+            point_id: (EAST, payload(created_at=at(time)))
+            for point_id, time in zip(ids, times, strict=True)
+        }
+    )
+    return ids
+
+
+def ids_of(store: VectorStore, scope: Scope | None = None, **options: Any) -> list[str]:
+    return [record.id for record in store.every(in_scope(scope or {}, **options))]
+
+
+def pages(store: VectorStore, limit: int) -> Iterator[list[str]]:
+    cursor = None
+    for _ in range(1000):
+        records, cursor = store.page(EVERYTHING, limit, cursor)
+        yield [record.id for record in records]
+        if cursor is None:
+            return
+    raise AssertionError("the pages have no end")
+
+
+class TestCollection:
+    def test_before_an_embedder_came_it_reads_as_an_empty_one(self, new: VectorStore) -> None:
+        assert new.embedder() is None
+        assert new.count(EVERYTHING) == 0
+        assert new.page(EVERYTHING, 10) == ([], None)
+        assert [*new.every(EVERYTHING)] == []
+        assert new.get(str(uuid.uuid4())) is None
+        assert new.list() == [[]]
+        assert new.keyword_search("tea") == []
+
+    def test_before_an_embedder_came_there_is_nothing_to_delete(self, new: VectorStore) -> None:
+        new.delete_many([str(uuid.uuid4())])
+        new.delete(str(uuid.uuid4()))
+        new.clear()
+        assert new.count(EVERYTHING) == 0
+
+    @pytest.mark.parametrize("method", ["overwrite_payload", "update"])
+    def test_before_an_embedder_came_there_is_nothing_to_change(
+        self, new: VectorStore, method: str
+    ) -> None:
+        with pytest.raises(MemoryNotFound):
+            getattr(new, method)(str(uuid.uuid4()), payload=payload())
+
+    def test_before_an_embedder_came_it_checks_flushes_and_closes(self, new: VectorStore) -> None:
+        new.check()
+        new.flush()
+        new.close()
+
+    def test_remembers_whose_vectors_it_holds(
+        self, store: VectorStore, reopen: Callable[[], VectorStore]
+    ) -> None:
+        assert store.embedder() == EMBEDDER
+        assert reopen().embedder() == EMBEDDER
+
+    @pytest.mark.parametrize(
+        "other", [EmbedderInfo("test/other", DIMENSIONS), EmbedderInfo("test/model", 8)], ids=str
+    )
+    def test_another_embedder_is_refused_with_both_names(
+        self, store: VectorStore, reopen: Callable[[], VectorStore], other: EmbedderInfo
+    ) -> None:
+        put(store)
+        again = reopen()
+        with pytest.raises(EmbedderMismatch) as refusal:
+            again.prepare(other)
+        assert str(EMBEDDER) in refusal.value.detail
+        assert str(other) in refusal.value.detail
+        again.prepare(EMBEDDER)
+        assert again.count(EVERYTHING) == 1
+
+    def test_preparing_again_changes_nothing(
+        self, store: VectorStore, reopen: Callable[[], VectorStore]
+    ) -> None:
+        point_id = put(store)
+        store.prepare(EMBEDDER)
+        again = reopen()
+        again.prepare(EMBEDDER)
+        assert ids_of(again) == [point_id]
+
+
+class TestPoints:
+    def test_a_memory_comes_back_as_it_was_put(self, store: VectorStore) -> None:
+        keys = {
+            "name": "小明 🏔",
+            "number": 3,
+            "share": 0.25,
+            "big": 2**63 - 1,
+            "small": -(2**63),
+            "yes": True,
+            "nothing": None,
+            "list": [1, "a", None, {"b": []}],
+            "deep": {"er": {"est": "x"}},
+            'odd key.[]"': "v",
+            "": "empty key",
+        }
+        point_id = put(store, "我喜欢喝茶", **keys)
+        found = store.get(point_id)
+        assert found is not None
+        assert found.id == point_id
+        assert found.payload == payload("我喜欢喝茶", **keys)
+        assert type(found.payload["yes"]) is bool
+        assert type(found.payload["number"]) is int
+
+    def test_a_missing_one_is_none(self, store: VectorStore) -> None:
+        put(store)
+        assert store.get(str(uuid.uuid4())) is None
+
+    def test_putting_an_id_again_replaces_all_of_it(self, store: VectorStore) -> None:
+        point_id = put(store, "green tea", EAST, colour="green")
+        store.put({point_id: (NORTH, payload("black coffee"))})
+        found = store.get(point_id)
+        assert found is not None
+        assert found.payload == payload("black coffee")
+        assert store.count(EVERYTHING) == 1
+        assert store.search("", NORTH)[0].score == pytest.approx(1)
+        assert store.keyword_search("tea") == []
+        assert [hit.id for hit in store.keyword_search("coffee")] == [point_id]
+
+    def test_overwriting_the_payload_keeps_the_vectors(self, store: VectorStore) -> None:
+        point_id = put(store, "green tea", NORTH, colour="green", mood="good")
+        store.overwrite_payload(point_id, payload("green tea", colour="red"))
+        found = store.get(point_id)
+        assert found is not None
+        assert found.payload == payload("green tea", colour="red")
+        assert store.search("", NORTH)[0].score == pytest.approx(1)
+        assert [hit.id for hit in store.keyword_search("tea")] == [point_id]
+
+    def test_overwriting_the_payload_of_a_missing_one_makes_none(self, store: VectorStore) -> None:
+        with suppress(VectorStoreUnavailable, MemoryNotFound):  # an engine may refuse it
+            store.overwrite_payload(str(uuid.uuid4()), payload())
+        assert store.count(EVERYTHING) == 0
+
+    def test_a_deleted_one_is_gone_from_everything(self, store: VectorStore) -> None:
+        point_id, other = put(store), put(store)
+        store.delete_many([point_id])
+        assert store.get(point_id) is None
+        assert ids_of(store) == [other]
+        assert [hit.id for hit in store.search("", EAST)] == [other]
+        assert [hit.id for hit in store.keyword_search("tea")] == [other]
+
+    def test_deleting_a_missing_one_changes_nothing(self, store: VectorStore) -> None:
+        point_id = put(store)
+        store.delete_many([str(uuid.uuid4())])
+        store.delete_many([])
+        assert ids_of(store) == [point_id]
+
+    def test_many_are_put_and_deleted_at_once(self, store: VectorStore) -> None:
+        ids = put_many(store, [*range(100)])
+        assert store.count(EVERYTHING) == 100
+        store.delete_many(ids[:60])
+        assert sorted(ids_of(store)) == sorted(ids[60:])
+
+    def test_putting_none_at_all_changes_nothing(self, store: VectorStore) -> None:
+        store.put({})
+        assert store.count(EVERYTHING) == 0
+
+    def test_clear_deletes_every_one_and_the_store_still_works(self, store: VectorStore) -> None:
+        put_many(store, [*range(20)])
+        store.clear()
+        assert store.count({}) == 0
+        assert ids_of(store) == []
+        point_id = put(store)
+        assert ids_of(store) == [point_id]
+
+    def test_they_are_there_after_closing_and_opening_again(
+        self, store: VectorStore, reopen: Callable[[], VectorStore]
+    ) -> None:
+        kept, gone = put(store, "green tea", colour="green"), put(store)
+        store.delete_many([gone])
+        again = reopen()
+        again.prepare(EMBEDDER)
+        found = again.get(kept)
+        assert found is not None
+        assert found.payload == payload("green tea", colour="green")
+        assert again.get(gone) is None
+        assert [hit.id for hit in again.search("", EAST)] == [kept]
+        assert [hit.id for hit in again.keyword_search("tea")] == [kept]
+
+    def test_clearing_lasts(self, store: VectorStore, reopen: Callable[[], VectorStore]) -> None:
+        put(store)
+        store.clear()
+        assert reopen().count({}) == 0
+
+    def test_flush_keeps_what_is_there(self, store: VectorStore) -> None:
+        point_id = put(store)
+        store.flush()
+        assert ids_of(store) == [point_id]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [1.0] * (DIMENSIONS - 1),
+        [1.0] * (DIMENSIONS + 1),
+        [1.0, math.nan, 0.0, 0.0],
+        [-math.inf, 0.0, 0.0, 0.0],
+    ],
+    ids=str,
+)
+class TestWrongVectors:
+    def test_are_refused_before_anything_is_written(
+        self, store: VectorStore, reopen: Callable[[], VectorStore], wrong: Vector
+    ) -> None:
+        good, bad = str(uuid.uuid4()), str(uuid.uuid4())
+        with pytest.raises(ValueError, match="vector"):
+            store.put({good: (EAST, payload()), bad: (wrong, payload())})
+        assert store.count({}) == 0
+        again = reopen()  # Edge would replay what it logged and then refused
+        assert again.count({}) == 0
+        assert again.get(bad) is None
+
+    def test_leave_the_memory_they_were_meant_to_change(
+        self, store: VectorStore, reopen: Callable[[], VectorStore], wrong: Vector
+    ) -> None:
+        point_id = put(store, "tea")
+        with pytest.raises(ValueError, match="vector"):
+            store.update(point_id, wrong, payload("coffee"))
+        found = reopen().get(point_id)
+        assert found is not None
+        assert found.payload["data"] == "tea"
+
+    def test_are_refused_as_a_query(self, store: VectorStore, wrong: Vector) -> None:
+        with pytest.raises(ValueError, match="vector"):
+            store.hybrid("tea", wrong, EVERYTHING, 10)
+        with pytest.raises(ValueError, match="vector"):
+            store.search("tea", wrong)
+
+
+# One memory for each name; the filters below are asked of all of them.
+MEMORIES: dict[str, dict[str, Any]] = {
+    "none": {},
+    "true": {"a": True},
+    "false": {"a": False},
+    "0": {"a": 0},
+    "1": {"a": 1},
+    "7": {"a": 7},
+    "1.5": {"a": 1.5},
+    "-2.5": {"a": -2.5},
+    "null": {"a": None},
+    "text 1": {"a": "1"},
+    "text true": {"a": "true"},
+    "sentence": {"a": "The Quick brown fox, 100%"},
+    "chinese": {"a": "龙井茶"},
+    "list": {"a": ["red", "Light Blue"]},
+    "numbers": {"a": [3, 30]},
+    "empty list": {"a": []},
+    "empty text": {"a": ""},
+    "may": {"at": "2024-05-01"},
+    "june": {"at": "2024-06-01T10:00:00"},
+    "june +02": {"at": "2024-06-01T10:00:00+02:00"},
+    "july": {"at": "2024-07-01T00:00:00Z"},
+    "oslo": {"address": {"city": "Oslo", "zip": {"code": 150}}},
+    "rome": {"address": {"city": "Rome"}, "a": "rome"},
+    "odd": dict.fromkeys(["two words", "a[0]", "a/b", "名字", "é", "a-b_c", "'", "\n", "🏔"], "x"),
+    "whole": {"whole": 5},
+    "whole.0": {"whole": 5.0},
+    "huge": {"huge": 2**63 - 1},
+    "huge - 1": {"huge": 2**63 - 2},
+}  # fmt: skip
+WITH_A = {
+    *("true", "false", "0", "1", "7", "1.5", "-2.5", "text 1", "text true", "sentence"),
+    *("chinese", "list", "numbers", "empty text", "rome"),
+}
+WITH_AT = {"may", "june", "june +02", "july"}
+
+
+@pytest.fixture(scope="module", params=STORES)
+def filled(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[VectorStore]:
+    """A store with MEMORIES, only to be read from."""
+    store = STORES[request.param](tmp_path_factory.mktemp("filters"))
+    store.prepare(EMBEDDER)
+    for name, keys in MEMORIES.items():
+        put(store, name=name, **keys)
+    yield store
+    store.close()
+
+
+class TestFilters:
+    @pytest.mark.parametrize(
+        ("filters", "expected"),
+        [
+            ({}, {*MEMORIES}),
+            ({"a": True}, {"true"}),
+            ({"a": False}, {"false"}),
+            ({"a": 1}, {"1"}),
+            ({"a": 0}, {"0"}),
+            ({"a": 1.5}, {"1.5"}),
+            ({"a": -2.5}, {"-2.5"}),
+            ({"a": 7.0}, {"7"}),
+            ({"a": "1"}, {"text 1"}),
+            ({"a": ""}, {"empty text"}),
+            ({"a": "龙井茶"}, {"chinese"}),
+            ({"a": None}, {"null"}),
+            ({"a": "red"}, {"list"}),
+            ({"a": 30}, {"numbers"}),
+            ({"a": "*"}, WITH_A),
+            ({"b": "*"}, set()),
+            ({"a": {"eq": 7}}, {"7"}),
+            ({"a": {"ne": 7}}, WITH_A - {"7"}),
+            ({"a": {"ne": True}}, WITH_A - {"true"}),
+            ({"a": {"ne": "red"}}, WITH_A - {"list"}),
+            ({"a": {"ne": None}}, WITH_A),
+            ({"b": {"ne": 1}}, set()),
+            ({"a": {"in": [7, "1", None, False]}}, {"7", "text 1", "null", "false"}),
+            ({"a": [1.5, "red"]}, {"1.5", "list"}),
+            ({"a": {"nin": [7, "1", True]}}, WITH_A - {"7", "text 1", "true"}),
+            ({"b": {"nin": [1]}}, set()),
+            ({"a": {"gt": 1}}, {"1.5", "7", "numbers"}),
+            ({"a": {"gte": 1}}, {"1", "1.5", "7", "numbers"}),
+            ({"a": {"lt": 0}}, {"-2.5"}),
+            ({"a": {"lte": 0}}, {"-2.5", "0"}),
+            ({"a": {"gte": 0, "lt": 1.5}}, {"0", "1"}),
+            ({"a": {"gt": 5, "ne": 7}}, {"numbers"}),
+            ({"at": {"gt": "2024-06-01"}}, {"june", "june +02", "july"}),
+            ({"at": {"gte": "2024-06-01T10:00:00"}}, {"june", "july"}),
+            ({"at": {"lt": "2024-06-01T10:00:00+00:00"}}, {"may", "june +02"}),
+            ({"at": {"lte": "2024-06-01T08:00:00Z"}}, {"may", "june +02"}),
+            ({"at": {"gte": "2024-05-01", "lt": "2024-05-02"}}, {"may"}),
+            ({"a": {"contains": "Quick"}}, {"sentence"}),
+            ({"a": {"contains": "ick bro"}}, {"sentence"}),
+            ({"a": {"contains": "quick"}}, set()),
+            ({"a": {"contains": "%"}}, {"sentence"}),
+            ({"a": {"contains": "井"}}, {"chinese"}),
+            ({"a": {"contains": "Blue"}}, {"list"}),
+            ({"a": {"icontains": "QUICK"}}, {"sentence"}),
+            ({"a": {"icontains": "light blue"}}, {"list"}),
+            ({"a": {"icontains": "龙井茶"}}, {"chinese"}),
+            ({"address.city": "Oslo"}, {"oslo"}),
+            ({"address.zip.code": {"gt": 100}}, {"oslo"}),
+            ({"address.city": {"ne": "Oslo"}}, {"rome"}),
+            ({"two words": "x"}, {"odd"}),
+            ({"a[0]": "x"}, {"odd"}),
+            ({"a/b": "x"}, {"odd"}),
+            ({"名字": "x"}, {"odd"}),
+            ({"é": "x"}, {"odd"}),
+            ({"a-b_c": "x"}, {"odd"}),
+            ({"'": "x"}, {"odd"}),
+            ({"\n": "x"}, {"odd"}),
+            ({"🏔": "x"}, {"odd"}),
+            ({"a": "rome", "address.city": "Rome"}, {"rome"}),
+            ({"a": "rome", "address.city": "Oslo"}, set()),
+            ({"AND": [{"a": {"gt": 0}}, {"a": {"lt": 7}}]}, {"1", "1.5", "numbers"}),
+            ({"OR": [{"a": 1}, {"address.city": "Oslo"}]}, {"1", "oslo"}),
+            ({"NOT": [{"a": "*"}, {"at": "*"}]}, {*MEMORIES} - WITH_A - WITH_AT),
+            ({"a": {"gte": 1}, "NOT": [{"a": 7}]}, {"1", "1.5", "numbers"}),
+            (
+                {"OR": [{"a": 7}, {"AND": [{"a": {"gt": 0}}, {"NOT": [{"a": 1}, {"a": 30}]}]}]},
+                {"7", "1.5"},
+            ),
+            ({"NOT": [{"NOT": [{"a": 7}]}]}, {"7"}),
+            ({"huge": 2**63 - 1}, {"huge"}),
+        ],
+        ids=lambda value: json.dumps(value, ensure_ascii=False) if type(value) is dict else "",
+    )
+    def test_hold_for_exactly_these(
+        self, filled: VectorStore, filters: dict[str, Any], expected: set[str]
+    ) -> None:
+        where = in_scope({"user_id": "u"}, extra=compile_filters(filters))
+        assert {record.payload["name"] for record in filled.every(where)} == expected
+        assert filled.count(where) == len(expected)
+
+    @pytest.mark.parametrize("number", [5, 5.0], ids=repr)
+    def test_a_whole_number_is_the_same_however_it_is_written(
+        self, filled: VectorStore, number: float
+    ) -> None:
+        # JSON knows one kind of number: a client may store 5.0 and ask for 5.
+        where = in_scope({}, extra=compile_filters({"whole": number}))
+        assert {record.payload["name"] for record in filled.every(where)} == {"whole", "whole.0"}
+
+    def test_never_leave_the_scope(self, filled: VectorStore) -> None:
+        anything = compile_filters({"OR": [{"a": "*"}, {"NOT": [{"a": "*"}]}]})
+        assert filled.count(in_scope({"user_id": "u"}, extra=anything)) == len(MEMORIES)
+        assert filled.count(in_scope({"user_id": "v"}, extra=anything)) == 0
+
+    @pytest.mark.parametrize(
+        "filters",
+        [
+            {"at": {"gt": "2024-06-01T10:00:00+05:30:15"}},
+            {"at": {"gt": "0001-01-01T00:00:00+14:00"}},
+            {"at": {"lt": "9999-12-31T23:59:59.999999-12:00"}},
+            {"at": {"gt": "2024-W01-1"}},
+            {"a": {"gt": 2**70}},
+            {"a": {"gt": math.nan}},
+            {"a": math.inf},
+            {"a": -(2**63)},
+            {"\x00": "\x00"},
+            {"a": {"contains": "\x00"}},
+            {"a": {"icontains": "."}},
+            {"\u200d": 1},
+        ],
+        ids=str,
+    )
+    def test_what_compiles_can_be_asked(self, filled: VectorStore, filters: Any) -> None:
+        try:
+            where = compile_filters(filters)
+        except ValueError:
+            return  # refused, with a reason for the caller
+        assert filled.count(where) == len([*filled.every(where)])
+
+
+class TestScope:
+    def test_each_of_its_keys_must_match(self, store: VectorStore) -> None:
+        both = put(store, user_id="u", agent_id="a")
+        alone = put(store, user_id="u")
+        other = put(store, user_id="v", agent_id="a")
+        assert sorted(ids_of(store, {"user_id": "u"})) == sorted([both, alone])
+        assert ids_of(store, {"user_id": "u", "agent_id": "a"}) == [both]
+        assert sorted(ids_of(store)) == sorted([both, alone, other])
+
+    def test_matches_whole_ids_only(self, store: VectorStore) -> None:
+        point_id = put(store, user_id="Alice-1")
+        for near in ("alice-1", "Alice", "Alice-10", "*", "Alice-1 "):
+            assert ids_of(store, {"user_id": near}) == []
+        assert ids_of(store, {"user_id": "Alice-1"}) == [point_id]
+
+    def test_expired_memories_are_outside_unless_they_are_asked_for(
+        self, store: VectorStore
+    ) -> None:
+        today = datetime.now(UTC).date()
+        days = {"over": -1, "ending": 0, "coming": 1}
+        ids = {
+            name: put(store, expiration_date=(today + timedelta(days=offset)).isoformat())
+            for name, offset in days.items()
+        }
+        ids["endless"] = put(store)
+        shown = {*ids.values()} - {ids["over"]}
+        assert {*ids_of(store)} == shown
+        assert {*ids_of(store, show_expired=True)} == {*ids.values()}
+        for found in store.hybrid("tea", EAST, in_scope({}), 10)[:2]:
+            assert {record.id for record in found} == shown
+        assert {hit.id for hit in store.search("", EAST)} == shown
+        assert {hit.id for hit in store.keyword_search("tea")} == shown
+
+
+class TestPages:
+    def test_are_newest_first(self, store: VectorStore) -> None:
+        ids = put_many(store, [3, 1, 2.000002, 2.000001])
+        newest_first = [ids[0], ids[2], ids[3], ids[1]]
+        assert [record.id for record in store.page(EVERYTHING, 10)[0]] == newest_first
+        assert [*pages(store, 1)] == [[point_id] for point_id in newest_first]
+
+    def test_order_by_the_instant_whatever_the_zone(self, store: VectorStore) -> None:
+        late = put(store, created_at="2024-05-01T01:00:00-02:00")
+        early = put(store, created_at="2024-05-01T04:00:00+02:00")
+        middle = put(store, created_at="2024-05-01T02:30:00Z")
+        naive = put(store, created_at="2024-05-01T02:15:00")
+        assert [*pages(store, 1)] == [[late], [middle], [naive], [early]]
+
+    def test_the_last_one_has_no_cursor(self, store: VectorStore) -> None:
+        put_many(store, [1, 2, 3, 4])
+        assert [len(page) for page in pages(store, 2)] == [2, 2]
+        assert [len(page) for page in pages(store, 3)] == [3, 1]
+        assert [len(page) for page in pages(store, 4)] == [4]
+
+    def test_of_an_empty_store_are_one_empty_page(self, store: VectorStore) -> None:
+        assert [*pages(store, 5)] == [[]]
+
+    @pytest.mark.parametrize("limit", [1, 7, 49, 50])
+    def test_give_each_of_fifty_memories_of_one_time_once(
+        self, store: VectorStore, limit: int
+    ) -> None:
+        ids = put_many(store, [0.0] * 50)
+        given = [point_id for page in pages(store, limit) for point_id in page]
+        assert len(given) == 50
+        assert sorted(given) == sorted(ids)
+
+    def test_go_on_past_memories_of_one_time(self, store: VectorStore) -> None:
+        newer, tied, older = (
+            put_many(store, [9.0]),
+            put_many(store, [5.0] * 5),
+            put_many(store, [1.0, 0.0]),
+        )
+        given = [point_id for page in pages(store, 2) for point_id in page]
+        assert given[:1] == newer
+        assert sorted(given[1:6]) == sorted(tied)
+        assert given[6:] == older
+
+    def test_keep_to_their_filter(self, store: VectorStore) -> None:
+        mine = {put(store, user_id="u") for _ in range(3)}
+        for _ in range(3):
+            put(store, user_id="v")
+        where = in_scope({"user_id": "u"})
+        first, cursor = store.page(where, 2)
+        second, end = store.page(where, 2, cursor)
+        assert end is None
+        assert {record.id for record in first + second} == mine
+
+    def test_neither_repeat_nor_lose_others_when_memories_come_and_go(
+        self, store: VectorStore
+    ) -> None:
+        ids = put_many(store, [*range(20, 10, -1), *[10.0] * 10])
+        reading = pages(store, 3)
+        given = [*next(reading), *next(reading)]
+        store.delete_many([given[0], given[5], ids[7]])  # two that were given, one to come
+        put_many(store, [100.0])  # newer than any that were given: not part of this reading
+        between = put_many(store, [12.5, 10.0])  # these are still to come
+        given += [point_id for page in reading for point_id in page]
+        assert len(given) == len({*given})
+        assert {*given} == {*ids, *between} - {ids[7]}
+
+    def test_give_every_old_memory_once_while_threads_write(self, store: VectorStore) -> None:
+        ids = put_many(store, [number / 3 // 1 for number in range(120)])
+        done = Event()
+
+        def write() -> None:
+            while not done.is_set():
+                store.delete_many(put_many(store, [50.0, 20.0, 0.5]))
+
+        writer = Thread(target=write)
+        writer.start()
+        try:
+            given = [point_id for page in pages(store, 7) for point_id in page]
+        finally:
+            done.set()
+            writer.join()
+        assert sorted(point_id for point_id in given if point_id in {*ids}) == sorted(ids)
+
+    def test_every_reads_all_pages(self, store: VectorStore) -> None:
+        ids = put_many(store, [float(number // 700) for number in range(PAGE * 2 + 10)])
+        given = ids_of(store)
+        assert len(given) == len(ids)
+        assert {*given} == {*ids}
+
+    def test_every_goes_on_from_a_cursor(self, store: VectorStore) -> None:
+        ids = put_many(store, [5, 4, 3, 2, 1])
+        _, cursor = store.page(EVERYTHING, 2)
+        assert [record.id for record in store.every(EVERYTHING, cursor)] == ids[2:]
+
+
+class TestCursor:
+    def test_comes_back_from_its_text(self, store: VectorStore) -> None:
+        put_many(store, [0.123456] * 3)
+        _, cursor = store.page(EVERYTHING, 2)
+        assert cursor is not None
+        assert len(cursor.ids) == 2
+        assert Cursor.decode(cursor.encode()) == cursor
+
+    def test_goes_on_from_its_text(self, store: VectorStore) -> None:
+        ids = put_many(store, [2, 1])
+        _, cursor = store.page(EVERYTHING, 1)
+        assert cursor is not None
+        records, _ = store.page(EVERYTHING, 1, Cursor.decode(cursor.encode()))
+        assert [record.id for record in records] == ids[1:]
+
+    def test_is_plain_ascii_for_urls(self) -> None:
+        text = Cursor(START, (str(uuid.uuid4()),) * 20).encode()
+        assert text.replace("-", "").replace("_", "").replace("=", "").isalnum()
+
+    @pytest.mark.parametrize(
+        "made",
+        [
+            [],
+            {},
+            None,
+            5,
+            "text",
+            [5],
+            [None],
+            ["yesterday"],
+            [at(0), "not a uuid"],
+            [at(0), 5],
+            [at(0), [str(uuid.uuid4())]],
+        ],
+        ids=str,
+    )
+    def test_of_another_content_is_refused(self, made: Any) -> None:
+        with pytest.raises(ValueError, match="not a cursor"):
+            Cursor.decode(urlsafe_b64encode(json.dumps(made).encode()).decode())
+
+    @pytest.mark.parametrize("text", ["", "x", "é", "!!!!", "////", "[]", "W" * 7, "W1tb" * 50_000])
+    def test_that_nobody_made_is_refused(self, text: str) -> None:
+        with pytest.raises(ValueError, match="not a cursor"):
+            Cursor.decode(text)
+
+    @pytest.mark.parametrize(
+        "time",
+        [
+            "2024-01-01T00:00:00+00:00:01",
+            "0001-01-01T00:00:00+14:00",
+            "9999-12-31T23:59:59-12:00",
+            "2024-01-01",
+        ],
+    )
+    def test_that_decodes_can_be_paged_from(self, filled: VectorStore, time: str) -> None:
+        try:
+            cursor = Cursor.decode(urlsafe_b64encode(json.dumps([time]).encode()).decode())
+        except ValueError:
+            return  # refused, with a reason for the caller
+        earlier = len([*filled.every(EVERYTHING, cursor)])
+        assert earlier == (len(MEMORIES) if cursor.time > START else 0)
+
+
+class TestHybrid:
+    def test_gives_one_list_by_meaning_and_one_by_words(self, store: VectorStore) -> None:
+        near = put(store, "a mountain walk", NORTH_EAST)
+        named = put(store, "invoice INV-20417", EAST)
+        similar, worded, _ = store.hybrid("INV-20417", NORTH, EVERYTHING, 10)
+        assert [record.id for record in similar] == [near, named]
+        assert [record.score for record in similar] == pytest.approx([0.8, 0.0], abs=1e-6)
+        assert [record.id for record in worded] == [named]
+        assert worded[0].score > 0
+        assert worded[0].payload["data"] == "invoice INV-20417"
+
+    def test_compares_directions_and_not_lengths(self, store: VectorStore) -> None:
+        put(store, vector=[0.0, 250.0, 0.0, 0.0])
+        put(store, vector=[-0.001, 0.0, 0.0, 0.0])
+        similar, _, _ = store.hybrid("", [3.0, 4.0, 0.0, 0.0], EVERYTHING, 10)
+        assert [record.score for record in similar] == pytest.approx([0.8, -0.6], abs=1e-6)
+
+    def test_tells_the_words_that_query_and_memory_share(self, store: VectorStore) -> None:
+        put(store, "green tea")
+        _, worded, words = store.hybrid("tea mountains", EAST, EVERYTHING, 10)
+        assert len(words) == 2
+        assert len(words & worded[0].tokens) == 1
+
+    def test_knows_a_word_in_other_forms(self, store: VectorStore) -> None:
+        put(store, "I LOVE Hiking")
+        _, worded, words = store.hybrid("love hiking", EAST, EVERYTHING, 10)
+        assert worded[0].tokens >= words
+
+    def test_finds_chinese_words_inside_a_sentence(self, store: VectorStore) -> None:
+        tea = put(store, "我喜欢在周末去爬山，也喜欢喝龙井茶")
+        put(store, "他在北京工作")
+        put(store, "I love hiking")
+        _, worded, _ = store.hybrid("龙井茶", EAST, EVERYTHING, 10)
+        assert [record.id for record in worded] == [tea]
+
+    @pytest.mark.parametrize("query", ["the of and", "", "?!。 🏔"])
+    def test_a_query_without_words_is_answered_by_meaning_alone(
+        self, store: VectorStore, query: str
+    ) -> None:
+        point_id = put(store, "the of and ?! 🏔")
+        similar, worded, words = store.hybrid(query, EAST, EVERYTHING, 10)
+        assert [record.id for record in similar] == [point_id]
+        assert (worded, words) == ([], frozenset())
+
+    def test_a_text_without_words_is_still_found_by_meaning(self, store: VectorStore) -> None:
+        point_id = put(store, "?!")
+        similar, worded, _ = store.hybrid("tea", EAST, EVERYTHING, 10)
+        assert [record.id for record in similar] == [point_id]
+        assert worded == []
+
+    def test_a_rare_word_counts_for_more_than_a_common_one(self, store: VectorStore) -> None:
+        for _ in range(20):
+            put(store, "coffee please")
+        rare = put(store, "invoice please")
+        _, worded, _ = store.hybrid("coffee invoice", EAST, EVERYTHING, 50)
+        assert worded[0].id == rare
+        assert worded[0].score > 5 * worded[1].score
+
+    def test_a_memory_with_more_of_the_words_comes_first(self, store: VectorStore) -> None:
+        put(store, "green shirt")
+        both = put(store, "green tea")
+        put(store, "tea cup")
+        _, worded, _ = store.hybrid("green tea", EAST, EVERYTHING, 10)
+        assert worded[0].id == both
+        assert len(worded) == 3
+
+    def test_stays_within_the_scope_in_both_lists(self, store: VectorStore) -> None:
+        mine = put(store, "green tea", NORTH_EAST, user_id="u")
+        for _ in range(30):
+            put(store, "tea tea tea", EAST, user_id="v")
+        for found in store.hybrid("tea", EAST, in_scope({"user_id": "u"}), 5)[:2]:
+            assert [record.id for record in found] == [mine]
+
+    def test_gives_as_many_as_are_asked_for_of_each_list(self, store: VectorStore) -> None:
+        put_many(store, [*range(10)])
+        similar, worded, _ = store.hybrid("tea", EAST, EVERYTHING, 4)
+        assert (len(similar), len(worded)) == (4, 4)
+
+    def test_of_an_empty_store_finds_nothing(self, store: VectorStore) -> None:
+        assert store.hybrid("tea", EAST, EVERYTHING, 10)[:2] == ([], [])
+
+    def test_takes_a_null_vector(self, store: VectorStore) -> None:
+        point_id = put(store, vector=[0.0] * DIMENSIONS)
+        similar, _, _ = store.hybrid("tea", [0.0] * DIMENSIONS, EVERYTHING, 10)
+        assert [(record.id, record.score) for record in similar] == [(point_id, 0.0)]
+
+    def test_a_text_of_100000_words_is_kept_and_found(self, store: VectorStore) -> None:
+        point_id = put(store, "tea " * 99_999 + "unique")
+        _, worded, _ = store.hybrid("unique", EAST, EVERYTHING, 10)
+        assert [record.id for record in worded] == [point_id]
+
+
+class TestAsMem0CallsIt:
+    def test_insert_stores_vectors_and_payloads_under_their_ids(self, store: VectorStore) -> None:
+        ids = [str(uuid.uuid4()), str(uuid.uuid4())]
+        store.insert(
+            vectors=[EAST, NORTH], payloads=[payload("green tea"), payload("coffee")], ids=ids
+        )
+        assert [hit.id for hit in store.search("", NORTH, 1)] == ids[1:]
+        assert [hit.id for hit in store.keyword_search("tea")] == ids[:1]
+
+    def test_insert_without_ids_makes_them(self, store: VectorStore) -> None:
+        store.insert([EAST, EAST], [payload(), payload()])
+        assert len({str(uuid.UUID(point_id)) for point_id in ids_of(store)}) == 2
+
+    def test_insert_without_payloads_stores_points_without_a_text(self, store: VectorStore) -> None:
+        store.insert([EAST], ids=[str(uuid.uuid4())])
+        assert store.count({}) == 1
+
+    @pytest.mark.parametrize("short", ["payloads", "ids"])
+    def test_insert_of_lists_that_do_not_match_stores_nothing(
+        self, store: VectorStore, short: str
+    ) -> None:
+        lists: dict[str, Any] = {"payloads": [payload()] * 2, "ids": [str(uuid.uuid4())] * 2}
+        with pytest.raises(ValueError, match="zip"):
+            store.insert([EAST, EAST], **{**lists, short: lists[short][:1]})
+        assert store.count({}) == 0
+
+    def test_search_gives_the_nearest_of_a_scope_with_payloads(self, store: VectorStore) -> None:
+        far, near = put(store, "far", NORTH), put(store, "near", NORTH_EAST)
+        put(store, "other", EAST, user_id="v")
+        found = store.search(query="x", vectors=EAST, top_k=5, filters={"user_id": "u"})
+        assert [(hit.id, hit.payload["data"]) for hit in found] == [(near, "near"), (far, "far")]
+        assert [hit.score for hit in found] == pytest.approx([0.6, 0.0], abs=1e-6)
+        assert len(store.search("x", EAST, 1)) == 1
+
+    def test_keyword_search_gives_the_best_of_a_scope(self, store: VectorStore) -> None:
+        mine = put(store, "green tea")
+        put(store, "green tea", user_id="v")
+        found = store.keyword_search(query="tea", top_k=5, filters={"user_id": "u"})
+        assert [(hit.id, hit.payload["data"]) for hit in found] == [(mine, "green tea")]
+        assert len(store.keyword_search("tea", top_k=1)) == 1
+        assert store.keyword_search("the") == []
+
+    def test_search_batch_gives_one_list_for_each_vector(self, store: VectorStore) -> None:
+        east, north = put(store, vector=EAST), put(store, vector=NORTH)
+        put(store, vector=EAST, user_id="v")
+        found = store.search_batch(["a", "b"], [NORTH, EAST], top_k=1, filters={"user_id": "u"})
+        assert [[hit.id for hit in hits] for hits in found] == [[north], [east]]
+        assert store.search_batch([], []) == []
+
+    def test_list_wraps_the_newest_in_a_list(self, store: VectorStore) -> None:
+        ids = put_many(store, [3, 2, 1])
+        put(store, user_id="v")
+        everything = store.list(filters={"user_id": "u"})
+        assert [[record.id for record in page] for page in everything] == [ids]
+        assert [record.id for record in store.list({"user_id": "u"}, top_k=2)[0]] == ids[:2]
+
+    def test_list_shows_expired_memories_too(self, store: VectorStore) -> None:
+        point_id = put(store, expiration_date="2000-01-01")
+        assert [record.id for record in store.list()[0]] == [point_id]
+
+    def test_update_with_a_vector_changes_words_and_meaning(self, store: VectorStore) -> None:
+        point_id = put(store, "green tea", EAST)
+        store.update(vector_id=point_id, vector=NORTH, payload=payload("coffee"))
+        assert store.search("", NORTH)[0].score == pytest.approx(1)
+        assert store.keyword_search("tea") == []
+        assert [hit.id for hit in store.keyword_search("coffee")] == [point_id]
+
+    def test_update_of_the_payload_alone_keeps_the_vectors(self, store: VectorStore) -> None:
+        point_id = put(store, "tea", NORTH, colour="red")
+        store.update(point_id, payload=payload("tea", colour="blue"))
+        (hit,) = store.search("", NORTH)
+        assert hit.score == pytest.approx(1)
+        assert hit.payload["colour"] == "blue"
+
+    def test_update_of_the_vector_alone_keeps_the_payload(self, store: VectorStore) -> None:
+        point_id = put(store, "tea", EAST)
+        store.update(point_id, vector=NORTH)
+        (hit,) = store.search("", NORTH)
+        assert hit.score == pytest.approx(1)
+        assert hit.payload == payload("tea")
+
+    def test_update_of_nothing_changes_nothing(self, store: VectorStore) -> None:
+        point_id = put(store, "tea")
+        store.update(point_id)
+        found = store.get(point_id)
+        assert found is not None
+        assert found.payload == payload("tea")
+
+    def test_delete_takes_one_id(self, store: VectorStore) -> None:
+        gone, kept = put(store), put(store)
+        store.delete(vector_id=gone)
+        store.delete(vector_id=str(uuid.uuid4()))
+        assert ids_of(store) == [kept]
+
+    def test_reset_empties_the_store(self, store: VectorStore) -> None:
+        put(store)
+        store.reset()
+        assert store.count({}) == 0
+
+    def test_ids_are_texts_everywhere(self, store: VectorStore) -> None:
+        point_id = put(store)
+        answers = [
+            *store.search("", EAST),
+            *store.keyword_search("tea"),
+            *store.search_batch([""], [EAST])[0],
+            *store.list()[0],
+            *store.page(EVERYTHING, 1)[0],
+            *store.hybrid("tea", EAST, EVERYTHING, 1)[0],
+            *store.hybrid("tea", EAST, EVERYTHING, 1)[1],
+            store.get(point_id),
+        ]
+        assert len(answers) == 8
+        assert {(type(found.id), found.id) for found in answers if found} == {(str, point_id)}

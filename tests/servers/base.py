@@ -514,7 +514,7 @@ def run(kind: Callable[..., StubServer], port: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: end.set())
     with kind(options.port, host=options.host, api_key=options.api_key) as server:
-        print(f"{kind.__name__} on {server.url}", flush=True)
+        print(f"{type(server).__name__} on {server.url}", flush=True)
         end.wait()
 
 

@@ -4,12 +4,16 @@ It proves the wiring, the wire format, the errors and the recovery; nothing abou
 """
 
 import itertools
+import json
+import os
 import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
 from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
@@ -77,6 +81,18 @@ class Store:
 
     client: QdrantClient = field(default_factory=lambda: QdrantClient(":memory:"))
     indexes: dict[str, dict[str, Json]] = field(default_factory=dict)
+    file: Path | None = None
+
+    @classmethod
+    def within(cls, folder: Path) -> Self:
+        """Data that outlives the process, in `folder`."""
+        file = folder / "indexes.json"
+        indexes = json.loads(file.read_text()) if file.exists() else {}
+        return cls(QdrantClient(path=str(folder)), indexes, file)
+
+    def save(self) -> None:
+        if self.file:
+            self.file.write_text(json.dumps(self.indexes))
 
 
 class QdrantServer(StubServer):
@@ -89,13 +105,14 @@ class QdrantServer(StubServer):
         *,
         version: str = "1.20.0",
         read_only_api_key: str | None = None,
+        folder: Path | None = None,
         **options: Any,
     ) -> None:
         super().__init__(port, **options)
         self.version = version
         self.read_only_api_key = read_only_api_key
         self.lock = threading.RLock()
-        self._store = Store()
+        self._store = Store.within(folder) if folder else Store()
         self._operations = itertools.count()
         self._routes = self._table()
 
@@ -257,6 +274,7 @@ class QdrantServer(StubServer):
             metadata=wanted.metadata,
         )
         self._store.indexes[call.name] = {}
+        self._store.save()
         return True
 
     def _patch(self, call: Call) -> Json:
@@ -288,6 +306,7 @@ class QdrantServer(StubServer):
     def _create_index(self, call: Call) -> Json:
         wanted = models.CreateFieldIndex.model_validate(call.body)
         self._store.indexes[call.name][wanted.field_name] = call.body.get("field_schema", "keyword")
+        self._store.save()
         return self._written(call)
 
     def _drop_index(self, call: Call) -> Json:
@@ -585,4 +604,5 @@ def as_wrong_input(message: str) -> str:
 
 
 if __name__ == "__main__":
-    run(QdrantServer, 6333)
+    storage = os.environ.get("QDRANT_STORAGE")  # without it the data is in memory
+    run(partial(QdrantServer, folder=Path(storage)) if storage else QdrantServer, 6333)

@@ -1,0 +1,182 @@
+#!/usr/bin/env bash
+# The containers for real: builds the image, runs docker-compose.yml, breaks it, mends it.
+#
+#   bash tests/compose.sh            needs a Docker engine with compose 2.24 or later, curl and python3
+#
+# Works in a copy of the repository and in a project of its own, on port 18000. Images that cannot
+# be pulled are replaced by the stand-ins of tests/servers under the same tag, and named as such.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+previous=${PREVIOUS:-$(git rev-parse HEAD~1)}
+here=$PWD work=$(mktemp -d)
+export COMPOSE_PROJECT_NAME=memory-compose-test PORT=18000
+api=http://127.0.0.1:$PORT
+trap 'cd "$work" && docker compose --profile ollama down -v >/dev/null 2>&1; docker rm -f "$COMPOSE_PROJECT_NAME-openai" >/dev/null 2>&1; rm -rf "$work"' EXIT
+git ls-files -co --exclude-standard -z | tar --null -T - -c | tar -x -C "$work"
+cd "$work"
+
+passed=0
+pass() { passed=$((passed + 1)); echo "ok $passed - $*"; }
+fail() { echo "not ok - $*"; docker compose logs --tail 20; exit 1; }
+post() { curl -sS -X POST "$api/memory/$1" -H 'Content-Type: application/json' -d "${2:-}"; }
+total() { post get_all "${1:-}" | python3 -c 'import json,sys; print(json.load(sys.stdin)["total"])'; }
+status() { curl -s -o /dev/null -w '%{http_code}' "$api/$1" || true; }
+until_status() { for _ in $(seq 100); do [[ $(status "$1") == "$2" ]] && return; sleep 0.2; done; fail "/$1 is not $2"; }
+seconds() { local s=$EPOCHREALTIME; "$@" >/dev/null 2>&1; python3 -c "print(round($EPOCHREALTIME-$s,1))"; }
+
+# --- images
+docker build -q -t mem0:0.1 . >/dev/null
+pass "docker build -t mem0:0.1 . : $(docker image inspect mem0:0.1 -f '{{.Size}}' | python3 -c 'print(int(input())//10**6)') MB, of it the base $(docker image inspect python:3.12-slim -f '{{.Size}}' | python3 -c 'print(int(input())//10**6)') MB"
+stand_in() { # tag, module, port
+  docker image inspect "$1" >/dev/null 2>&1 || docker pull -q "$1" >/dev/null 2>&1 || {
+    echo "# $1 cannot be pulled: a stand-in from tests/servers takes its tag"
+    docker build -q -t "$1" -f - tests >/dev/null <<X
+FROM mem0:0.1
+USER root
+COPY servers tests/servers
+RUN touch tests/__init__.py && mkdir -p /qdrant/storage && printf '#!/bin/sh\nexec python -c "import http.client as h; c = h.HTTPConnection(\"127.0.0.1:11434\"); c.request(\"GET\", \"/api/tags\"); c.getresponse()"\n' >/usr/local/bin/ollama && chmod +x /usr/local/bin/ollama
+ENV QDRANT_STORAGE=/qdrant/storage
+HEALTHCHECK NONE
+CMD ["python", "-m", "tests.servers.$2", "--host", "0.0.0.0", "--port", "$3"]
+X
+  }
+}
+stand_in "$(docker compose config --images | grep '^qdrant/')" qdrant 6333
+stand_in "$(docker compose --profile ollama config --images | grep '^ollama/')" ollama 11434
+stand_in memory-test-openai openai 9100
+
+# --- the image
+inside() { docker run --rm --entrypoint "" mem0:0.1 "$@"; }
+[[ $(inside id -u) == 10001 ]] || fail "runs as root"
+for absent in gcc cc curl pip pytest; do inside sh -c "command -v $absent" >/dev/null && fail "$absent is in the image"; done
+inside sh -c 'touch /srv/x 2>/dev/null' && fail "the code can be written"
+inside sh -c 'test ! -e /srv/tests && test ! -e /srv/.env && touch /data/x' || fail "wrong files"
+pass "the image: a user without rights but on /data, no compiler, cache, test or secret"
+docker run -d --rm --name "$COMPOSE_PROJECT_NAME-alone" -p 127.0.0.1:$PORT:8000 mem0:0.1 >/dev/null
+until_status health 200
+post add '{"data":"I like tea","user_id":"a"}' | grep -q '"event":"ADD"' || fail "alone: add"
+post search '{"query":"tea"}' | grep -q 'I like tea' || fail "alone: search"
+docker stop -t 40 "$COMPOSE_PROJECT_NAME-alone" >/dev/null
+pass "docker run alone: embedded engine, local embedder"
+
+# --- up
+took=$(seconds docker compose up -d --wait --wait-timeout 120)
+[[ $(docker compose ps --format '{{.Health}}' | sort -u) == healthy ]] || fail "not all healthy"
+[[ $(status ready) == 200 ]] || fail "not ready"
+pass "docker compose up -d --wait without .env: both healthy after $took s"
+docker compose down >/dev/null 2>&1
+docker compose up -d qdrant >/dev/null 2>&1 && docker compose up -d mem0 >/dev/null 2>&1
+until_status ready 200
+pass "up -d qdrant, then up -d mem0"
+
+# --- nothing is lost
+id=$(post add '{"data":"I love hiking in the mountains","user_id":"alice"}' | python3 -c 'import json,sys; print(json.load(sys.stdin)["result"])')
+docker compose down >/dev/null 2>&1; docker compose up -d --wait >/dev/null 2>&1
+post get "{\"memory_id\":\"$id\"}" | grep -q hiking || fail "the memory is gone after down and up"
+post history "{\"memory_id\":\"$id\"}" | grep -q '"ADD"' || fail "the history is gone after down and up"
+pass "down and up: memory and history are there"
+python3 - "$api" >acknowledged <<'X' &
+import http.client, json, sys
+host = sys.argv[1].removeprefix("http://")
+for n in range(200):
+    try:
+        c = http.client.HTTPConnection(host, timeout=5)
+        c.request("POST", "/memory/add", json.dumps({"data": f"note {n}", "user_id": "bob"}), {"Content-Type": "application/json"})
+        r = c.getresponse()
+        if r.status == 201:
+            print(json.load(r)["result"], flush=True)
+    except (OSError, http.client.HTTPException):
+        pass
+X
+adding=$!
+until [[ $(wc -l <acknowledged) -ge 60 ]]; do sleep 0.05; done
+docker compose kill mem0 >/dev/null 2>&1
+wait $adding
+docker compose up -d --wait >/dev/null 2>&1
+while read -r one; do
+  post get "{\"memory_id\":\"$one\"}" | grep -q note || fail "lost $one"
+  post history "{\"memory_id\":\"$one\"}" | grep -q '"ADD"' || fail "no history of $one"
+done <acknowledged
+pass "kill in the middle of 200 adds: $(wc -l <acknowledged) acknowledged, all there with their history"
+docker compose stop qdrant >/dev/null 2>&1
+until_status ready 503
+[[ $(status health) == 200 ]] || fail "not healthy without qdrant"
+docker compose start qdrant >/dev/null 2>&1
+until_status ready 200
+[[ $(total '{"user_id":"alice"}') == 1 ]] || fail "not well after qdrant came back"
+pass "stop qdrant: 503 at /ready, 200 at /health; start: works again by itself"
+
+# --- stop
+python3 -c 'import json; print(json.dumps({"user_id": "carol", "messages": [{"role": "user", "content": f"note {n} " * 60} for n in range(256)]}))' >long.json
+curl -sS -o long.out -w '%{http_code}' -X POST "$api/memory/add" -H 'Content-Type: application/json' -d @long.json >long.status &
+long=$!
+sleep 0.5
+docker compose stop mem0 >/dev/null 2>&1
+wait $long
+[[ $(<long.status) == 201 ]] || fail "a running request was cut off: $(<long.status)"
+docker compose start mem0 >/dev/null 2>&1; until_status ready 200
+[[ $(total '{"user_id":"carol"}') == 256 ]] || fail "what was answered 201 is not there"
+pass "a stop lets a running request finish"
+took=$(seconds docker compose down)
+python3 -c "import sys; sys.exit($took >= 3)" || fail "down took $took s"
+pass "down when idle: $took s"
+
+# --- a backup, as the README has it
+docker compose up -d --wait >/dev/null 2>&1
+before=$(total)
+docker compose stop >/dev/null 2>&1
+for volume in memory qdrant; do
+  docker run --rm --user root -v "${COMPOSE_PROJECT_NAME}_$volume:/from:ro" -v "$PWD:/to" mem0:0.1 tar czf "/to/$volume.tgz" -C /from .
+done
+docker compose down -v >/dev/null 2>&1
+for volume in memory qdrant; do
+  docker run --rm --user root -v "${COMPOSE_PROJECT_NAME}_$volume:/to" -v "$PWD:/from:ro" mem0:0.1 tar xzf "/from/$volume.tgz" -C /to
+done
+docker compose up -d --wait >/dev/null 2>&1
+[[ $(total) == "$before" ]] || fail "the backup is not whole"
+post history "{\"memory_id\":\"$id\"}" | grep -q '"ADD"' || fail "the backup has no history"
+pass "backup and restore of both volumes: $before memories, and their history"
+
+# --- no key, then a key, on the same volumes
+network=${COMPOSE_PROJECT_NAME}_default
+docker run -d --name "$COMPOSE_PROJECT_NAME-openai" --network "$network" --network-alias openai memory-test-openai >/dev/null
+cp env .env && printf 'OPENAI_API_KEY=sk-test\nOPENAI_BASE_URL=http://openai:9100/v1\n' >>.env
+docker compose up -d --wait >/dev/null 2>&1
+until_status ready 503
+message=$(curl -s "$api/ready")
+grep -q embedder_mismatch <<<"$message" && grep -q 'python -m app.reembed' <<<"$message" || fail "$message"
+docker compose run --rm mem0 python -m app.reembed | tail -2
+until_status ready 200
+[[ $(total) == "$before" ]] || fail "memories are missing after reembed"
+post search '{"query":"hiking in the mountains","user_id":"alice"}' | grep -q 'I love hiking' || fail "not found after reembed"
+docker compose logs 2>&1 | grep -q sk-test && fail "the key is in the log"
+pass "from no key to OpenAI: the message, its one command, everything found again"
+docker rm -f "$COMPOSE_PROJECT_NAME-openai" >/dev/null
+docker compose down -v >/dev/null 2>&1
+
+# --- Ollama
+cp env .env && printf 'OLLAMA_BASE_URL=http://ollama:11434\nEMBEDDER_MODEL=bge-m3\n' >>.env
+took=$(seconds docker compose --profile ollama up -d --wait --wait-timeout 120)
+[[ $(status health) == 200 ]] || fail "not healthy beside Ollama"
+until_status ready 200
+post add '{"data":"I like tea","user_id":"a","infer":false}' | grep -q '"ADD"' || fail "add on Ollama"
+for model in bge-m3 llama3.1:8b; do
+  docker compose logs mem0 2>&1 | grep -q "pulled the model $model" || fail "$model was not pulled"
+done
+pass "--profile ollama: healthy after $took s, the models pulled behind it"
+docker compose --profile ollama down -v >/dev/null 2>&1
+rm .env
+
+# --- an upgrade: the previous version's volumes, the new image
+mkdir old && git -C "$here" archive "$previous" | tar -x -C old
+cp Dockerfile .dockerignore old/
+docker build -q -t mem0:0.1 old >/dev/null
+docker compose up -d --wait >/dev/null 2>&1
+id=$(post add '{"data":"from the version before","user_id":"a"}' | python3 -c 'import json,sys; print(json.load(sys.stdin)["result"])')
+docker build -q -t mem0:0.1 . >/dev/null
+docker compose up -d --wait >/dev/null 2>&1
+until_status ready 200
+post get "{\"memory_id\":\"$id\"}" | grep -q 'version before' || fail "the old memory is gone"
+post history "{\"memory_id\":\"$id\"}" | grep -q '"ADD"' || fail "the old history is gone"
+pass "an upgrade from ${previous:0:7}: the volumes open"
+echo "$passed passed, 0 failed"

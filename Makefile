@@ -66,9 +66,15 @@ lint: setup-dev ## check style and format
 types: setup-dev ## check types
 	$(VENV)/bin/mypy
 
+.PHONY: compose-file
+compose-file: ## check docker-compose.yml, where the compose plugin is present
+	@if docker compose version >/dev/null 2>&1; then docker compose --profile ollama config -q; \
+	else echo "no docker compose here: docker-compose.yml is not checked"; fi
+
 .PHONY: check
-check: ## everything CI checks: lint, types, test
+check: ## everything CI checks: lint, types, compose-file, test
 	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory compose-file
 	@$(MAKE) --no-print-directory types
 	@$(MAKE) --no-print-directory test
 

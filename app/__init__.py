@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
-from app.config import Settings, silence_dependencies
+from app.config import Settings, prepare_environment
 from app.logs import log_config
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def create_app(settings: Settings | None = None, memory: MemoryService | None = 
     settings = settings or Settings.from_env()
     logging.config.dictConfig(log_config(settings.log_level))
     settings.make_data_dir()
-    silence_dependencies(settings.data_dir)
+    prepare_environment(settings.data_dir)
     # Only now: both import mem0, which reads the environment just then.
     from app import api
     from app.memory import open_memory

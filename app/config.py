@@ -30,6 +30,8 @@ class Settings(BaseModel):
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=1, le=65535)
     data_dir: Path = Path("data")
+    min_free_mb: int = Field(256, ge=1)
+    flush_seconds: float = Field(5, gt=0, le=3600)
     threads: int = Field(256, ge=1, le=1024)
     web_concurrency: int = Field(1, ge=1, le=64)
     max_body_bytes: int = Field(1024 * 1024, ge=1024)
@@ -125,11 +127,14 @@ def _mistake(wrong: ErrorDetails) -> str:
     return ": ".join([*(str(part).upper() for part in wrong["loc"]), message])
 
 
-def silence_dependencies(data_dir: Path) -> None:
-    """Turn telemetry off and keep mem0's files under `data_dir`; before mem0 is imported.
+def prepare_environment(data_dir: Path) -> None:
+    """What libraries read when they are imported, and never again: so before any of them is.
 
-    mem0 reads both variables when it is imported, and never again.
+    Turns telemetry off and keeps mem0's files under `data_dir`.
     """
     os.environ["MEM0_TELEMETRY"] = "False"
     os.environ["MEM0_DIR"] = str(data_dir / "mem0")
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its threads would fight the server's
+    # Each request has a thread already. With more of them for each matrix product 200 adds by 16
+    # clients took 21 s on two cores, with one 4 s (2026-11-22).
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"

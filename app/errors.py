@@ -44,6 +44,21 @@ class MemoryNotFound(ServiceError):
         super().__init__("There is no memory with this memory_id.")
 
 
+class RequestInProgress(ServiceError):
+    code = "request_in_progress"
+    retry_after = 1
+
+    def __init__(self) -> None:
+        super().__init__("The first request with this Idempotency-Key is still at work.")
+
+
+class IdempotencyKeyReused(ServiceError):
+    code = "idempotency_key_reused"
+
+    def __init__(self) -> None:
+        super().__init__("This Idempotency-Key came with another body before: take a new one.")
+
+
 class LLMNotConfigured(ServiceError):
     code = "llm_not_configured"
 
@@ -66,6 +81,13 @@ class VectorStoreUnavailable(Unavailable):
 
 class HistoryUnavailable(Unavailable):
     code = "history_unavailable"
+
+
+class StorageFull(Unavailable):
+    """Too little room on the disk to write; reads go on."""
+
+    code = "storage_full"
+    retry_after = 60
 
 
 class EmbedderMismatch(Unavailable):

@@ -6,7 +6,7 @@ collection that mem0 made without keyword vectors.
 
 import sys
 
-from app.config import Settings, silence_dependencies
+from app.config import Settings, prepare_environment
 from app.errors import ServiceError, StartupError
 
 
@@ -14,7 +14,7 @@ def main() -> None:
     try:
         settings = Settings.from_env()
         settings.make_data_dir()
-        silence_dependencies(settings.data_dir)
+        prepare_environment(settings.data_dir)
         _reembed(settings)
     except ServiceError as error:
         sys.exit(f"{error.code}: {error.detail}\nNothing is lost; run this again.")
@@ -24,15 +24,23 @@ def main() -> None:
 
 def _reembed(settings: Settings) -> None:
     # Only now: they import mem0, which reads the environment just then.
+    from app.memory.history import History
+    from app.memory.journal import Journal
     from app.memory.providers import open_embedder
     from app.memory.reembedding import reembed
     from app.memory.stores import open_store
 
     store = open_store(settings)
+    history = History(settings.data_dir / "history.db")
     try:
+        # What a crash left is settled while its vectors still fit the collection.
+        journal = Journal(history, settings.data_dir / "processes", flushes=not settings.on_server)
+        journal.settle(store)
+        journal.close()
         reembed(store, open_embedder(settings), lambda line: print(line, flush=True))
     finally:
         store.close()
+        history.close()
 
 
 if __name__ == "__main__":

@@ -7,10 +7,10 @@ from tempfile import mkdtemp
 
 import pytest
 
-from app.config import silence_dependencies
+from app.config import prepare_environment
 
 # Before any test module imports app.memory, and mem0 with it; create_app does the same.
-silence_dependencies(Path(mkdtemp(prefix="memory-tests-")))
+prepare_environment(Path(mkdtemp(prefix="memory-tests-")))
 
 from tests.service import Service  # noqa: E402  (after the line above)
 

@@ -64,11 +64,20 @@ class Service:
     def stop(self, with_signal: int = signal.SIGTERM) -> int:
         self.http.close()
         self.http = httpx.Client(base_url=self.url, timeout=60)
+        workers = self.workers()
         self.process.send_signal(with_signal)
         status = self.process.wait(timeout=40)
-        # A worker outlives a killed master for up to a second, and answers until then.
+        if with_signal == signal.SIGKILL:  # the workers would live on for a while, and answer
+            for worker in workers:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(worker, signal.SIGKILL)
         wait_for(lambda: not self.listens())
         return status
+
+    def workers(self) -> list[int]:
+        """The processes that gunicorn's master has started."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(pid) for pid in children.read_text().split()]
 
     def listens(self) -> bool:
         with socket.socket() as probe:

@@ -70,8 +70,8 @@ def test_a_module_imports_only_what_its_part_may(path: Path) -> None:
 LAYERS = [
     {"app.memory"},
     {"app.memory.service", "app.memory.providers"},
-    {"app.memory.engine", "app.memory.readiness", "app.memory.reembedding"},
-    {"app.memory.draft"},
+    {"app.memory.engine", "app.memory.readiness", "app.memory.reembedding", "app.memory.repeats"},
+    {"app.memory.draft", "app.memory.journal"},
     {"app.memory.providers.openai", "app.memory.providers.ollama", "app.memory.providers.minilm"},
     {"app.memory.providers.checked", "app.memory.providers.calls", "app.memory.history"},
     {"app.memory.stores"},

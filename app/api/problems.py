@@ -18,8 +18,10 @@ STATUS = {
     "memory_not_found": 404,
     "not_found": 404,
     "method_not_allowed": 405,
+    "request_in_progress": 409,
     "payload_too_large": 413,
     "unsupported_media_type": 415,
+    "idempotency_key_reused": 422,
     "internal_error": 500,
     "llm_not_configured": 501,
     "provider_auth_failed": 502,
@@ -32,6 +34,7 @@ STATUS = {
     "provider_rate_limited": 503,
     "model_not_ready": 503,
     "embedder_mismatch": 503,
+    "storage_full": 503,
     "provider_timeout": 504,
     "vector_store_timeout": 504,
 }

@@ -1,8 +1,10 @@
 """The nine routes: parse, one call, answer."""
 
+import logging
+from collections.abc import Iterator
 from typing import Any
 
-from flask import Blueprint, current_app
+from flask import Blueprint, Response, current_app, json
 
 from app.api.schemas import (
     AddRequest,
@@ -15,8 +17,12 @@ from app.api.schemas import (
     SearchRequest,
     UpdateRequest,
     parse,
+    repeat,
 )
+from app.errors import ServiceError
 from app.memory import MemoryService
+
+log = logging.getLogger(__name__)
 
 bp = Blueprint("memory", __name__, url_prefix="/memory")
 
@@ -37,6 +43,7 @@ def add() -> tuple[Answer, int]:
         metadata=asked.metadata,
         infer=asked.infer,
         expiration_date=asked.expiration_date,
+        repeat=repeat(asked),
     )
     answer: Answer = {"result": None, "results": added.stored}
     if not added.stored:
@@ -48,15 +55,36 @@ def add() -> tuple[Answer, int]:
 
 
 @bp.post("/get_all")
-def get_all() -> Answer:
+def get_all() -> Answer | Response:
     asked = parse(GetAllRequest)
-    return memory().get_all(
-        asked.scope(),
-        filters=asked.filters,
-        limit=asked.limit,
-        after=asked.cursor,
-        show_expired=asked.show_expired,
-    )
+    chosen = {
+        "filters": asked.filters,
+        "after": asked.cursor,
+        "show_expired": asked.show_expired,
+    }
+    if asked.limit is not None:
+        return memory().get_all(asked.scope(), limit=asked.limit, **chosen)
+    return streamed(memory().pages(asked.scope(), **chosen))
+
+
+def streamed(pages: Iterator[list[Answer]]) -> Response:
+    """A listing as it is read. What fails on the way breaks the connection off, so that a part
+    is never taken for the whole."""
+
+    def write() -> Iterator[str]:
+        total = 0
+        yield '{"results":['
+        try:
+            for page in pages:
+                if page:
+                    yield ("," if total else "") + json.dumps(page)[1:-1]
+                total += len(page)
+        except ServiceError as error:
+            log.error("a listing broke off after %d memories: %s", total, error.code)
+            raise
+        yield f'],"total":{total},"next_cursor":null}}'
+
+    return Response(write(), mimetype="application/json")
 
 
 @bp.post("/get")

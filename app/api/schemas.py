@@ -3,6 +3,7 @@
 openapi.yaml says the same to callers; `tests/api/test_contract.py` holds the two together.
 """
 
+import hashlib
 import json
 import math
 import re
@@ -29,6 +30,7 @@ from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 from app.errors import FieldError, InvalidRequest
 from app.memory.filters import Filter, compile_filters
 from app.memory.payloads import RESERVED_KEYS, SCOPE_KEYS, Scope
+from app.memory.repeats import Repeat
 from app.memory.stores.base import Cursor
 
 MAX_TEXT = 100_000
@@ -44,6 +46,7 @@ UNSEEN = (
     "\\u205f-\\u206f\\u3000\\ufeff"
 )
 _ID = re.compile(f"[^{UNSEEN}\\ud800-\\udfff]+")
+_KEY = re.compile("[!-~]{1,255}")
 _VISIBLE = re.compile(f"[^{UNSEEN}]")
 
 
@@ -270,6 +273,18 @@ def parse(model: type[R]) -> R:
     except ValidationError as error:
         errors = [FieldError(_field(wrong), _message(wrong)) for wrong in error.errors()]
         raise InvalidRequest("The request has wrong fields.", errors) from None
+
+
+def repeat(asked: Request) -> Repeat | None:
+    """What the Idempotency-Key of the current request makes of it; None without one."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not _KEY.fullmatch(key):
+        error = FieldError("Idempotency-Key", "must be 1 to 255 visible ASCII characters")
+        raise InvalidRequest("The request has a wrong header.", [error])
+    body = json.dumps(asked.model_dump(), sort_keys=True)
+    return Repeat("", key, hashlib.sha256(body.encode()).hexdigest())
 
 
 def _body() -> Any:

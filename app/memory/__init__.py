@@ -13,6 +13,7 @@ from app.config import Settings
 from app.errors import ServiceError, VectorStoreTimeout, VectorStoreUnavailable
 from app.memory.engine import Memory
 from app.memory.history import History
+from app.memory.journal import Journal
 from app.memory.providers import open_providers
 from app.memory.readiness import Readiness
 from app.memory.service import MemoryService
@@ -50,8 +51,17 @@ def open_memory(settings: Settings) -> MemoryService:
         with suppress(VectorStoreUnavailable, VectorStoreTimeout):
             store.prepare(providers.embedder.info)
 
+    journal = Journal(history, settings.data_dir / "processes", flushes=not settings.on_server)
+    if not settings.on_server:
+        try:
+            journal.settle(store)  # nothing to wait for, and nobody has seen it half yet
+        except ServiceError as error:  # such as a full disk; the caretaker goes on with it
+            log.warning("not settled yet: %s: %s", error.code, error.detail)
+
     checks = {"vector_store": store.check, "history": history.check, "embedder": check_embedder}
-    service = MemoryService(memory, store, history, Readiness(checks))
+    service = MemoryService(
+        memory, store, history, journal, Readiness(checks), settings.flush_seconds
+    )
     if settings.on_server or settings.embedder_provider != "local":
         threading.Thread(target=_look_once, args=[check_embedder], daemon=True).start()
     else:

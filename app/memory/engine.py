@@ -14,7 +14,7 @@ from app.memory.draft import Draft, Embedder, ReadsMessages
 from app.memory.filters import Filter
 from app.memory.payloads import Scope
 from app.memory.ranking import Ranked, Record, candidates, rank
-from app.memory.stores.base import Cursor, Vector, VectorStore
+from app.memory.stores.base import PAGE, Cursor, Vector, VectorStore
 
 # Where spaCy happens to be installed without its model, mem0 would run pip inside a request.
 # Our keyword search needs neither.
@@ -101,10 +101,8 @@ class Memory(mem0.Memory):
         return [found for found in ranked[:limit] if found.score >= (threshold or 0)]
 
     def get_all(
-        self, where: Filter, *, limit: int | None = None, after: Cursor | None = None
+        self, where: Filter, limit: int = PAGE, after: Cursor | None = None
     ) -> tuple[list[Record], Cursor | None]:
-        """Memories newest first, without `limit` all of them, and the next page's cursor."""
+        """A page of memories, newest first, and the cursor of the next: None at the end."""
         store: VectorStore = self.vector_store
-        if limit is None:
-            return [*store.every(where, after)], None
         return store.page(where, limit, after)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 from urllib.parse import unquote
 
 from sqlalchemy import (
@@ -20,6 +20,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    Float,
     Index,
     Integer,
     MetaData,
@@ -40,8 +41,9 @@ from sqlalchemy.exc import DBAPIError
 from app.errors import HistoryUnavailable, StartupError
 from app.memory.payloads import SCOPE_KEYS, Scope, new_id, now
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_TIMEOUT_S = 30
+ANSWERS_KEPT_S = 24 * 3600
 MESSAGES_KEPT = 10  # of each conversation, as mem0 keeps them
 
 TABLES = MetaData()
@@ -81,6 +83,27 @@ MESSAGES = Table(
     *_scope_columns(),
     Index("ix_messages_session_scope_created_at", "session_scope", "created_at"),
 )
+INTENTS = Table(  # since version 2; journal.py says what they are for
+    "intents",
+    TABLES,
+    Column("seq", Integer, primary_key=True),
+    Column("process", String(36), nullable=False, index=True),
+    Column("done", Boolean, nullable=False, default=False),
+    Column("body", Text, nullable=False),
+    sqlite_autoincrement=True,  # a number is never used twice: it is the order of the writes
+)
+ANSWERS = Table(  # since version 2; repeats.py says what they are for
+    "answers",
+    TABLES,
+    Column("caller", String, primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("process", String(36), nullable=False, index=True),
+    Column("intent", Integer, index=True),
+    Column("answer", Text),  # null while the first is at work
+    Column("asked_at", Float, nullable=False, index=True),
+    *_scope_columns(),
+)
 VERSION = Table("schema_version", TABLES, Column("version", Integer, nullable=False))
 
 # What callers see of a row: mem0's columns. The scope and the sequence stay inside.
@@ -104,6 +127,13 @@ def _translated(
             raise HistoryUnavailable("The history database does not answer.") from error
 
     return call
+
+
+class Claim(NamedTuple):
+    """A request with an idempotency key, as it was kept."""
+
+    fingerprint: str
+    answer: str | None
 
 
 class History:
@@ -148,19 +178,8 @@ class History:
     @_translated
     def batch_add_history(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Add rows in one transaction. Keys are the column names; `id` is made here."""
-        if not records:
-            return
-        rows = [
-            {
-                column.name: record.get(column.name)
-                for column in HISTORY.c
-                if column.name not in ("seq", "id", "is_deleted")
-            }
-            | {"id": new_id(), "is_deleted": bool(record.get("is_deleted"))}
-            for record in records
-        ]
         with self._write() as connection:
-            connection.execute(insert(HISTORY), rows)
+            _add_rows(connection, records)
 
     @_translated
     def get_history(self, memory_id: str) -> list[dict[str, Any]]:
@@ -218,18 +237,123 @@ class History:
     # ---- what the service needs besides
 
     @_translated
-    def forget_messages(self, scope: Scope) -> None:
-        """Drop the conversations of every scope that `scope` spans."""
+    def begin(self, process: str, body: str, repeat: tuple[str, str] | None = None) -> int:
+        """Keep an intent, perhaps of the request with the idempotency key `repeat`; its number."""
         with self._write() as connection:
-            connection.execute(delete(MESSAGES).where(_within(MESSAGES, scope)))
+            added = connection.execute(insert(INTENTS), {"process": process, "body": body})
+            number = int(added.lastrowid)
+            if repeat:
+                connection.execute(update(ANSWERS).where(_answer(*repeat)).values(intent=number))
+            return number
 
     @_translated
-    def purge(self, scope: Scope) -> None:
-        """Erase the texts of the memories of `scope`, deleted ones too; their events stay."""
+    def finish(
+        self,
+        number: int,
+        rows: Sequence[Mapping[str, Any]],
+        *,
+        keep: bool,
+        forget: Scope | None = None,
+        purge: bool = False,
+        answer: str | None = None,
+    ) -> None:
+        """Put `rows` in the place of an intent, which is kept as done where `keep` says so.
+
+        `forget` drops the conversations of every scope that it spans; {} is a reset and leaves
+        nothing at all. `purge` also erases the texts of its memories, deleted ones too, from
+        the history, the intents and the file; their events stay.
+        """
+        mine = INTENTS.c.seq == number
         with self._write() as connection:
-            erase = update(HISTORY).values(old_memory=None, new_memory=None)
-            connection.execute(erase.where(_within(HISTORY, scope)))
-        self._checkpoint()
+            _add_rows(connection, rows)
+            connection.execute(update(INTENTS).where(mine).values(done=True))
+            if not keep:
+                connection.execute(delete(INTENTS).where(mine))
+            if answer is not None:
+                mine_too = ANSWERS.c.intent == number
+                connection.execute(update(ANSWERS).where(mine_too).values(answer=answer))
+            if forget is not None:
+                connection.execute(delete(MESSAGES).where(_within(MESSAGES, forget)))
+                answered = ANSWERS.c.answer.is_not(None)
+                connection.execute(delete(ANSWERS).where(_within(ANSWERS, forget), answered))
+            if purge and forget:
+                erase = update(HISTORY).values(old_memory=None, new_memory=None)
+                connection.execute(erase.where(_within(HISTORY, forget)))
+            if forget == {}:
+                connection.execute(delete(HISTORY))
+                connection.execute(delete(INTENTS).where(INTENTS.c.done))
+        if purge or forget == {}:
+            self._checkpoint()
+
+    @_translated
+    def cancel(self, number: int) -> None:
+        """The write of an intent did not take place."""
+        with self._write() as connection:
+            connection.execute(delete(INTENTS).where(INTENTS.c.seq == number))
+            connection.execute(delete(ANSWERS).where(ANSWERS.c.intent == number))
+
+    @_translated
+    def forget(self, numbers: Sequence[int]) -> None:
+        """Drop intents that were done for good."""
+        with self._write() as connection:
+            for number in numbers:
+                connection.execute(delete(INTENTS).where(INTENTS.c.seq == number))
+
+    @_translated
+    def processes(self) -> list[str]:
+        """Who has intents."""
+        with self._engine.connect() as connection:
+            asking = select(ANSWERS.c.process).where(ANSWERS.c.answer.is_(None))
+            return [*connection.scalars(select(INTENTS.c.process).union(asking))]
+
+    @_translated
+    def intents(self, process: str) -> list[tuple[int, bool, str]]:
+        """Number, whether it was done, and body of the intents of a process, in order."""
+        columns = (INTENTS.c.seq, INTENTS.c.done, INTENTS.c.body)
+        query = select(*columns).where(INTENTS.c.process == process).order_by(INTENTS.c.seq)
+        with self._engine.connect() as connection:
+            return [(number, done, body) for number, done, body in connection.execute(query)]
+
+    @_translated
+    def done(self, process: str) -> list[int]:
+        """The numbers of a process's intents that were done."""
+        query = select(INTENTS.c.seq).where(INTENTS.c.process == process, INTENTS.c.done)
+        with self._engine.connect() as connection:
+            return [*connection.scalars(query)]
+
+    @_translated
+    def claim(
+        self, caller: str, key: str, fingerprint: str, process: str, scope: Scope
+    ) -> "Claim | None":
+        """None: the key is now this request's. Else what is known of the request before."""
+        now_s = time.time()
+        with self._write() as connection:
+            connection.execute(delete(ANSWERS).where(ANSWERS.c.asked_at < now_s - ANSWERS_KEPT_S))
+            columns = (ANSWERS.c.fingerprint, ANSWERS.c.answer)
+            found = connection.execute(select(*columns).where(_answer(caller, key))).first()
+            if found:
+                return Claim(*found)
+            row = {"caller": caller, "key": key, "fingerprint": fingerprint, "asked_at": now_s}
+            connection.execute(insert(ANSWERS), {**row, "process": process, **scope})
+            return None
+
+    @_translated
+    def answer(self, caller: str, key: str, answer: str) -> None:
+        """Keep the answer of a request that wrote nothing."""
+        with self._write() as connection:
+            connection.execute(update(ANSWERS).where(_answer(caller, key)).values(answer=answer))
+
+    @_translated
+    def release(self, caller: str, key: str) -> None:
+        """Let the request be tried again, unless an intent of it is still open."""
+        with self._write() as connection:
+            connection.execute(delete(ANSWERS).where(_answer(caller, key), _is_free()))
+
+    @_translated
+    def release_all(self, process: str) -> None:
+        """The same for every request of a process that is gone."""
+        with self._write() as connection:
+            connection.execute(delete(ANSWERS).where(ANSWERS.c.process == process, _is_free()))
 
     @_translated
     def check(self) -> None:
@@ -256,6 +380,8 @@ class History:
             version = connection.scalar(select(func.max(VERSION.c.version)))
             if version is None:
                 connection.execute(insert(VERSION), {"version": SCHEMA_VERSION})
+            elif version < SCHEMA_VERSION:  # version 2 added a table, which is there by now
+                connection.execute(update(VERSION).values(version=SCHEMA_VERSION))
             elif version > SCHEMA_VERSION:
                 raise StartupError(
                     f"The history database has schema version {version}; this service knows "
@@ -271,6 +397,29 @@ class History:
                 "The texts are erased, but a reader of the history database still holds its log, "
                 "which has them. Ask again."
             )
+
+
+def _answer(caller: str, key: str) -> ColumnElement[bool]:
+    return (ANSWERS.c.caller == caller) & (ANSWERS.c.key == key)
+
+
+def _is_free() -> ColumnElement[bool]:
+    """Neither answered nor going to be, by an intent that is still open."""
+    taken = ANSWERS.c.intent.is_not(None) & ANSWERS.c.intent.in_(select(INTENTS.c.seq))
+    return ANSWERS.c.answer.is_(None) & ~taken
+
+
+def _add_rows(connection: Connection, records: Sequence[Mapping[str, Any]]) -> None:
+    """Keys are the column names; `id` is made here."""
+    if not records:
+        return
+    given = [column.name for column in HISTORY.c if column.name not in ("seq", "id", "is_deleted")]
+    rows = [
+        {name: record.get(name) for name in given}
+        | {"id": new_id(), "is_deleted": bool(record.get("is_deleted"))}
+        for record in records
+    ]
+    connection.execute(insert(HISTORY), rows)
 
 
 def _set_up_connection(connection: Any, _record: Any) -> None:

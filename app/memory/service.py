@@ -1,6 +1,7 @@
 """The nine operations. Every write goes through here: its lock, its points, its history."""
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,7 @@ from app.errors import LLMNotConfigured, MemoryNotFound
 from app.memory.engine import Memory
 from app.memory.filters import Filter, in_scope
 from app.memory.history import History
+from app.memory.journal import DELETE_BATCH, Caretaker, Intent, Journal
 from app.memory.locks import KeyedLock, SharedLock
 from app.memory.payloads import (
     Payload,
@@ -21,9 +23,8 @@ from app.memory.payloads import (
 )
 from app.memory.ranking import Ranked, Record
 from app.memory.readiness import Check
+from app.memory.repeats import Repeat, once
 from app.memory.stores.base import Cursor, Vector, VectorStore
-
-DELETE_BATCH = 1000
 
 Message = Mapping[str, str]
 Points = Mapping[str, tuple[Vector, Payload]]
@@ -49,15 +50,20 @@ class MemoryService:
         memory: Memory,
         store: VectorStore,
         history: History,
+        journal: Journal,
         readiness: Callable[[], dict[str, Check]] = dict,
+        flush_seconds: float = 5,
     ) -> None:
-        """`store` and `history` are the ones that `memory` reads from."""
+        """`store` and `history` are the ones that `memory` reads from; all are closed with it."""
         self._readiness = readiness
+        self._journal = journal
+        self._caretaker = Caretaker(journal, store, flush_seconds)
         self._memory = memory
         self._store = store
         self._history = history
         self._writing = SharedLock()  # exclusive for what deletes by scope: scopes overlap
         self._changing = KeyedLock()  # by memory id
+        self._inferring = KeyedLock()  # by scope
 
     # ---- reading
 
@@ -72,19 +78,40 @@ class MemoryService:
         self,
         scope: Scope,
         *,
+        limit: int,
         filters: Filter | None = None,
-        limit: int | None = None,
         after: Cursor | None = None,
         show_expired: bool = False,
     ) -> dict[str, Any]:
-        """Newest first; without `limit` everything. No scope means all users."""
+        """One page, newest first. No scope means all users."""
         where = in_scope(scope, show_expired=show_expired, extra=filters)
-        records, cursor = self._memory.get_all(where, limit=limit, after=after)
+        records, cursor = self._memory.get_all(where, limit, after)
         return {
             "results": [to_memory(record.id, record.payload) for record in records],
             "total": self._store.count(where),
             "next_cursor": cursor and cursor.encode(),
         }
+
+    def pages(
+        self,
+        scope: Scope,
+        *,
+        filters: Filter | None = None,
+        after: Cursor | None = None,
+        show_expired: bool = False,
+    ) -> Iterator[list[dict[str, Any]]]:
+        """Every memory, newest first, in lists. The first is read now, the others as they go."""
+        where = in_scope(scope, show_expired=show_expired, extra=filters)
+        first, cursor = self._memory.get_all(where, after=after)
+
+        def read() -> Iterator[list[dict[str, Any]]]:
+            records, following = first, cursor
+            yield [to_memory(record.id, record.payload) for record in records]
+            while following:
+                records, following = self._memory.get_all(where, after=following)
+                yield [to_memory(record.id, record.payload) for record in records]
+
+        return read()
 
     def search(
         self,
@@ -119,6 +146,7 @@ class MemoryService:
         metadata: Mapping[str, Any] | None = None,
         infer: bool | None = None,
         expiration_date: str | None = None,
+        repeat: Repeat | None = None,
     ) -> Added:
         """Store what is worth remembering in `messages`, or with `infer=False` each of them.
 
@@ -127,18 +155,17 @@ class MemoryService:
         """
         if infer is None:
             infer = self._memory.llm is not None
-        if not infer:
-            points = self._as_given(messages, scope, metadata or {}, expiration_date)
-            return Added(self._store_new(points))
-        if self._memory.llm is None:
+        if infer and self._memory.llm is None:
             raise LLMNotConfigured
-        draft = self._memory.draft(
-            messages, scope, metadata=dict(metadata or {}), expiration_date=expiration_date
-        )
-        stored = self._store_new(draft.points)
-        for said, session_scope in draft.messages:
-            self._history.save_messages(said, session_scope)
-        return Added(stored, draft.failed)
+
+        def work() -> str:
+            add = self._infer if infer else self._store_as_given
+            return add(messages, scope, dict(metadata or {}), expiration_date, repeat)
+
+        if repeat is None:
+            return Added(**json.loads(work()))
+        answer = once(self._history, self._journal.process, repeat, scope, work)
+        return Added(**json.loads(answer))
 
     def update(
         self, memory_id: str, *, text: str | None = None, changes: Mapping[str, Any] | None = None
@@ -147,25 +174,26 @@ class MemoryService:
 
         Only another text is embedded again. Returns the memory as it now is.
         """
-        found = self._find(memory_id)
-        if text == found.payload.get("data"):
-            text = None
-        vector = None if text is None else self._memory.embed([text], "update")[0]
-        with self._writing.shared(), self._changing[memory_id]:
-            old = self._find(memory_id).payload
-            new = changed_payload(old, text, changes or {})
-            if vector is None:
-                self._store.overwrite_payload(memory_id, new)
-            else:
-                self._store.put({memory_id: (vector, new)})
-            self._history.batch_add_history([history_row("UPDATE", memory_id, old, new)])
-        return to_memory(memory_id, new)
+        vector: Vector | None = None
+        while True:
+            if text not in (None, self._find(memory_id).payload.get("data")):
+                vector = vector or self._memory.embed([str(text)], "update")[0]
+            with self._writing.shared(), self._changing[memory_id]:
+                old = self._find(memory_id).payload
+                if vector is None and text not in (None, old.get("data")):
+                    continue  # another writer changed the text: it has to be embedded after all
+                new = changed_payload(old, text, changes or {})
+                self._write(
+                    [history_row("UPDATE", memory_id, old, new)],
+                    points={memory_id: (vector, new)},
+                )
+                return to_memory(memory_id, new)
 
     def delete(self, memory_id: str) -> None:
         with self._writing.shared(), self._changing[memory_id]:
             old = self._find(memory_id).payload
-            self._store.delete_many([memory_id])
-            self._history.batch_add_history([history_row("DELETE", memory_id, old, None)])
+            row = history_row("DELETE", memory_id, old, None)
+            self._write([row], deleted=[memory_id])
 
     def delete_all(self, scope: Scope, *, purge: bool = False) -> int:
         """Delete the memories of a scope, and its conversations; how many memories there were.
@@ -175,18 +203,22 @@ class MemoryService:
         if not scope:
             raise ValueError("a scope is needed: an empty one is everybody's")
         with self._writing.exclusive():
-            deleted = self._delete_where(in_scope(scope, show_expired=True))
-            self._history.forget_messages(scope)
+            if purge:  # so that no earlier intent keeps a text
+                self._journal.settle(self._store)
+                self._journal.flushed(self._store.flush)
+            gone = [*self._store.every(in_scope(scope, show_expired=True), page=DELETE_BATCH)]
+            rows = [history_row("DELETE", record.id, record.payload, None) for record in gone]
             if purge:
-                self._history.purge(scope)
-        return deleted
+                rows = [row | {"old_memory": None} for row in rows]
+            ids = [record.id for record in gone]
+            self._write(rows, deleted=ids, scope=scope, purge=purge)
+        return len(gone)
 
     def reset(self) -> int:
         """Delete everything, the history too; how many memories there were."""
         with self._writing.exclusive():
             deleted = self._store.count({})
-            self._store.clear()
-            self._history.reset()
+            self._write([], scope={})
         return deleted
 
     def ready(self) -> dict[str, Check]:
@@ -195,8 +227,10 @@ class MemoryService:
 
     def close(self) -> None:
         """Finish the writes at work, and bring everything to the disk."""
+        self._caretaker.close()
         with self._writing.exclusive():
-            self._store.flush()
+            self._journal.flushed(self._store.flush)
+            self._journal.close()
             self._store.close()
             self._history.close()
 
@@ -207,6 +241,36 @@ class MemoryService:
         if record is None:
             raise MemoryNotFound
         return record
+
+    def _infer(
+        self,
+        messages: Sequence[Message],
+        scope: Scope,
+        metadata: dict[str, Any],
+        expiration_date: str | None,
+        repeat: Repeat | None,
+    ) -> str:
+        """What the LLM finds; the answer as JSON of an Added."""
+        draft = self._memory.draft(
+            messages, scope, metadata=metadata, expiration_date=expiration_date
+        )
+        with self._inferring[json.dumps(scope, sort_keys=True)]:
+            points = self._unknown(draft.points, scope)
+            answer = self._store_new(points, repeat, draft.failed)
+        for said, session_scope in draft.messages:
+            self._history.save_messages(said, session_scope)
+        return answer
+
+    def _store_as_given(
+        self,
+        messages: Sequence[Message],
+        scope: Scope,
+        metadata: dict[str, Any],
+        expiration_date: str | None,
+        repeat: Repeat | None,
+    ) -> str:
+        points = self._as_given(messages, scope, metadata, expiration_date)
+        return self._store_new(points, repeat)
 
     def _as_given(
         self,
@@ -232,25 +296,34 @@ class MemoryService:
         ]
         return {new_id(): point for point in zip(vectors, payloads, strict=True)}
 
-    def _store_new(self, points: Points) -> list[dict[str, str]]:
-        with self._writing.shared():
-            self._store.put(points)
-            self._history.batch_add_history(
-                [history_row("ADD", id_, None, payload) for id_, (_, payload) in points.items()]
-            )
-        return [
+    def _store_new(self, points: Points, repeat: Repeat | None, failed: int = 0) -> str:
+        stored = [
             {"id": id_, "memory": payload["data"], "event": "ADD"}
             for id_, (_, payload) in points.items()
         ]
+        answer = json.dumps({"stored": stored, "failed": failed})
+        asked = repeat and (repeat.caller, repeat.key)
+        if points:
+            rows = [history_row("ADD", id_, None, payload) for id_, (_, payload) in points.items()]
+            with self._writing.shared():
+                self._write(rows, points=dict(points), repeat=asked, answer=repeat and answer)
+        elif asked:
+            self._history.answer(*asked, answer)
+        return answer
 
-    def _delete_where(self, where: Filter) -> int:
-        gone = [*self._store.every(where)]
-        for start in range(0, len(gone), DELETE_BATCH):
-            self._store.delete_many([record.id for record in gone[start : start + DELETE_BATCH]])
-        self._history.batch_add_history(
-            [history_row("DELETE", record.id, record.payload, None) for record in gone]
-        )
-        return len(gone)
+    def _unknown(self, points: Points, scope: Scope) -> Points:
+        """Those whose text the scope does not hold yet: another request may have been faster."""
+        hashes = [payload["hash"] for _, payload in points.values()]
+        if not hashes:
+            return points
+        same = {"should": [{"key": "hash", "match": {"value": hash_}} for hash_ in hashes]}
+        known = {r.payload["hash"] for r in self._store.every(in_scope(scope, extra=same))}
+        return {id_: point for id_, point in points.items() if point[1]["hash"] not in known}
+
+    def _write(self, rows: Sequence[Payload], **what: Any) -> None:
+        embeds = any(vector for vector, _ in what.get("points", {}).values())
+        embedder = self._memory.embedding_model.info if embeds else None
+        self._journal.write(self._store, Intent(rows, embedder=embedder, **what))
 
 
 def _search_result(result: Ranked, explain: bool) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from mem0.vector_stores.base import VectorStoreBase
 
 from app.memory.engine import Memory
 from app.memory.history import History
+from app.memory.journal import Journal
 from app.memory.payloads import RESERVED_KEYS, new_payload
 from app.memory.service import MemoryService
 from app.memory.stores.base import EmbedderInfo
@@ -66,7 +67,8 @@ class Parts:
         self.store.prepare(self.embedder.info)
         self.history = History(folder / "history.db")
         self.memory = Memory(self.store, self.history, self.embedder, self.llm)
-        self.service = MemoryService(self.memory, self.store, self.history)
+        self.journal = Journal(self.history, folder / "processes", flushes=True)
+        self.service = MemoryService(self.memory, self.store, self.history, self.journal)
 
 
 @pytest.fixture
@@ -98,7 +100,7 @@ class TestInferring:
     def test_stores_nothing_when_nothing_is_found(self, parts: Parts) -> None:
         parts.llm.facts = ()
         assert parts.service.add(SAID, ALICE).stored == []
-        assert parts.service.get_all(ALICE)["total"] == 0
+        assert parts.service.get_all(ALICE, limit=10)["total"] == 0
 
     def test_does_not_store_the_same_fact_twice(self, parts: Parts) -> None:
         parts.service.add(SAID, ALICE)

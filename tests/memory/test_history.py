@@ -16,6 +16,7 @@ from sqlalchemy import Engine, event
 
 from app.errors import HistoryUnavailable, StartupError
 from app.memory.history import MESSAGES_KEPT, SCHEMA_VERSION, History, parse_scope
+from app.memory.payloads import Scope
 
 PROCESSES = 6
 ROUNDS = 10
@@ -214,15 +215,20 @@ class TestMessages:
         scopes = ["user_id=u", "agent_id=a&user_id=u", "agent_id=a", "user_id=v", "run_id=r"]
         for scope in scopes:
             history.save_messages(said("x"), scope)
-        history.forget_messages({"user_id": "u"})
+        delete_scope(history, {"user_id": "u"})
         assert [scope for scope in scopes if contents(history, scope)] == scopes[2:]
 
     def test_forgetting_two_keys_drops_only_what_has_both(self, history: History) -> None:
         scopes = ["user_id=u", "agent_id=a&user_id=u", "agent_id=a&run_id=r&user_id=u"]
         for scope in scopes:
             history.save_messages(said("x"), scope)
-        history.forget_messages({"user_id": "u", "agent_id": "a"})
+        delete_scope(history, {"user_id": "u", "agent_id": "a"})
         assert [scope for scope in scopes if contents(history, scope)] == ["user_id=u"]
+
+
+def delete_scope(history: History, scope: Scope, *, purge: bool = False) -> None:
+    """What a delete_all of no memories leaves to the history."""
+    history.finish(history.begin("p", "{}"), [], keep=False, forget=scope, purge=purge)
 
 
 class TestErasing:
@@ -237,7 +243,7 @@ class TestErasing:
                 row(user_id="u", agent_id="a", event="DELETE", is_deleted=True),
             ]
         )
-        history.purge({"user_id": "u"})
+        delete_scope(history, {"user_id": "u"}, purge=True)
         rows = history.get_history("m")
         assert [found["event"] for found in rows] == ["ADD", "UPDATE", "DELETE"]
         assert {found["old_memory"] for found in rows} == {None}
@@ -252,7 +258,7 @@ class TestErasing:
                 row("no agent", user_id="u"),
             ]
         )
-        history.purge({"user_id": "u", "agent_id": "a"})
+        delete_scope(history, {"user_id": "u", "agent_id": "a"}, purge=True)
         texts = {
             memory_id: history.get_history(memory_id)[0]["new_memory"]
             for memory_id in ("gone", "other agent", "other user", "no agent")
@@ -269,7 +275,7 @@ class TestErasing:
             )
         assert files_with(path, "secret-short")
         assert files_with(path, "secret-long")
-        history.purge({"user_id": "u"})
+        delete_scope(history, {"user_id": "u"}, purge=True)
         assert files_with(path, "secret-") == []
         assert files_with(path, "mine 59") == ["history.db"]
 
@@ -279,8 +285,8 @@ class TestErasing:
         for _ in range(30):
             history.save_messages(said(*self.SECRETS), "user_id=u")
         assert files_with(path, "secret-long")
-        history.forget_messages({"user_id": "u"})
-        history.purge({"user_id": "u"})
+        delete_scope(history, {"user_id": "u"})
+        delete_scope(history, {"user_id": "u"}, purge=True)
         assert files_with(path, "secret-") == []
 
     def test_reset_leaves_no_row_and_no_text_in_a_file(self, history: History, path: Path) -> None:
@@ -332,13 +338,13 @@ class TestPlans:
         index = "ix_messages_session_scope_created_at"
         assert plan == f"SEARCH messages USING INDEX {index} (session_scope=?)"
 
-    @pytest.mark.parametrize("method", ["purge", "forget_messages"])
+    @pytest.mark.parametrize("change", ["UPDATE history", "DELETE FROM messages"])
     def test_a_scope_is_found_by_an_index(
-        self, history: History, path: Path, sent: list[tuple[str, Any]], method: str
+        self, history: History, path: Path, sent: list[tuple[str, Any]], change: str
     ) -> None:
-        getattr(history, method)({"user_id": "u"})
-        (change,) = (one for one in sent if one[0].startswith(("UPDATE", "DELETE")))
-        assert "USING INDEX ix_" in self.plan(path, *change)
+        delete_scope(history, {"user_id": "u"}, purge=True)
+        (found,) = (one for one in sent if one[0].startswith(change))
+        assert "USING INDEX ix_" in self.plan(path, *found)
 
     def test_old_messages_are_found_without_reading_other_conversations(
         self, history: History, path: Path, sent: list[tuple[str, Any]]

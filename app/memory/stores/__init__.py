@@ -12,4 +12,4 @@ def open_store(settings: Settings) -> VectorStore:
         return ServerStore(connect(settings), settings.qdrant_collection)
     from app.memory.stores.edge import EdgeStore
 
-    return EdgeStore(settings.data_dir / "qdrant")
+    return EdgeStore(settings.data_dir / "qdrant", settings.min_free_mb)

@@ -26,7 +26,7 @@ from app.memory.ranking import Record
 PAGE = 1000
 DENSE = ""  # the unnamed vector, as mem0 stores it
 SPARSE = "bm25"
-KEYWORD_INDEXES = ("user_id", "agent_id", "run_id")
+KEYWORD_INDEXES = ("user_id", "agent_id", "run_id", "hash")
 DATETIME_INDEXES = ("created_at", "expiration_date")
 
 Vector = list[float]
@@ -175,6 +175,9 @@ class VectorStore(VectorStoreBase):
     def check(self) -> None:
         """Raises when the engine does not answer."""
 
+    def need_room(self) -> None:
+        """Raises StorageFull where a write would find no room; a server says so by itself."""
+
     def prepare(self, embedder: EmbedderInfo) -> None:
         """Make the collection for `embedder`, or see that it is of this one.
 
@@ -238,13 +241,19 @@ class VectorStore(VectorStoreBase):
         records = _or(list[Record](), self._newest, where, limit + 1)
         return records[:limit], _next(records[:limit], after) if len(records) > limit else None
 
-    def every(self, where: Filter, cursor: Cursor | None = None) -> Iterator[Record]:
+    def every(
+        self, where: Filter, cursor: Cursor | None = None, page: int = PAGE
+    ) -> Iterator[Record]:
         """All memories from `cursor` on, newest first, read page by page."""
         while True:
-            records, cursor = self.page(where, PAGE, cursor)
+            records, cursor = self.page(where, page, cursor)
             yield from records
             if cursor is None:
                 return
+
+    def get_many(self, ids: Sequence[str]) -> Sequence[Record]:
+        """The memories that are there; a missing one is absent."""
+        return _or(list[Record](), self._retrieve, ids) if ids else []
 
     def delete_many(self, ids: Sequence[str]) -> None:
         if ids:
@@ -300,7 +309,7 @@ class VectorStore(VectorStoreBase):
         return self._lists([Nearest(self._checked(v), top_k, where) for v in vectors_list])
 
     def get(self, vector_id: str) -> Record | None:
-        found = _or(list[Record](), self._retrieve, [vector_id])
+        found = self.get_many([vector_id])
         return found[0] if found else None
 
     def list(self, filters: Scope | None = None, top_k: int | None = None) -> list[list[Record]]:

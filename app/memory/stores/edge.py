@@ -40,7 +40,7 @@ from qdrant_edge import (
 )
 from qdrant_edge import Filter as EdgeFilter
 
-from app.errors import StartupError, VectorStoreUnavailable
+from app.errors import StartupError, StorageFull, VectorStoreUnavailable
 from app.memory.filters import Filter
 from app.memory.payloads import Payload
 from app.memory.ranking import Record
@@ -65,12 +65,15 @@ TAKEOVER_S = 10.0  # a killed server's worker lets go within a second
 class EdgeStore(VectorStore):
     """A shard in `folder`. Calls hold the GIL, so threads take turns and need no lock here."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, min_free_mb: int = 0) -> None:
         """Open the shard, if there is one. Waits up to 10 s for a dying process to let it go.
 
-        Raises StartupError when it is held or unreadable.
+        Raises StartupError when it is held or unreadable. With less than `min_free_mb` of room
+        it stays closed, and is opened when it is asked for and there is room: Edge writes
+        through mmap, where a full disk ends the process (SIGBUS) instead of raising.
         """
         super().__init__()
+        self._min_free = min_free_mb * 2**20
         try:
             folder.mkdir(parents=True, exist_ok=True)
             _take_over(folder)
@@ -79,16 +82,32 @@ class EdgeStore(VectorStore):
         self._folder = folder
         self._creating = threading.Lock()
         self._signature = folder / "embedder.json"
-        self._shard = _open(folder) if (folder / "edge_config.json").exists() else None
+        self._shard: EdgeShard | None = None
+        if self._exists() and not self._is_full():
+            self._shard = _open(folder)
+
+    def _exists(self) -> bool:
+        return (self._folder / "edge_config.json").exists()
+
+    def _is_full(self) -> bool:
+        return shutil.disk_usage(self._folder).free < self._min_free
+
+    def need_room(self) -> None:
+        if self._is_full():
+            raise StorageFull(
+                f"Less than {self._min_free // 2**20} MB (MIN_FREE_MB) are free on the disk of "
+                "DATA_DIR: make room."
+            )
 
     def embedder(self) -> EmbedderInfo | None:
-        if self._shard is None:
+        if not self._exists():
             return None
         config = json.loads((self._folder / "edge_config.json").read_text())
         signed = json.loads(self._signature.read_text()) if self._signature.exists() else {}
         return EmbedderInfo(signed.get("name", ""), config["vectors"][DENSE]["size"])
 
     def _create(self, embedder: EmbedderInfo) -> None:
+        self.need_room()
         with self._creating:
             if self._shard is None:
                 self._sign(embedder)
@@ -119,6 +138,7 @@ class EdgeStore(VectorStore):
         _take_over(self._folder)
 
     def _upsert(self, points: Sequence[NewPoint]) -> None:
+        self.need_room()
         with _translated():
             self._live.update(
                 UpdateOperation.upsert_points(
@@ -127,6 +147,7 @@ class EdgeStore(VectorStore):
             )
 
     def _overwrite_payload(self, point_id: str, payload: Payload) -> None:
+        self.need_room()
         with _translated():
             self._live.update(UpdateOperation.overwrite_payload([point_id], payload))
 
@@ -152,6 +173,7 @@ class EdgeStore(VectorStore):
             return [_record(point) for point in found]
 
     def _delete(self, ids: Sequence[str]) -> None:
+        self.need_room()
         with _translated():
             self._live.update(UpdateOperation.delete_points(list(ids)))
 
@@ -160,13 +182,15 @@ class EdgeStore(VectorStore):
             return self._live.count(CountRequest(filter=to_edge(where), exact=True))
 
     def _clear(self) -> None:
+        self.need_room()
         with _translated():
             self._live.update(UpdateOperation.delete_points_by_filter(EdgeFilter()))
 
     def check(self) -> None:
-        if self._shard:
+        self.need_room()
+        if self._exists():
             with _translated():
-                self._shard.info()
+                self._live.info()
 
     def flush(self) -> None:
         if self._shard:
@@ -181,7 +205,11 @@ class EdgeStore(VectorStore):
     @property
     def _live(self) -> EdgeShard:
         if self._shard is None:
-            raise NoCollection
+            if not self._exists():
+                raise NoCollection
+            self.need_room()
+            with self._creating:
+                self._shard = self._shard or _open(self._folder)
         return self._shard
 
 

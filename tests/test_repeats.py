@@ -1,0 +1,116 @@
+"""Idempotency-Key on /memory/add: sent again, it gives the first answer and stores nothing."""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.servers.openai import OpenAIServer
+from tests.service import Service, wait_for
+
+
+def add(service: Service, key: str, **fields: Any) -> httpx.Response:
+    return service.post("add", {"data": "x", **fields}, headers={"Idempotency-Key": key})
+
+
+def test_the_first_answer_comes_again_and_nothing_is_stored(service: Service, user: str) -> None:
+    first = add(service, f"k-{user}", user_id=user)
+    again = add(service, f"k-{user}", user_id=user)
+    assert first.status_code == again.status_code == 201
+    assert again.json() == first.json()
+    assert service.ask("get_all", user_id=user)["total"] == 1
+
+
+def test_a_body_is_compared_as_what_it_says(service: Service, user: str) -> None:
+    headers = {"Idempotency-Key": f"k-{user}", "Content-Type": "application/json"}
+    for raw in ('{"data":"x","user_id":"%s"}', '{ "user_id": "%s", "data": "\\u0078" }'):
+        response = service.post("add", content=(raw % user).encode(), headers=headers)
+        assert response.status_code == 201
+    assert service.ask("get_all", user_id=user)["total"] == 1
+
+
+def test_another_body_is_422(service: Service, user: str) -> None:
+    add(service, f"k-{user}", user_id=user)
+    response = add(service, f"k-{user}", user_id=user, data="y")
+    assert (response.status_code, response.json()["code"]) == (422, "idempotency_key_reused")
+    assert service.ask("get_all", user_id=user)["total"] == 1
+
+
+@pytest.mark.parametrize("key", ["", "a b", "x" * 256, "é"])
+def test_a_key_that_is_none_is_400(service: Service, user: str, key: str) -> None:
+    headers = {"Idempotency-Key": key.encode()}
+    response = service.post("add", {"data": "x", "user_id": user}, headers=headers)
+    assert response.status_code == 400
+    assert response.json()["errors"][0]["field"] == "Idempotency-Key"
+
+
+def test_a_failure_is_not_remembered(service: Service, user: str) -> None:
+    assert add(service, f"k-{user}", user_id=user, infer=True).status_code == 501
+    assert add(service, f"k-{user}", user_id=user, infer=False).status_code == 201
+
+
+def test_delete_all_forgets_the_answers_of_its_scope(service: Service, user: str) -> None:
+    first = add(service, f"k-{user}", user_id=user).json()["result"]
+    service.ask("delete_all", user_id=user)
+    assert add(service, f"k-{user}", user_id=user).json()["result"] != first
+
+
+def test_eight_at_once_store_one(service: Service, user: str) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: add(service, f"k-{user}", user_id=user), range(8)))
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.json()["result"] for answer in answers}) == 1
+    assert service.ask("get_all", user_id=user)["total"] == 1
+
+
+@pytest.mark.parametrize("ending", [15, 9])
+def test_an_answer_outlives_the_process(tmp_path: Path, ending: int) -> None:
+    with Service(tmp_path / "data") as service:
+        first = add(service, "k", user_id="a").json()
+        service.stop(ending)
+        service.start()
+        assert add(service, "k", user_id="a").json() == first
+        assert service.ask("get_all")["total"] == 1
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Iterator[tuple[Service, OpenAIServer]]:
+    with OpenAIServer() as openai:
+        openai.reply = json.dumps({"memory": [{"text": "Likes tea"}]})
+        settings = {"OPENAI_API_KEY": "sk-x", "OPENAI_BASE_URL": f"{openai.url}/v1"}
+        with Service(tmp_path / "data", **settings) as service:
+            wait_for(lambda: service.http.get("/ready").status_code == 200)
+            yield service, openai
+
+
+def test_while_the_first_is_at_work_the_second_is_409(slow: tuple[Service, OpenAIServer]) -> None:
+    service, openai = slow
+    hanging = openai.fault("/v1/chat", delay=60)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(add, service, "k", user_id="a")
+        wait_for(lambda: openai.count("/v1/chat"))
+        second = add(service, "k", user_id="a")
+        assert (second.status_code, second.json()["code"]) == (409, "request_in_progress")
+        assert int(second.headers["Retry-After"]) > 0
+        hanging.clear()
+        assert first.result().status_code == 201
+    assert add(service, "k", user_id="a").json() == first.result().json()
+    assert openai.count("/v1/chat") == 1
+
+
+def test_one_that_was_killed_at_work_can_be_asked_again(slow: tuple[Service, OpenAIServer]) -> None:
+    service, openai = slow
+    hanging = openai.fault("/v1/chat", delay=60)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(add, service, "k", user_id="a")
+        wait_for(lambda: openai.count("/v1/chat"))
+        service.stop(9)
+        assert first.exception()
+    hanging.clear()
+    service.start()
+    assert add(service, "k", user_id="a").status_code == 201
+    assert service.ask("get_all")["total"] == 1

@@ -37,7 +37,7 @@ def test_four_processes_make_one_collection_at_the_same_moment(
     info = qdrant.client.get_collection("memories")
     assert info.config.metadata == {"embedder": "local/all-MiniLM-L6-v2"}
     indexed = {r.body["field_name"] for r in qdrant.requests if r.path.endswith("/index")}
-    assert indexed == {"user_id", "agent_id", "run_id", "created_at", "expiration_date"}
+    assert indexed == {"user_id", "agent_id", "run_id", "hash", "created_at", "expiration_date"}
 
 
 def made(request: object) -> bool:

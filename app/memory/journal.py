@@ -17,7 +17,7 @@ import json
 import logging
 import threading
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,11 +39,11 @@ DELETE_BATCH = 50_000  # in one call, so that nobody who looks meanwhile sees a 
 class Intent:
     """One write: points to put or to give another payload, or ids to delete, and its history."""
 
-    rows: Sequence[Payload]
+    rows: list[Payload]
     """History rows, written when it is done."""
     points: dict[str, tuple[Vector | None, Payload]] = field(default_factory=dict)
     """By id; without a vector only the payload changes."""
-    deleted: Sequence[str] = ()
+    deleted: list[str] = field(default_factory=list)
     embedder: EmbedderInfo | None = None
     scope: Scope | None = None
     """Of a delete_all: its conversations go as well; {} is a reset."""
@@ -223,7 +223,11 @@ def _again(intent: Intent, store: VectorStore) -> Intent:
 
 def _locked(path: Path) -> IO[str]:
     file = path.open("w")
-    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise
     return file
 
 

@@ -320,7 +320,7 @@ class MemoryService:
         known = {r.payload["hash"] for r in self._store.every(in_scope(scope, extra=same))}
         return {id_: point for id_, point in points.items() if point[1]["hash"] not in known}
 
-    def _write(self, rows: Sequence[Payload], **what: Any) -> None:
+    def _write(self, rows: list[Payload], **what: Any) -> None:
         embeds = any(vector for vector, _ in what.get("points", {}).values())
         embedder = self._memory.embedding_model.info if embeds else None
         self._journal.write(self._store, Intent(rows, embedder=embedder, **what))

@@ -9,7 +9,7 @@ from app.errors import LLMNotConfigured, MemoryNotFound
 from app.memory.engine import Memory
 from app.memory.filters import Filter, in_scope
 from app.memory.history import History
-from app.memory.journal import DELETE_BATCH, Caretaker, Intent, Journal
+from app.memory.journal import Caretaker, Intent, Journal
 from app.memory.locks import KeyedLock, SharedLock
 from app.memory.payloads import (
     Payload,
@@ -25,6 +25,8 @@ from app.memory.ranking import Ranked, Record
 from app.memory.readiness import Check
 from app.memory.repeats import Repeat, once
 from app.memory.stores.base import Cursor, Vector, VectorStore
+
+LISTED_AT_ONCE = 10_000  # of what is to be deleted: few calls, and an answer that can be held
 
 Message = Mapping[str, str]
 Points = Mapping[str, tuple[Vector, Payload]]
@@ -206,7 +208,7 @@ class MemoryService:
             if purge:  # so that no earlier intent keeps a text
                 self._journal.settle(self._store)
                 self._journal.flushed(self._store.flush)
-            gone = [*self._store.every(in_scope(scope, show_expired=True), page=DELETE_BATCH)]
+            gone = [*self._store.every(in_scope(scope, show_expired=True), page=LISTED_AT_ONCE)]
             rows = [history_row("DELETE", record.id, record.payload, None) for record in gone]
             if purge:
                 rows = [row | {"old_memory": None} for row in rows]

@@ -64,8 +64,16 @@ class Intent:
         for start in range(0, len(self.deleted), DELETE_BATCH):
             store.delete_many(self.deleted[start : start + DELETE_BATCH])
 
-    def took_place(self, store: VectorStore) -> bool:
-        """Whether the points show it; each write gives a memory a time of its own."""
+    def stands(self, store: VectorStore, *, alone: bool) -> bool:
+        """Whether it is to be finished: a deletion of many always, any other where the points
+        show that it took place; each write gives a memory a time of its own.
+
+        Unless this process is `alone`, a reset too must show: others may have added since.
+        """
+        if self.scope == {}:
+            return alone or not store.count({})
+        if self.scope is not None:
+            return True
         found = {record.id: record.payload for record in store.get_many([*self.points])}
         changed = all(
             found.get(id_, {}).get("updated_at") == payload["updated_at"]
@@ -109,7 +117,8 @@ class Journal:
     """The intents of one process, and what is left of those of dead ones."""
 
     def __init__(self, history: History, folder: Path, *, flushes: bool) -> None:
-        """`folder` has the lock files. `flushes`: the store forgets what was not flushed."""
+        """`folder` has the lock files. `flushes`: the store is this process's own, and forgets
+        in a power cut what was not flushed."""
         self._history = history
         self._folder = folder
         self._flushes = flushes
@@ -152,7 +161,11 @@ class Journal:
                 unsure = set(self._unsure)
             for number, done, text in self._history.intents(self.process) if unsure else ():
                 if number in unsure:
-                    self._settle(store, number, done, Intent.from_json(text))
+                    intent = Intent.from_json(text)
+                    # Not again what took place: others may have written since.
+                    again = intent.scope is not None
+                    stands = intent.stands(store, alone=self._flushes)
+                    self._settle(store, number, intent, done=done, stands=stands, again=again)
                     with self._changing:
                         self._unsure.discard(number)
 
@@ -170,25 +183,40 @@ class Journal:
     # ---- inside
 
     def _settle_dead(self, store: VectorStore, process: str) -> None:
-        numbers = []
-        for number, done, text in self._history.intents(process):
-            self._settle(store, number, done, Intent.from_json(text))
-            numbers.append(number)
+        left = [
+            (n, done, Intent.from_json(text)) for n, done, text in self._history.intents(process)
+        ]
+        # Asked before anything is done again: a put that is repeated would hide that a later
+        # delete, which was cut off, had taken place.
+        alone = self._flushes
+        stands = {n: done or intent.stands(store, alone=alone) for n, done, intent in left}
+        for number, done, intent in left:
+            again = self._flushes or intent.scope is not None
+            self._settle(store, number, intent, done=done, stands=stands[number], again=again)
         store.flush()
-        self._history.forget(numbers)
+        self._history.forget([*stands])
         self._history.release_all(process)
 
-    def _settle(self, store: VectorStore, number: int, done: bool, intent: Intent) -> None:
+    def _settle(
+        self,
+        store: VectorStore,
+        number: int,
+        intent: Intent,
+        *,
+        done: bool,
+        stands: bool,
+        again: bool,
+    ) -> None:
         known = intent.embedder or store.embedder()
         if known and known.name:
             store.prepare(known)
-        if done or intent.scope is not None:
-            _again(intent, store).apply(store)
-        elif not intent.took_place(store):
+        if not stands:
             intent.undo(store)
             self._history.cancel(number)
             log.info("a write that did not take place was undone")
             return
+        if again:
+            _again(intent, store).apply(store)
         self._finish(number, intent, done=done)
         log.info("a write that was cut off was finished")
 

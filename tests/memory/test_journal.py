@@ -152,6 +152,20 @@ def test_a_delete_of_one_that_did_not_happen_never_was(desk: Desk) -> None:
     assert desk.events(memory_id) == ["ADD"]
 
 
+def test_a_delete_that_took_place_stays_also_after_what_was_done_before_it_is_done_again(
+    desk: Desk,
+) -> None:
+    memory_id, intent = adding()
+    desk.journal.write(desk.store, intent)  # done, and not flushed: it will be done again
+    begun = deleting(desk, memory_id)
+    desk.history.begin(desk.journal.process, begun.to_json())
+    begun.apply(desk.store)
+    desk.journal.close()
+    desk.another_process().settle(desk.store)
+    assert desk.store.get(memory_id) is None
+    assert desk.events(memory_id) == ["ADD", "DELETE"]
+
+
 def test_a_delete_all_that_was_begun_is_finished(desk: Desk) -> None:
     memory_id, intent = adding()
     desk.journal.write(desk.store, intent)

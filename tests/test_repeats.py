@@ -114,3 +114,18 @@ def test_one_that_was_killed_at_work_can_be_asked_again(slow: tuple[Service, Ope
     service.start()
     assert add(service, "k", user_id="a").status_code == 201
     assert service.ask("get_all")["total"] == 1
+
+
+def test_a_purge_leaves_no_text_in_history_intents_or_answers(tmp_path: Path) -> None:
+    word = "quicksilver"
+    with Service(tmp_path / "data") as service:
+        early = add(service, "k1", user_id="a", data=f"{word} early").json()["result"]
+        service.ask("update", memory_id=early, data=f"{word} changed")
+        service.ask("delete", memory_id=early)
+        add(service, "k2", user_id="a", data=f"{word} late")
+        other = service.ask("add", data="not mine to purge", user_id="b")["result"]
+        files = [*(tmp_path / "data").glob("history.db*")]
+        assert any(word.encode() in file.read_bytes() for file in files)
+        assert service.ask("delete_all", user_id="a", purge=True)["deleted"] == 1
+        assert not [file for file in files if word.encode() in file.read_bytes()]
+        assert service.ask("history", memory_id=other)["results"][0]["new_memory"]

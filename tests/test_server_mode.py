@@ -1,5 +1,7 @@
 """On a Qdrant server: several processes, collections that mem0 made, keys, down at start."""
 
+import sqlite3
+import threading
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -141,3 +143,23 @@ class TestMadeByMem0:
             service.start()
             found = service.ask("search", query="tea", user_id="alice", explain=True)["results"]
             assert (found[0]["id"], found[0]["keyword"]) == (memory_id, 1)
+
+
+def test_four_processes_wait_while_a_fifth_holds_the_history_for_10_s(
+    tmp_path: Path, qdrant: QdrantServer
+) -> None:
+    settings = {"QDRANT_URL": qdrant.url, "WEB_CONCURRENCY": "4"}
+    with Service(tmp_path / "data", **settings) as service:
+        wait_for(lambda: service.http.get("/ready").status_code == 200)
+        fifth = sqlite3.connect(tmp_path / "data" / "history.db", isolation_level=None)
+        fifth.execute("BEGIN IMMEDIATE")
+        with ThreadPoolExecutor(8) as pool:
+            adds = [
+                pool.submit(service.post, "add", {"data": f"note {n}", "user_id": "a"})
+                for n in range(8)
+            ]
+            threading.Event().wait(10)  # the time itself is what is tested
+            fifth.execute("ROLLBACK")
+            fifth.close()
+            assert [add.result().status_code for add in adds] == [201] * 8
+        assert service.ask("get_all", user_id="a")["total"] == 8

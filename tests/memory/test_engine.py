@@ -60,10 +60,10 @@ class ScriptedLLM:
 
 
 class Parts:
-    def __init__(self, folder: Path, *facts: str) -> None:
+    def __init__(self, folder: Path, *facts: str, store: type[Any] = EdgeStore) -> None:
         self.embedder = WordEmbedder()
         self.llm = ScriptedLLM(*facts)
-        self.store = EdgeStore(folder / "qdrant")
+        self.store = store(folder / "qdrant")
         self.store.prepare(self.embedder.info)
         self.history = History(folder / "history.db")
         self.memory = Memory(self.store, self.history, self.embedder, self.llm)

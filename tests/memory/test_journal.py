@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from app.errors import HistoryUnavailable, VectorStoreTimeout
+from app.memory.filters import Filter
 from app.memory.history import History
 from app.memory.journal import Intent, Journal
-from app.memory.payloads import history_row, new_payload
+from app.memory.payloads import history_row, new_id, new_payload
+from app.memory.ranking import Record
 from app.memory.stores.base import EmbedderInfo, NewPoint
 from app.memory.stores.edge import EdgeStore
 from tests.memory.test_engine import ALICE, Parts
@@ -224,3 +226,43 @@ def test_a_power_cut_takes_nothing_that_was_acknowledged(tmp_path: Path) -> None
     assert again.service.search("new tea", {})[0]["id"] == changed
     assert again.history.processes() == []
     again.service.close()
+
+
+class CountingStore(EdgeStore):
+    """Counts what is asked of the engine."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.calls: list[str] = []
+
+    def _upsert(self, points: Sequence[NewPoint]) -> None:
+        self.calls.append("upsert")
+        super()._upsert(points)
+
+    def _retrieve(self, ids: Sequence[str]) -> list[Record]:
+        self.calls.append("retrieve")
+        return super()._retrieve(ids)
+
+    def _newest(self, where: Filter, limit: int) -> list[Record]:
+        self.calls.append("list")
+        return super()._newest(where, limit)
+
+    def _delete(self, ids: Sequence[str]) -> None:
+        self.calls.append("delete")
+        super()._delete(ids)
+
+    def _count(self, where: Filter) -> int:
+        self.calls.append("count")
+        return super()._count(where)
+
+
+def test_deleting_10000_memories_is_a_few_calls(tmp_path: Path) -> None:
+    parts = Parts(tmp_path, store=CountingStore)
+    vector = parts.embedder.embed("tea")
+    for _ in range(10):
+        parts.store.put({new_id(): (vector, new_payload("tea", ALICE, {})) for _ in range(1000)})
+    parts.store.calls.clear()
+    assert parts.service.delete_all(ALICE) == 10_000
+    assert len(parts.store.calls) <= 12, parts.store.calls
+    assert parts.store.count({}) == 0
+    parts.service.close()

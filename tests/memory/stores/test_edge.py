@@ -56,6 +56,25 @@ def opened_for(folder: Path, embedder: EmbedderInfo = EMBEDDER) -> EdgeStore:
     return store
 
 
+def test_a_start_gives_back_the_room_of_many_deleted_memories(
+    store: EdgeStore, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ids = [str(uuid.uuid4()) for _ in range(600)]
+    store.put({id_: (EAST, payload("tea " * 500)) for id_ in ids})
+    store.delete_many(ids[:150])
+    store.close()
+    with caplog.at_level("INFO", "app"):
+        again = EdgeStore(folder)
+        assert "gave back" not in caplog.text  # a quarter may stay
+        again.delete_many(ids[150:400])
+        again.close()
+        once_more = EdgeStore(folder)
+        assert "gave back" in caplog.text
+    assert {record.id for record in once_more.every(EVERYTHING)} == set(ids[400:])
+    assert once_more.keyword_search("tea", top_k=5)
+    once_more.close()
+
+
 def payload(text: str = "tea") -> dict[str, Any]:
     return {"data": text, "user_id": "u", "created_at": "2024-05-01T00:00:00+00:00"}
 

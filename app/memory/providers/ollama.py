@@ -77,13 +77,9 @@ class OllamaModels:
     def check(self) -> None:
         """Raises ModelNotReady, which names a missing model, or that Ollama is down."""
         for model in self._missing(CHECK_S):
-            progress = self._progress.get(model)
-            raise ModelNotReady(
-                f"Ollama is still pulling the model {model}: {progress}."
-                if progress
-                else f"Ollama does not have the model {model}: run 'ollama pull {model}', or set "
-                "OLLAMA_PULL=true."
-            )
+            if progress := self._progress.get(model):
+                raise ModelNotReady(f"Ollama is still pulling the model {model}: {progress}.")
+            raise _not_there(model)
 
     def pull_in_background(self) -> None:
         threading.Thread(target=self._pull_until_done, name="ollama-pull", daemon=True).start()
@@ -146,10 +142,7 @@ def translate(error: Exception, model: str) -> ServiceError:
 
 def _of_status(status: int, model: str) -> ServiceError:
     if status == 404:
-        return ModelNotReady(
-            f"Ollama does not have the model {model}: run 'ollama pull {model}', or set "
-            "OLLAMA_PULL=true."
-        )
+        return _not_there(model)
     if status in (401, 403):
         return ProviderAuthFailed("Ollama refuses the request: it asks for authorization.")
     if status == 429:
@@ -157,6 +150,13 @@ def _of_status(status: int, model: str) -> ServiceError:
     if status >= 500:
         return ProviderUnavailable(f"Ollama failed ({status}).")
     return ProviderRefused(f"The model {model} refused ({status}).")
+
+
+def _not_there(model: str) -> ModelNotReady:
+    return ModelNotReady(
+        f"Ollama does not have the model {model}: run 'ollama pull {model}', or set "
+        "OLLAMA_PULL=true."
+    )
 
 
 def _full(model: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,3 +95,37 @@ def test_a_listing_that_breaks_off_is_no_valid_answer(tmp_path: Path) -> None:
 
         response = service.post("get_all")
         assert (response.status_code, response.json()["code"]) == (503, "vector_store_unavailable")
+
+
+def test_a_history_that_cannot_grow_is_503_and_stores_nothing_by_half(
+    fresh_service: Service,
+) -> None:
+    ids = [fresh_service.ask("add", data=f"tea {n}", user_id="a")["result"] for n in range(20)]
+    wal = fresh_service.data_dir / "history.db-wal"
+    [worker] = fresh_service.workers()
+    no_limit = resource.prlimit(worker, resource.RLIMIT_FSIZE)
+    # Files may not grow beyond what the log of the service needs: SQLite's may not grow at all,
+    # while the vectors' are there already, and mapped.
+    assert fresh_service.log.stat().st_size < 16_000 < wal.stat().st_size
+    resource.prlimit(worker, resource.RLIMIT_FSIZE, (16_000, no_limit[1]))
+
+    for route, body in [
+        ("add", {"data": "x", "user_id": "a"}),
+        ("update", {"memory_id": ids[0], "data": "y"}),
+        ("delete", {"memory_id": ids[0]}),
+        ("delete_all", {"user_id": "a"}),
+        ("reset", {}),
+    ]:
+        response = fresh_service.post(route, body)
+        assert (response.status_code, response.json()["code"]) == (503, "history_unavailable"), (
+            route
+        )
+    assert fresh_service.ask("get", memory_id=ids[0])["memory"] == "tea 0"
+    assert "history_unavailable: The history database" in fresh_service.log.read_text()
+
+    resource.prlimit(worker, resource.RLIMIT_FSIZE, no_limit)
+    ids.append(fresh_service.ask("add", data="room again", user_id="a")["result"])
+    listed = fresh_service.ask("get_all", user_id="a")["results"]
+    assert {memory["id"] for memory in listed} == {*ids}
+    for memory_id in ids:
+        assert len(fresh_service.ask("history", memory_id=memory_id)["results"]) == 1

@@ -13,7 +13,8 @@ FRESH_S = 1.0
 
 
 class Check(TypedDict, total=False):
-    """`code` and `detail` where it failed; the detail says what to do."""
+    """`code` and `detail` where it failed; the detail says what to do. Where it is well, a
+    detail tells what happened at the start."""
 
     status: str
     latency_ms: float
@@ -24,7 +25,7 @@ class Check(TypedDict, total=False):
 class Readiness:
     """Runs named checks; each raises a ServiceError when it fails."""
 
-    def __init__(self, checks: Mapping[str, Callable[[], None]]) -> None:
+    def __init__(self, checks: Mapping[str, Callable[[], str | None]]) -> None:
         self._checks = checks
         self._threads = ThreadPoolExecutor(len(checks), "ready")
         self._asking = threading.Lock()
@@ -52,13 +53,14 @@ class Readiness:
         }
 
 
-def _run(check: Callable[[], None]) -> Check:
+def _run(check: Callable[[], str | None]) -> Check:
     started = time.perf_counter()
     try:
-        check()
+        note = check()
     except ServiceError as error:
         return {"status": "failed", "code": error.code, "detail": error.detail}
-    return {"status": "ok", "latency_ms": round((time.perf_counter() - started) * 1000, 1)}
+    well: Check = {"status": "ok", "latency_ms": round((time.perf_counter() - started) * 1000, 1)}
+    return well | {"detail": note} if note else well
 
 
 def _late() -> Check:

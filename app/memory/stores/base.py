@@ -172,8 +172,8 @@ class VectorStore(VectorStoreBase):
     # ---- what the service calls
 
     @abstractmethod
-    def check(self) -> None:
-        """Raises when the engine does not answer."""
+    def check(self) -> str | None:
+        """What an operator may want to know of it. Raises when the engine does not answer."""
 
     def need_room(self) -> None:
         """Raises StorageFull where a write would find no room; a server says so by itself."""

@@ -70,6 +70,7 @@ def test_a_start_gives_back_the_room_of_many_deleted_memories(
         again.close()
         once_more = EdgeStore(folder)
         assert "gave back" in caplog.text
+        assert "gave back" in str(once_more.check())
     assert {record.id for record in once_more.every(EVERYTHING)} == set(ids[400:])
     assert once_more.keyword_search("tea", top_k=5)
     once_more.close()

@@ -53,6 +53,10 @@ help: ## list these targets
 run: setup ## start the service (the first time, install what it needs)
 	@exec $(VENV)/bin/gunicorn -c gunicorn.conf.py app.wsgi:app
 
+.PHONY: key
+key: ## print a new ADMIN_API_KEY
+	@"$(PYTHON)" -c 'import secrets; print(secrets.token_urlsafe(32))'
+
 .PHONY: test
 test: setup-dev ## run the tests (ARGS="..." goes to pytest)
 	@$(VENV)/bin/pytest $(ARGS)

@@ -5,6 +5,7 @@ import sys
 from app.config import Settings
 from app.errors import StartupError
 from app.logs import log_config
+from app.worker import DeadlineWorker
 
 try:
     settings = Settings.from_env()
@@ -13,7 +14,13 @@ except StartupError as error:
 
 bind = f"{settings.host}:{settings.port}"
 workers = settings.web_concurrency  # 1 unless on a Qdrant server: Edge serves one process
-worker_class = "gthread"
+
+
+class Worker(DeadlineWorker):
+    read_timeout = settings.request_read_timeout
+
+
+worker_class = Worker
 threads = settings.threads
 timeout = 0  # a thread that waits for a model is no dead worker
 graceful_timeout = 30
@@ -21,3 +28,4 @@ keepalive = 5
 accesslog = None  # app.api logs each request, with its id
 logconfig_dict = log_config(settings.log_level)
 control_socket_disable = True
+forwarded_allow_ips = ""  # whom to believe is PROXY_HOPS's, see app/api/guards.py

@@ -33,6 +33,12 @@ def create_app(settings: Settings | None = None, memory: MemoryService | None = 
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.extensions["memory"] = memory or open_memory(settings)
-    api.init_app(app)
+    api.init_app(app, settings)
+    if not settings.admin_api_key:
+        log.warning(
+            "no ADMIN_API_KEY: whoever reaches %s port %d may read and delete everything",
+            settings.host,
+            settings.port,
+        )
     log.info("ready: %s", settings.describe())
     return app

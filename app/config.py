@@ -1,13 +1,15 @@
 """Settings: read once from the environment and `.env`, checked as a whole, then frozen."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from dotenv import dotenv_values
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -20,6 +22,15 @@ from pydantic_core import ErrorDetails
 from app.errors import StartupError
 
 _HTTP = r"^https?://[^\s/]+\S*$"
+_ORIGIN = re.compile(r"https?://[^\s/]+")
+
+
+def _split(value: Any) -> Any:
+    return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
+"""Several, separated by commas or white space."""
 
 
 class Settings(BaseModel):
@@ -36,6 +47,17 @@ class Settings(BaseModel):
     web_concurrency: int = Field(1, ge=1, le=64)
     max_body_bytes: int = Field(1024 * 1024, ge=1024)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    admin_api_key: SecretStr | None = Field(None, min_length=32, max_length=1024)
+    revoked_keys: Names = ()
+    auth_disabled: bool = False
+    trusted_hosts: Names = ()
+    cors_origins: Names = ()
+    proxy_hops: int = Field(0, ge=0, le=10)
+    rate_limit: str | None = None
+    rate_limit_storage: SecretStr = SecretStr("memory://")
+    request_read_timeout: float = Field(15, gt=0, le=3600)
+    metrics_open: bool = False
 
     qdrant_url: str | None = Field(None, pattern=_HTTP)
     qdrant_host: str | None = None
@@ -81,12 +103,40 @@ class Settings(BaseModel):
             )
         if self.qdrant_url and self.qdrant_host:
             raise ValueError("QDRANT_URL: give it or QDRANT_HOST, not both")
+        if self.admin_api_key and self.auth_disabled:
+            raise ValueError("AUTH_DISABLED: contradicts ADMIN_API_KEY; give one of them")
         return self
 
     @property
     def on_server(self) -> bool:
         """Whether the vectors are on a Qdrant server, not embedded."""
         return bool(self.qdrant_url or self.qdrant_host)
+
+    @field_validator("admin_api_key")
+    @classmethod
+    def _can_be_a_header(cls, key: SecretStr | None) -> SecretStr | None:
+        if key and not re.fullmatch(r"[!-~]+", key.get_secret_value()):
+            raise ValueError("must be visible ASCII characters; 'make key' prints one")
+        return key
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin} is no origin such as https://chat.example.com")
+        return origins
+
+    @field_validator("rate_limit")
+    @classmethod
+    def _a_rate(cls, rate: str | None) -> str | None:
+        from limits import parse_many  # 80 ms at each start, for a setting that few need
+
+        try:
+            parse_many(rate or "1/second")
+        except ValueError as error:
+            raise ValueError("must be such as 100/minute, or 10/second;1000/hour") from error
+        return rate
 
     @field_validator("data_dir")
     @classmethod
@@ -118,8 +168,9 @@ class Settings(BaseModel):
             raise StartupError(f"DATA_DIR cannot be made: {error}") from error
 
     def describe(self) -> str:
-        """All settings in one line for the log, secrets masked."""
-        return " ".join(f"{name.upper()}={value}" for name, value in self if value is not None)
+        """All settings in one line for the log, secrets masked, in addresses too."""
+        shown = " ".join(f"{name.upper()}={value}" for name, value in self if value is not None)
+        return re.sub(r"//[^/@\s]+@", "//***@", shown)
 
 
 def _mistake(wrong: ErrorDetails) -> str:

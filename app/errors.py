@@ -37,6 +37,38 @@ class InvalidRequest(ServiceError):
         self.errors = list(errors)
 
 
+class Unauthorized(ServiceError):
+    code = "unauthorized"
+
+
+class Forbidden(ServiceError):
+    """A key that is known, for something that is not its holder's."""
+
+    code = "forbidden"
+
+
+class OriginNotAllowed(ServiceError):
+    code = "origin_not_allowed"
+
+    def __init__(self) -> None:
+        super().__init__("This page may not call this service. CORS_ORIGINS names those that may.")
+
+
+class HostNotAllowed(ServiceError):
+    code = "host_not_allowed"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Without ADMIN_API_KEY this service answers to localhost alone. Name this host in "
+            "TRUSTED_HOSTS, or better, set ADMIN_API_KEY."
+        )
+
+
+class TooManyRequests(ServiceError):
+    code = "too_many_requests"
+    retry_after = 1
+
+
 class MemoryNotFound(ServiceError):
     code = "memory_not_found"
 

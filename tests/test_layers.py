@@ -14,22 +14,28 @@ MODULES = sorted(APP.rglob("*.py"))
 PARTS = {
     "app/__init__.py": {"app.api", "app.memory", "app.config", "app.errors", "app.logs", "flask"},
     "app/wsgi.py": {"app", "app.errors"},
+    "app/token.py": {"app.config", "app.errors", "app.keys", "app.scopes"},
+    "app/worker.py": {"gunicorn"},
     "app/reembed.py": {"app.memory", "app.config", "app.errors"},
     "app/config.py": {"app.errors", "os"},
     "app/errors.py": set(),
+    "app/keys.py": set(),
+    "app/scopes.py": set(),
     "app/logs.py": set(),
     "app/api": {
         "app.api",
         "app.memory",
         "app.config",
         "app.errors",
+        "app.keys",
         "app.logs",
+        "app.scopes",
         "flask",
         "werkzeug",
     },
-    "app/memory": {"app.memory", "app.config", "app.errors", "mem0"},
+    "app/memory": {"app.memory", "app.config", "app.errors", "app.scopes", "mem0"},
 }
-WATCHED = {"app", "flask", "werkzeug", "mem0", "os"}
+WATCHED = {"app", "flask", "gunicorn", "werkzeug", "mem0", "os"}
 
 
 def imports(path: Path) -> set[str]:

@@ -8,7 +8,8 @@ import uuid
 from flask import Flask, Response, g, request
 from flask.json.provider import DefaultJSONProvider
 
-from app.api import ops, problems, routes
+from app.api import auth, guards, ops, problems, rates, routes
+from app.config import Settings
 from app.logs import request_id
 
 log = logging.getLogger(__name__)
@@ -23,11 +24,17 @@ class _Json(DefaultJSONProvider):
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
-def init_app(app: Flask) -> None:
+def init_app(app: Flask, settings: Settings) -> None:
+    """Wire it up. What is asked before each request, in this order: is it from here, who is it,
+    how often, and may they; what is done after each answer, in the opposite order."""
     app.json = _Json(app)
     app.before_request(_begin)
     app.after_request(_end)
     problems.init_app(app)
+    guards.init_app(app, settings)
+    auth.init_app(app, settings)
+    rates.init_app(app, settings)
+    app.before_request(auth.admit)
     app.register_blueprint(routes.bp)
     app.register_blueprint(ops.bp)
 

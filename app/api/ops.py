@@ -5,16 +5,20 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, send_file
 
+from app.api.auth import open_to_all
+
 bp = Blueprint("ops", __name__)
 
 
 @bp.get("/health")
+@open_to_all
 def health() -> dict[str, str]:
     """The process answers. Asks nothing of any dependency: a restart would not help those."""
     return {"status": "ok"}
 
 
 @bp.get("/ready")
+@open_to_all
 def ready() -> tuple[dict[str, Any], int]:
     """Each dependency by name; 503 when one fails."""
     checks = current_app.extensions["memory"].ready()
@@ -23,6 +27,7 @@ def ready() -> tuple[dict[str, Any], int]:
 
 
 @bp.get("/openapi.yaml")
+@open_to_all
 def openapi() -> Response:
     contract = Path(current_app.root_path).parent / "openapi.yaml"
     return send_file(contract, mimetype="application/yaml")

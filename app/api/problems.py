@@ -15,6 +15,10 @@ log = logging.getLogger(__name__)
 
 STATUS = {
     "invalid_request": 400,
+    "unauthorized": 401,
+    "forbidden": 403,
+    "host_not_allowed": 403,
+    "origin_not_allowed": 403,
     "memory_not_found": 404,
     "not_found": 404,
     "method_not_allowed": 405,
@@ -22,6 +26,7 @@ STATUS = {
     "payload_too_large": 413,
     "unsupported_media_type": 415,
     "idempotency_key_reused": 422,
+    "too_many_requests": 429,
     "internal_error": 500,
     "llm_not_configured": 501,
     "provider_auth_failed": 502,
@@ -45,6 +50,7 @@ _OF_HTTP = {
     405: ("method_not_allowed", "This route does not take this method; see Allow."),
     413: ("payload_too_large", "The body is larger than MAX_BODY_BYTES."),
     415: ("unsupported_media_type", "Send the body as application/json."),
+    429: ("too_many_requests", "More requests than RATE_LIMIT allows; see Retry-After."),
 }
 
 
@@ -58,6 +64,8 @@ def _service_error(error: ServiceError) -> Response:
     response = problem(error.code, error.detail, getattr(error, "errors", ()))
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
+    if response.status_code == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = "Bearer"
     if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         # The cause's own words may quote a key or a text.
         cause = f" ({type(error.__cause__).__name__})" if error.__cause__ else ""

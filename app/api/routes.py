@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, json
 
+from app.api.auth import admin_only, scope, writes
 from app.api.schemas import (
     AddRequest,
     DeleteAllRequest,
@@ -35,6 +36,7 @@ def memory() -> MemoryService:
 
 
 @bp.post("/add")
+@writes
 def add() -> tuple[Answer, int]:
     asked = parse(AddRequest)
     added = memory().add(
@@ -90,7 +92,7 @@ def streamed(pages: Iterator[list[Answer]]) -> Response:
 @bp.post("/get")
 def get() -> Answer:
     asked = parse(GetRequest)
-    return memory().get(asked.memory_id, show_expired=asked.show_expired)
+    return memory().get(asked.memory_id, within=scope(), show_expired=asked.show_expired)
 
 
 @bp.post("/search")
@@ -109,24 +111,29 @@ def search() -> Answer:
 
 
 @bp.post("/update")
+@writes
 def update() -> Answer:
     asked = parse(UpdateRequest)
-    result = memory().update(asked.memory_id, text=asked.data, changes=asked.changes())
+    result = memory().update(
+        asked.memory_id, within=scope(), text=asked.data, changes=asked.changes()
+    )
     return {"message": "Memory updated.", "result": result}
 
 
 @bp.post("/history")
 def history() -> Answer:
-    return {"results": memory().history(parse(HistoryRequest).memory_id)}
+    return {"results": memory().history(parse(HistoryRequest).memory_id, within=scope())}
 
 
 @bp.post("/delete")
+@writes
 def delete() -> Answer:
-    memory().delete(parse(DeleteRequest).memory_id)
+    memory().delete(parse(DeleteRequest).memory_id, within=scope())
     return {"message": "Memory deleted."}
 
 
 @bp.post("/delete_all")
+@writes
 def delete_all() -> Answer:
     asked = parse(DeleteAllRequest)
     deleted = memory().delete_all(asked.scope(), purge=asked.purge)
@@ -134,6 +141,8 @@ def delete_all() -> Answer:
 
 
 @bp.post("/reset")
+@admin_only
+@writes
 def reset() -> Answer:
     parse(ResetRequest)
     return {"message": "All memories and their history are gone.", "deleted": memory().reset()}

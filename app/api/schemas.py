@@ -7,7 +7,6 @@ import hashlib
 import json
 import math
 import re
-import unicodedata
 import uuid
 from collections.abc import Mapping
 from datetime import date
@@ -27,35 +26,21 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
-from app.errors import FieldError, InvalidRequest
+from app.api import auth
+from app.errors import FieldError, Forbidden, InvalidRequest
 from app.memory.filters import Filter, compile_filters
-from app.memory.payloads import RESERVED_KEYS, SCOPE_KEYS, Scope
+from app.memory.payloads import RESERVED_KEYS
 from app.memory.repeats import Repeat
 from app.memory.stores.base import Cursor
+from app.scopes import MAX_ID, SCOPE_KEYS, UNSEEN, Scope, scope_id
 
 MAX_TEXT = 100_000
-MAX_ID = 256
 MAX_MESSAGES = 256  # with their vectors well below the 32 MB that Qdrant takes at once
 MAX_METADATA_BYTES = 64_000
 MAX_METADATA_DEPTH = 10
 
-# White space, controls and what shows nothing. Spelt out, because "\s" means other characters
-# in Python than in JSON Schema, and openapi.yaml gives callers this very class.
-UNSEEN = (
-    "\\u0000-\\u0020\\u007f-\\u00a0\\u00ad\\u1680\\u180e\\u2000-\\u200f\\u2028-\\u202f"
-    "\\u205f-\\u206f\\u3000\\ufeff"
-)
-_ID = re.compile(f"[^{UNSEEN}\\ud800-\\udfff]+")
 _KEY = re.compile("[!-~]{1,255}")
 _VISIBLE = re.compile(f"[^{UNSEEN}]")
-
-
-def _scope_id(value: str) -> str:
-    if not _ID.fullmatch(value):
-        raise ValueError("must be a text without white space or control characters")
-    if value == "*":
-        raise ValueError("must name one; leave it out to mean all")
-    return unicodedata.normalize("NFC", value)
 
 
 def _text(value: str) -> str:
@@ -138,7 +123,7 @@ Omittable = Annotated[T | None, BeforeValidator(_not_null)]
 """A field that may be left out but not null: a `user_id` that a template left empty would
 turn one user's search into a search of everybody."""
 
-ScopeId = Annotated[str, Field(max_length=MAX_ID), AfterValidator(_scope_id)]
+ScopeId = Annotated[str, Field(max_length=MAX_ID), AfterValidator(scope_id)]
 MemoryText = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(_text)]
 MemoryId = Annotated[str, Field(max_length=64), AfterValidator(_memory_id)]
 Date = Annotated[str, AfterValidator(_date)]
@@ -267,12 +252,23 @@ class ResetRequest(Request):
 
 
 def parse(model: type[R]) -> R:
-    """The body of the current request as `model`; InvalidRequest names each wrong field."""
+    """The body of the current request as `model`; InvalidRequest names each wrong field.
+
+    The scope of the caller's key is put on it; Forbidden where the body names another.
+    """
+    body = _body()
+    bound = auth.scope() if issubclass(model, Scoped) else {}
+    if bound and isinstance(body, dict):
+        body = {**bound, **body}
     try:
-        return model.model_validate(_body())
+        asked = model.model_validate(body)
     except ValidationError as error:
         errors = [FieldError(_field(wrong), _message(wrong)) for wrong in error.errors()]
         raise InvalidRequest("The request has wrong fields.", errors) from None
+    for key, value in bound.items():
+        if getattr(asked, key) != value:
+            raise Forbidden(f"This key is bound to another {key}; leave it out.")
+    return asked
 
 
 def repeat(asked: Request) -> Repeat | None:
@@ -284,7 +280,7 @@ def repeat(asked: Request) -> Repeat | None:
         error = FieldError("Idempotency-Key", "must be 1 to 255 visible ASCII characters")
         raise InvalidRequest("The request has a wrong header.", [error])
     body = json.dumps(asked.model_dump(), sort_keys=True)
-    return Repeat("", key, hashlib.sha256(body.encode()).hexdigest())
+    return Repeat(auth.caller_id(), key, hashlib.sha256(body.encode()).hexdigest())
 
 
 def _body() -> Any:

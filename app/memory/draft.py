@@ -11,9 +11,10 @@ from typing import Any, Protocol
 from mem0.vector_stores.base import VectorStoreBase
 
 from app.errors import ProviderRefused, ServiceError
-from app.memory.payloads import Payload, Scope
+from app.memory.payloads import Payload
 from app.memory.ranking import Record
 from app.memory.stores.base import EmbedderInfo, Vector
+from app.scopes import Scope
 
 Messages = Sequence[Mapping[str, Any]]
 

@@ -12,9 +12,9 @@ from mem0.vector_stores.base import VectorStoreBase
 from app.errors import ServiceError
 from app.memory.draft import Draft, Embedder, ReadsMessages
 from app.memory.filters import Filter
-from app.memory.payloads import Scope
 from app.memory.ranking import Ranked, Record, candidates, rank
 from app.memory.stores.base import PAGE, Cursor, Vector, VectorStore
+from app.scopes import Scope
 
 # Where spaCy happens to be installed without its model, mem0 would run pip inside a request.
 # Our keyword search needs neither.

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from app.memory.payloads import SCOPE_KEYS, Scope, instant, today
+from app.memory.payloads import instant, today
+from app.scopes import SCOPE_KEYS, Scope
 
 Filter = dict[str, Any]
 

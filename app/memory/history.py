@@ -39,7 +39,8 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 
 from app.errors import HistoryUnavailable, StartupError
-from app.memory.payloads import SCOPE_KEYS, Scope, new_id, now
+from app.memory.payloads import new_id, now
+from app.scopes import SCOPE_KEYS, Scope
 
 SCHEMA_VERSION = 2
 BUSY_TIMEOUT_S = 30
@@ -182,9 +183,13 @@ class History:
             _add_rows(connection, records)
 
     @_translated
-    def get_history(self, memory_id: str) -> list[dict[str, Any]]:
-        """The rows of one memory, oldest first."""
-        query = select(*_SHOWN).where(HISTORY.c.memory_id == memory_id).order_by(HISTORY.c.seq)
+    def get_history(self, memory_id: str, within: Scope | None = None) -> list[dict[str, Any]]:
+        """The rows of one memory, oldest first; none where it is not `within` that scope."""
+        query = (
+            select(*_SHOWN)
+            .where(HISTORY.c.memory_id == memory_id, _within(HISTORY, within or {}))
+            .order_by(HISTORY.c.seq)
+        )
         with self._engine.connect() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 

@@ -27,8 +27,9 @@ import numpy as np
 
 from app.errors import HistoryUnavailable, ServiceError, VectorStoreTimeout, VectorStoreUnavailable
 from app.memory.history import History
-from app.memory.payloads import Payload, Scope, new_id
+from app.memory.payloads import Payload, new_id
 from app.memory.stores.base import EmbedderInfo, Vector, VectorStore
+from app.scopes import Scope
 
 log = logging.getLogger(__name__)
 

@@ -10,12 +10,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-Scope = dict[str, str]
-"""Whose memories: any of user_id, agent_id, run_id."""
+from app.scopes import SCOPE_KEYS, Scope
 
 Payload = dict[str, Any]
-
-SCOPE_KEYS = ("user_id", "agent_id", "run_id")
 
 # Keys beside the scope that callers see at the top level of a memory.
 _SHOWN_IF_SET = ("actor_id", "role", "attributed_to", "expiration_date")
@@ -92,6 +89,10 @@ def to_memory(memory_id: str, payload: Payload) -> dict[str, Any]:
 
 def scope_of(payload: Payload) -> Scope:
     return {key: payload[key] for key in SCOPE_KEYS if payload.get(key)}
+
+
+def is_within(payload: Payload, scope: Scope) -> bool:
+    return all(payload.get(key) == value for key, value in scope.items())
 
 
 def is_expired(payload: Payload) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from app.errors import IdempotencyKeyReused, RequestInProgress
 from app.memory.history import History
-from app.memory.payloads import Scope
+from app.scopes import Scope
 
 WAIT_S = 5.0
 POLL_S = 0.05

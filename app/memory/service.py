@@ -13,10 +13,10 @@ from app.memory.journal import Caretaker, Intent, Journal
 from app.memory.locks import KeyedLock, SharedLock
 from app.memory.payloads import (
     Payload,
-    Scope,
     changed_payload,
     history_row,
     is_expired,
+    is_within,
     new_id,
     new_payload,
     to_memory,
@@ -25,6 +25,7 @@ from app.memory.ranking import Ranked, Record
 from app.memory.readiness import Check
 from app.memory.repeats import Repeat, once
 from app.memory.stores.base import Cursor, Vector, VectorStore
+from app.scopes import Scope
 
 LISTED_AT_ONCE = 10_000  # of what is to be deleted: few calls, and an answer that can be held
 
@@ -43,8 +44,9 @@ class Added:
 class MemoryService:
     """What an assistant remembers about its users. Safe for many threads.
 
-    Scopes, ids and metadata come validated. Beside what is named below, every operation may
-    raise VectorStoreUnavailable or HistoryUnavailable.
+    Scopes, ids and metadata come validated. `within` is what the caller may see: a memory
+    outside of it is not found, like one that never was. Beside what is named below, every
+    operation may raise VectorStoreUnavailable or HistoryUnavailable.
     """
 
     def __init__(
@@ -69,9 +71,11 @@ class MemoryService:
 
     # ---- reading
 
-    def get(self, memory_id: str, *, show_expired: bool = False) -> dict[str, Any]:
+    def get(
+        self, memory_id: str, *, within: Scope | None = None, show_expired: bool = False
+    ) -> dict[str, Any]:
         """Raises MemoryNotFound, also for an expired memory unless `show_expired`."""
-        record = self._find(memory_id)
+        record = self._find(memory_id, within)
         if is_expired(record.payload) and not show_expired:
             raise MemoryNotFound
         return to_memory(record.id, record.payload)
@@ -131,11 +135,11 @@ class MemoryService:
         found = self._memory.search(query, where, limit=limit, threshold=threshold)
         return [_search_result(result, explain) for result in found]
 
-    def history(self, memory_id: str) -> list[dict[str, Any]]:
+    def history(self, memory_id: str, *, within: Scope | None = None) -> list[dict[str, Any]]:
         """The events of a memory, oldest first; also of a deleted one."""
-        rows = self._history.get_history(memory_id)
+        rows = self._history.get_history(memory_id, within)
         if not rows:
-            self._find(memory_id)  # mem0 may have stored it without a history
+            self._find(memory_id, within)  # mem0 may have stored it without a history
         return rows
 
     # ---- writing
@@ -170,7 +174,12 @@ class MemoryService:
         return Added(**json.loads(answer))
 
     def update(
-        self, memory_id: str, *, text: str | None = None, changes: Mapping[str, Any] | None = None
+        self,
+        memory_id: str,
+        *,
+        within: Scope | None = None,
+        text: str | None = None,
+        changes: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Give a memory another text, metadata (merged by key) or expiration date (None: none).
 
@@ -178,10 +187,10 @@ class MemoryService:
         """
         vector: Vector | None = None
         while True:
-            if text not in (None, self._find(memory_id).payload.get("data")):
+            if text not in (None, self._find(memory_id, within).payload.get("data")):
                 vector = vector or self._memory.embed([str(text)], "update")[0]
             with self._writing.shared(), self._changing[memory_id]:
-                old = self._find(memory_id).payload
+                old = self._find(memory_id, within).payload
                 if vector is None and text not in (None, old.get("data")):
                     continue  # another writer changed the text: it has to be embedded after all
                 new = changed_payload(old, text, changes or {})
@@ -191,9 +200,9 @@ class MemoryService:
                 )
                 return to_memory(memory_id, new)
 
-    def delete(self, memory_id: str) -> None:
+    def delete(self, memory_id: str, *, within: Scope | None = None) -> None:
         with self._writing.shared(), self._changing[memory_id]:
-            old = self._find(memory_id).payload
+            old = self._find(memory_id, within).payload
             row = history_row("DELETE", memory_id, old, None)
             self._write([row], deleted=[memory_id])
 
@@ -238,9 +247,9 @@ class MemoryService:
 
     # ---- inside
 
-    def _find(self, memory_id: str) -> Record:
+    def _find(self, memory_id: str, within: Scope | None) -> Record:
         record = self._store.get(memory_id)
-        if record is None:
+        if record is None or not is_within(record.payload, within or {}):
             raise MemoryNotFound
         return record
 

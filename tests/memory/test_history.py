@@ -16,7 +16,7 @@ from sqlalchemy import Engine, event
 
 from app.errors import HistoryUnavailable, StartupError
 from app.memory.history import MESSAGES_KEPT, SCHEMA_VERSION, History, parse_scope
-from app.memory.payloads import Scope
+from app.scopes import Scope
 
 PROCESSES = 6
 ROUNDS = 10

@@ -20,8 +20,9 @@ from qdrant_edge import SparseVector
 from app.errors import EmbedderMismatch, MemoryNotFound, VectorStoreUnavailable
 from app.memory.bm25 import Bm25Encoder
 from app.memory.filters import Filter, in_scope
-from app.memory.payloads import Payload, Scope, instant
+from app.memory.payloads import Payload, instant
 from app.memory.ranking import Record
+from app.scopes import Scope
 
 PAGE = 1000
 DENSE = ""  # the unnamed vector, as mem0 stores it

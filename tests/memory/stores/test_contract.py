@@ -18,10 +18,11 @@ from qdrant_client import QdrantClient
 
 from app.errors import EmbedderMismatch, MemoryNotFound, VectorStoreUnavailable
 from app.memory.filters import compile_filters, in_scope
-from app.memory.payloads import Payload, Scope
+from app.memory.payloads import Payload
 from app.memory.stores.base import PAGE, Cursor, EmbedderInfo, Vector, VectorStore
 from app.memory.stores.edge import EdgeStore
 from app.memory.stores.server import ServerStore
+from app.scopes import Scope
 from tests.servers.qdrant import QdrantServer
 
 DIMENSIONS = 4

@@ -1,0 +1,29 @@
+"""Whose memories: the ids of a scope, and what may be one."""
+
+import re
+import unicodedata
+
+Scope = dict[str, str]
+"""Any of user_id, agent_id, run_id."""
+
+SCOPE_KEYS = ("user_id", "agent_id", "run_id")
+MAX_ID = 256
+
+# White space, controls and what shows nothing. Spelt out, because "\s" means other characters
+# in Python than in JSON Schema, and openapi.yaml gives callers this very class.
+UNSEEN = (
+    "\\u0000-\\u0020\\u007f-\\u00a0\\u00ad\\u1680\\u180e\\u2000-\\u200f\\u2028-\\u202f"
+    "\\u205f-\\u206f\\u3000\\ufeff"
+)
+_ID = re.compile(f"[^{UNSEEN}\\ud800-\\udfff]+")
+
+
+def scope_id(value: str) -> str:
+    """`value` as it is compared and stored (NFC). Raises ValueError for what may not be an id."""
+    if len(value) > MAX_ID:
+        raise ValueError(f"must not have more than {MAX_ID} characters")
+    if not _ID.fullmatch(value):
+        raise ValueError("must be a text without white space or control characters")
+    if value == "*":
+        raise ValueError("must name one; leave it out to mean all")
+    return unicodedata.normalize("NFC", value)

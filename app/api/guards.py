@@ -42,7 +42,13 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.extensions["cors_origins"] = frozenset(settings.cors_origins)
     app.before_request(_check)
     if settings.cors_origins:
-        CORS(app, origins=list(settings.cors_origins), expose_headers=EXPOSED, max_age=600)
+        CORS(
+            app,
+            origins=list(settings.cors_origins),
+            expose_headers=EXPOSED,
+            max_age=600,
+            always_send=False,  # nothing to those who have no page
+        )
     app.after_request(_add_headers)
 
 

@@ -1,6 +1,5 @@
 """How many requests a key, or where there is none an address, may send."""
 
-import math
 import time
 from typing import TYPE_CHECKING
 
@@ -50,7 +49,7 @@ def _tell(response: Response) -> Response:
     limits = limiter.current_limits
     if limits:
         tightest = min(limits, key=lambda limit: limit.remaining)
-        seconds = max(1, math.ceil(tightest.reset_at - time.time()))
+        seconds = max(1, int(tightest.reset_at - time.time()))  # reset_at is rounded up
         response.headers["RateLimit-Limit"] = str(tightest.limit.amount)
         response.headers["RateLimit-Remaining"] = str(tightest.remaining)
         response.headers["RateLimit-Reset"] = str(seconds)

@@ -1,0 +1,305 @@
+"""Foreign pages, unknown names, how often and how slowly one may ask."""
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from fakeredis import TcpFakeServer
+
+from tests.service import Service, free_port, wait_for
+
+ADMIN_KEY = "an-admin-key-of-the-tests-0123456789"
+ADMIN = {"X-API-Key": ADMIN_KEY}
+CHAT = "https://chat.example.com"
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service without a key that some others may reach."""
+    data_dir = tmp_path_factory.mktemp("named") / "data"
+    settings = {"TRUSTED_HOSTS": "mem0,host.docker.internal", "CORS_ORIGINS": CHAT}
+    with Service(data_dir, **settings) as running:
+        running.ask("add", data="tea", user_id="a")
+        yield running
+
+
+def code(response: httpx.Response) -> tuple[int, str]:
+    return response.status_code, response.json()["code"]
+
+
+REFUSED = (403, "origin_not_allowed")
+
+
+@pytest.mark.parametrize("content", [b"", b"{}"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://127.0.0.1:1"},
+        {"Origin": f"{CHAT}.evil.example"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
+        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"},  # a form that is sent
+    ],
+)
+def test_a_foreign_page_cannot_reset(named: Service, content: bytes, page: dict[str, str]) -> None:
+    response = named.post("reset", content=content, headers=page)
+    assert code(response) == REFUSED
+    assert "Access-Control-Allow-Origin" not in response.headers
+    assert named.ask("get_all", limit=1)["total"] == 1
+
+
+def test_a_foreign_page_is_refused_with_a_key_too(tmp_path: Path) -> None:
+    with Service(tmp_path / "data", ADMIN_API_KEY=ADMIN_KEY) as service:
+        for page in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+            assert code(service.post("reset", headers={**ADMIN, **page})) == REFUSED
+        any_name = {**ADMIN, "Host": "any.name.at.all"}
+        assert service.post("get_all", headers=any_name).status_code == 200
+
+
+def test_the_service_s_own_page_may_ask(named: Service) -> None:
+    for origin in (named.url, f"http://localhost:{named.port}"):
+        host = origin.removeprefix("http://")
+        own = {"Origin": origin, "Host": host, "Sec-Fetch-Site": "same-origin"}
+        assert named.post("get_all", headers=own).status_code == 200
+
+
+def test_somebody_may_follow_a_link_to_here(named: Service) -> None:
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    there = named.http.get("/openapi.yaml", headers={**link, "Sec-Fetch-Dest": "document"})
+    assert there.status_code == 200
+    framed = named.http.get("/openapi.yaml", headers={**link, "Sec-Fetch-Dest": "iframe"})
+    assert code(framed) == REFUSED
+
+
+def test_a_site_of_cors_origins_may_ask(named: Service) -> None:
+    page = {"Origin": CHAT, "Sec-Fetch-Site": "cross-site"}
+    asked = {
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type,authorization",
+    }
+    preflight = named.http.options("/memory/add", headers={**page, **asked})
+    assert preflight.status_code == 200
+    assert preflight.headers["Access-Control-Allow-Origin"] == CHAT
+    assert "POST" in preflight.headers["Access-Control-Allow-Methods"]
+    allowed = preflight.headers["Access-Control-Allow-Headers"].lower()
+    assert {"content-type", "authorization"} <= set(allowed.split(", "))
+    response = named.post("get_all", headers=page)
+    assert response.headers["Access-Control-Allow-Origin"] == CHAT
+    assert response.json()["results"]
+
+
+def test_its_preflight_needs_no_key(tmp_path: Path) -> None:
+    with Service(tmp_path / "data", ADMIN_API_KEY=ADMIN_KEY, CORS_ORIGINS=CHAT) as service:
+        page = {"Origin": CHAT, "Access-Control-Request-Method": "POST"}
+        assert service.http.options("/memory/add", headers=page).status_code == 200
+        refused = service.post("get_all", headers={"Origin": CHAT})
+        assert code(refused) == (401, "unauthorized")
+        assert refused.headers["Access-Control-Allow-Origin"] == CHAT  # the page may read why
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "a.localhost:80", "127.0.0.1", "127.1.2.3:5", "[::1]:8000", "mem0:8000"]
+)
+def test_these_names_are_answered(named: Service, host: str) -> None:
+    assert named.post("get_all", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["rebound.evil.example", "192.168.1.5:8000", "mem0.evil.example", "localhost.evil", ""]
+)
+def test_another_name_is_refused_and_says_what_to_set(named: Service, host: str) -> None:
+    response = named.post("get_all", headers={"Host": host})
+    assert response.status_code in (400, 403)
+    if response.status_code == 403:
+        assert code(response) == (403, "host_not_allowed")
+        assert "TRUSTED_HOSTS" in response.json()["detail"]
+
+
+def test_probes_come_by_any_name(named: Service) -> None:
+    for path in ("/health", "/ready"):
+        assert named.http.get(path, headers={"Host": "10.0.0.7:8000"}).status_code == 200
+
+
+def test_auth_disabled_answers_to_any_name(tmp_path: Path) -> None:
+    with Service(tmp_path / "data", AUTH_DISABLED="true") as service:
+        assert service.post("get_all", headers={"Host": "any.name"}).status_code == 200
+        assert "no ADMIN_API_KEY" in service.log.read_text()
+
+
+def test_a_proxy_is_believed_only_where_the_operator_says_so(
+    named: Service, tmp_path: Path
+) -> None:
+    told = {"X-Forwarded-Host": "memory.example.com", "X-Forwarded-Proto": "https"}
+    own = {**told, "Origin": "https://memory.example.com"}
+    assert code(named.post("get_all", headers=own)) == REFUSED
+    settings = {"PROXY_HOPS": "1", "ADMIN_API_KEY": ADMIN_KEY}
+    with Service(tmp_path / "data", **settings) as service:
+        assert service.post("get_all", headers={**own, **ADMIN}).status_code == 200
+
+
+def test_every_answer_has_the_security_headers(named: Service) -> None:
+    for response in (
+        named.http.get("/health"),
+        named.post("get_all"),
+        named.post("nowhere"),
+        named.post("reset", headers={"Origin": "https://evil.example"}),
+    ):
+        headers = response.headers
+        assert headers["Cache-Control"] == "no-store"
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "no-referrer"
+        assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+        assert "Access-Control-Allow-Origin" not in headers
+
+
+# ---- how often
+
+
+def test_more_than_the_rate_is_429(tmp_path: Path) -> None:
+    settings = {"RATE_LIMIT": "3/hour", "ADMIN_API_KEY": ADMIN_KEY}
+    with Service(tmp_path / "data", **settings) as service:
+        left = [
+            service.post("get_all", headers=ADMIN).headers["RateLimit-Remaining"] for _ in range(3)
+        ]
+        assert left == ["2", "1", "0"]
+        response = service.post("get_all", headers=ADMIN)
+        assert code(response) == (429, "too_many_requests")
+        assert response.headers["RateLimit-Limit"] == "3"
+        assert 1 <= int(response.headers["Retry-After"]) <= 3600
+        assert response.headers["Retry-After"] == response.headers["RateLimit-Reset"]
+        # Strangers are counted by their address, also where their key is wrong.
+        for _ in range(3):
+            wrong = service.post("get_all", headers={"X-API-Key": "x"})
+            assert code(wrong) == (401, "unauthorized")
+        assert code(service.post("get_all", headers={"X-API-Key": "y"}))[0] == 429
+        for _ in range(5):
+            assert service.http.get("/health").status_code == 200
+
+
+def test_without_a_rate_there_are_no_such_headers(named: Service) -> None:
+    assert "RateLimit-Limit" not in named.post("get_all").headers
+
+
+@pytest.fixture
+def redis() -> Iterator[TcpFakeServer]:
+    """Speaks Redis's protocol, scripts included."""
+    server = TcpFakeServer(("127.0.0.1", free_port()))
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(server.serve_forever)
+        yield server
+        server.shutdown()
+        running.result()
+        server.server_close()
+
+
+def test_processes_share_the_rate_through_a_store(tmp_path: Path, redis: TcpFakeServer) -> None:
+    host, port = redis.server_address[:2]
+    settings = {"RATE_LIMIT": "4/hour", "RATE_LIMIT_STORAGE": f"redis://{host!s}:{port}"}
+    with (
+        Service(tmp_path / "one", **settings) as one,
+        Service(tmp_path / "two", **settings) as two,
+    ):
+        answers = [service.post("get_all").status_code for service in (one, two) * 3]
+        assert answers == [200, 200, 200, 200, 429, 429]
+
+
+def test_a_store_that_is_down_does_not_stop_the_service(tmp_path: Path) -> None:
+    storage = f"redis://:secret-word@127.0.0.1:{free_port()}"
+    settings = {"RATE_LIMIT": "2/hour", "RATE_LIMIT_STORAGE": storage}
+    with Service(tmp_path / "data", **settings) as service:
+        assert [service.post("get_all").status_code for _ in range(3)] == [200, 200, 429]
+        assert "secret-word" not in service.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("RATE_LIMIT", "often"), ("RATE_LIMIT_STORAGE", "paper://desk"), ("CORS_ORIGINS", "*")],
+)
+def test_a_wrong_setting_is_no_start(tmp_path: Path, name: str, value: str) -> None:
+    settings = {"RATE_LIMIT": "1/second", name: value}
+    service = Service(tmp_path / "data", **settings)
+    assert service.launch().wait(timeout=30) != 0
+    assert f"{name}: " in service.log.read_text()
+
+
+# ---- how slowly
+
+
+HEAD = b"POST /memory/add HTTP/1.1\r\nHost: localhost\r\n"
+JSON = b"Content-Type: application/json\r\n"
+SLOW = {
+    "headers": HEAD,
+    "a body": HEAD + JSON + b"Content-Length: 100000\r\n\r\n",
+    "chunks": HEAD + JSON + b"Transfer-Encoding: chunked\r\n\r\n",
+    "nothing": b"",
+}
+DRIBBLE = {"headers": b"X-A: b\r\n", "a body": b" ", "chunks": b"1\r\n \r\n", "nothing": b""}
+MANY = 200
+
+
+@pytest.mark.parametrize("kind", SLOW)
+def test_many_slow_connections_hold_up_nobody_and_are_closed(tmp_path: Path, kind: str) -> None:
+    with Service(tmp_path / "data", REQUEST_READ_TIMEOUT="3") as service:
+        service.ask("add", data="tea", user_id="a")
+        with contextlib.ExitStack() as stack:
+            slow = [
+                stack.enter_context(socket.create_connection(("127.0.0.1", service.port)))
+                for _ in range(MANY)
+            ]
+            for connection in slow:
+                connection.sendall(SLOW[kind])
+                connection.setblocking(False)
+
+            def dribbled() -> bool:
+                """One more byte or two of each; whether all are closed by the service."""
+                for connection in slow:
+                    with contextlib.suppress(OSError):
+                        connection.sendall(DRIBBLE[kind])
+                return all(map(is_closed, slow))
+
+            patient = httpx.Timeout(1)
+            dribbled()
+            assert httpx.get(f"{service.url}/health", timeout=patient).status_code == 200
+            found = httpx.post(
+                f"{service.url}/memory/search", json={"query": "tea"}, timeout=patient
+            )
+            assert len(found.json()["results"]) == 1
+            wait_for(dribbled, 30)
+        assert service.ask("get_all", limit=1)["total"] == 1
+
+
+def is_closed(connection: socket.socket) -> bool:
+    try:
+        while connection.recv(65536):
+            pass  # an answer that says what was wrong
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def test_a_model_may_take_longer_than_a_request_may(tmp_path: Path) -> None:
+    from tests.servers.openai import OpenAIServer
+
+    with (
+        OpenAIServer() as openai,
+        Service(
+            tmp_path / "data",
+            OPENAI_API_KEY="sk-x",
+            OPENAI_BASE_URL=f"{openai.url}/v1",
+            REQUEST_READ_TIMEOUT="0.5",
+        ) as service,
+    ):
+        service.ask("add", data="tea", user_id="a", infer=False)
+        openai.fault("/v1/embeddings", delay=3)
+        started = time.monotonic()
+        assert service.ask("search", query="something else") is not None
+        assert time.monotonic() - started > 2

@@ -1,0 +1,398 @@
+"""Who may do what: keys, their scopes, and what stays closed."""
+
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.config import Settings
+from app.keys import ADMIN, Caller, Keys, WrongKey, new_key_id
+from tests.service import ROOT, Service
+
+ADMIN_KEY = "an-admin-key-of-the-tests-0123456789"
+REVOKED = "0badc0de"
+ALICE = {"user_id": "alice"}
+Headers = dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def keys() -> Keys:
+    return Keys(ADMIN_KEY)
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service that asks for keys."""
+    data_dir = tmp_path_factory.mktemp("locked") / "data"
+    settings = {"ADMIN_API_KEY": ADMIN_KEY, "REVOKED_KEYS": f"ffffffff, {REVOKED}"}
+    with Service(data_dir, **settings) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def headers(keys: Keys) -> dict[str, Headers]:
+    """What each kind of caller sends; `own` is bound to alice."""
+    later = time.time() + 3600
+
+    def bearer(key: str) -> Headers:
+        return {"Authorization": f"Bearer {key}"}
+
+    return {
+        "no key": {},
+        "garbage": bearer("garbage"),
+        "expired": bearer(keys.mint(Caller(new_key_id(), ALICE), time.time() - 1)),
+        "revoked": bearer(keys.mint(Caller(REVOKED, ALICE), later)),
+        "other user's": bearer(keys.mint(Caller(new_key_id(), {"user_id": "bob"}), later)),
+        "read-only": bearer(keys.mint(Caller(new_key_id(), ALICE, read_only=True), later)),
+        "own": bearer(keys.mint(Caller(new_key_id(), ALICE), later)),
+        "admin": bearer(ADMIN_KEY),
+    }
+
+
+class Owned:
+    """A service with the memories of alice and bob, and what is in it."""
+
+    def __init__(self, service: Service, admin: Headers) -> None:
+        self._service = service
+        self._admin = admin
+        self._ask("reset")
+        self.memory_id: str = self._add("alice")
+        self.gone: str = self._add("alice")
+        self._ask("delete", memory_id=self.gone)
+        self._add("bob")
+        self.before = self.now()
+
+    def now(self) -> Any:
+        return (
+            self._ask("get_all"),
+            self._ask("history", memory_id=self.memory_id),
+            self._ask("history", memory_id=self.gone),
+        )
+
+    def _add(self, user: str) -> str:
+        added: str = self._ask("add", data=f"tea of {user}", user_id=user)["result"]
+        return added
+
+    def _ask(self, route: str, **body: Any) -> Any:
+        response = self._service.post(route, body, headers=self._admin)
+        assert response.is_success, response.text
+        return response.json()
+
+
+@pytest.fixture
+def owned(locked: Service, headers: dict[str, Headers]) -> Owned:
+    return Owned(locked, headers["admin"])
+
+
+STRANGERS = {"no key": 401, "garbage": 401, "expired": 401, "revoked": 401}
+# route -> (body about alice's memory, status by caller)
+MATRIX: dict[str, tuple[dict[str, Any], dict[str, int]]] = {
+    "add": (
+        {"data": "more tea", "user_id": "alice"},
+        {"other user's": 403, "read-only": 403, "own": 201, "admin": 201},
+    ),
+    "search": (
+        {"query": "tea", "user_id": "alice"},
+        {"other user's": 403, "read-only": 200, "own": 200, "admin": 200},
+    ),
+    "get_all": (
+        {"user_id": "alice"},
+        {"other user's": 403, "read-only": 200, "own": 200, "admin": 200},
+    ),
+    "get": (
+        {"memory_id": "<hers>"},
+        {"other user's": 404, "read-only": 200, "own": 200, "admin": 200},
+    ),
+    "update": (
+        {"memory_id": "<hers>", "data": "coffee"},
+        {"other user's": 404, "read-only": 403, "own": 200, "admin": 200},
+    ),
+    "history": (
+        {"memory_id": "<hers>"},
+        {"other user's": 404, "read-only": 200, "own": 200, "admin": 200},
+    ),
+    "delete": (
+        {"memory_id": "<hers>"},
+        {"other user's": 404, "read-only": 403, "own": 200, "admin": 200},
+    ),
+    "delete_all": (
+        {"user_id": "alice"},
+        {"other user's": 403, "read-only": 403, "own": 200, "admin": 200},
+    ),
+    "reset": ({}, {"other user's": 403, "read-only": 403, "own": 403, "admin": 200}),
+}
+CASES = [
+    (route, caller, body, status)
+    for route, (body, by_caller) in MATRIX.items()
+    for caller, status in {**STRANGERS, **by_caller}.items()
+]
+CODES = {401: "unauthorized", 403: "forbidden", 404: "memory_not_found"}
+
+
+@pytest.mark.parametrize(("route", "caller", "body", "status"), CASES)
+def test_the_matrix(
+    locked: Service,
+    headers: dict[str, Headers],
+    owned: Owned,
+    route: str,
+    caller: str,
+    body: dict[str, Any],
+    status: int,
+) -> None:
+    hers = {key: owned.memory_id if value == "<hers>" else value for key, value in body.items()}
+    response = locked.post(route, hers, headers=headers[caller])
+    assert response.status_code == status
+    if status in CODES:
+        assert response.json()["code"] == CODES[status]
+        assert owned.now() == owned.before
+
+
+@pytest.mark.parametrize("route", ["get", "update", "history", "delete"])
+def test_anothers_memory_looks_like_one_that_never_was(
+    locked: Service, headers: dict[str, Headers], owned: Owned, route: str
+) -> None:
+    for memory_id in (owned.memory_id, owned.gone, str(uuid.uuid4())):
+        body = {"memory_id": memory_id} | ({"data": "x"} if route == "update" else {})
+        response = locked.post(route, body, headers=headers["other user's"])
+        problem = response.json()
+        assert problem.pop("request_id")
+        assert problem == {
+            "type": "about:blank",
+            "title": "Not Found",
+            "status": 404,
+            "detail": "There is no memory with this memory_id.",
+            "code": "memory_not_found",
+        }
+
+
+def test_the_history_of_ones_own_deleted_memory_can_be_read(
+    locked: Service, headers: dict[str, Headers], owned: Owned
+) -> None:
+    response = locked.post("history", {"memory_id": owned.gone}, headers=headers["own"])
+    assert [row["event"] for row in response.json()["results"]] == ["ADD", "DELETE"]
+
+
+def test_a_scoped_key_sees_its_own_without_naming_it(
+    locked: Service, headers: dict[str, Headers], owned: Owned
+) -> None:
+    own = headers["own"]
+    for route, body in [("get_all", {}), ("search", {"query": "tea"}), ("get_all", {"limit": 9})]:
+        results = locked.post(route, body, headers=own).json()["results"]
+        assert [memory["id"] for memory in results] == [owned.memory_id]
+    added = locked.post("add", {"data": "cake", "run_id": "r"}, headers=own).json()["result"]
+    memory = locked.post("get", {"memory_id": added}, headers=own).json()
+    assert (memory["user_id"], memory["run_id"]) == ("alice", "r")
+    assert locked.post("delete_all", {}, headers=own).json()["deleted"] == 2
+    left = locked.post("get_all", {}, headers=headers["admin"]).json()["results"]
+    assert [memory["user_id"] for memory in left] == ["bob"]
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"user_id": "bob"},
+        {"OR": [{"user_id": "bob"}, {"a": 1}]},
+        {"NOT": [{"user_id": "alice"}]},
+        {"user_id.x": "bob"},
+    ],
+)
+def test_filters_cannot_reach_out(
+    locked: Service, headers: dict[str, Headers], owned: Owned, filters: dict[str, Any]
+) -> None:
+    for route, body in [("search", {"query": "tea"}), ("get_all", {})]:
+        response = locked.post(route, {**body, "filters": filters}, headers=headers["own"])
+        assert (response.status_code, response.json()["code"]) == (400, "invalid_request")
+
+
+def test_or_and_not_stay_within_the_scope(
+    locked: Service, headers: dict[str, Headers], owned: Owned
+) -> None:
+    for filters in [{"OR": [{"a": 1}, {"NOT": [{"a": 1}]}]}, {"NOT": [{"a": 1}]}]:
+        response = locked.post("get_all", {"filters": filters}, headers=headers["own"])
+        assert [memory["id"] for memory in response.json()["results"]] == [owned.memory_id]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"user_id": None}, {"user_id": ""}, {"user_id": "*"}, {"user_id": ["alice", "bob"]}]
+)
+def test_a_scope_that_is_none_does_not_widen_a_key(
+    locked: Service, headers: dict[str, Headers], owned: Owned, wrong: dict[str, Any]
+) -> None:
+    response = locked.post("get_all", wrong, headers=headers["own"])
+    assert response.status_code == 400
+
+
+def test_an_id_in_another_unicode_form_is_the_same(locked: Service, keys: Keys) -> None:
+    composed = keys.mint(Caller(new_key_id(), {"user_id": "zo\u00eb"}), time.time() + 60)
+    body = {"data": "tea", "user_id": "zoe\u0308"}
+    response = locked.post("add", body, headers={"X-API-Key": composed})
+    assert response.status_code == 201
+
+
+def test_a_key_may_be_bound_to_several_ids(locked: Service, keys: Keys, owned: Owned) -> None:
+    scope = {"user_id": "alice", "agent_id": "cook"}
+    both = {"X-API-Key": keys.mint(Caller(new_key_id(), scope), time.time() + 60)}
+    assert locked.post("get_all", {}, headers=both).json()["total"] == 0
+    assert locked.post("get", {"memory_id": owned.memory_id}, headers=both).status_code == 404
+    added = locked.post("add", {"data": "soup"}, headers=both).json()["result"]
+    assert locked.post("get", {"memory_id": added}, headers=both).json()["agent_id"] == "cook"
+    assert locked.post("add", {"data": "x", "agent_id": "y"}, headers=both).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"Authorization": f"Bearer {ADMIN_KEY}"},
+        {"Authorization": f"bearer  {ADMIN_KEY}"},
+        {"Authorization": f"Token {ADMIN_KEY}"},
+        {"X-API-Key": ADMIN_KEY},
+        {"X-API-Key": ADMIN_KEY, "Authorization": "Basic cHJveHk6eA=="},
+    ],
+)
+def test_a_key_is_taken_from_three_places(locked: Service, given: Headers) -> None:
+    assert locked.post("get_all", {"limit": 1}, headers=given).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"Authorization": ADMIN_KEY},
+        {"Authorization": f"Basic {ADMIN_KEY}"},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Bearer é".encode()},
+        {"X-API-Key": ""},
+        {"X-API-Key": ADMIN_KEY[:-1]},
+        {"Cookie": f"key={ADMIN_KEY}"},
+    ],
+)
+def test_anything_else_is_401_and_says_how(locked: Service, given: dict[str, Any]) -> None:
+    response = locked.post("get_all", {}, headers=given)
+    assert (response.status_code, response.json()["code"]) == (401, "unauthorized")
+    assert response.headers["WWW-Authenticate"] == "Bearer"
+
+
+def test_a_key_in_the_address_is_no_key(locked: Service) -> None:
+    for name in ("key", "api_key", "token", "access_token"):
+        response = locked.http.post(f"/memory/get_all?{name}={ADMIN_KEY}", json={})
+        assert response.status_code == 401
+
+
+def test_a_changed_key_is_refused(keys: Keys) -> None:
+    key = keys.mint(Caller("1", ALICE), time.time() + 60)
+    assert keys.caller(key).scope == ALICE
+    for place in range(0, len(key), 7):
+        other = "A" if key[place] != "A" else "B"
+        with pytest.raises(WrongKey):
+            keys.caller(key[:place] + other + key[place + 1 :])
+
+
+def test_another_admin_key_ends_all_keys(keys: Keys) -> None:
+    key = keys.mint(Caller("1", ALICE), time.time() + 60)
+    with pytest.raises(WrongKey):
+        Keys(ADMIN_KEY + "x").caller(key)
+    assert keys.caller(ADMIN_KEY) is ADMIN
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready", "/openapi.yaml"])
+def test_these_are_open(locked: Service, path: str) -> None:
+    assert locked.http.get(path).status_code == 200
+
+
+def test_idempotency_keys_belong_to_the_caller(
+    locked: Service, headers: dict[str, Headers]
+) -> None:
+    repeat = {"Idempotency-Key": str(uuid.uuid4())}
+    answers = {
+        locked.post("add", {"data": "tea"}, headers={**headers[who], **repeat}).json()["result"]
+        for who in ("own", "own", "other user's")
+    }
+    assert len(answers) == 2
+
+
+def test_no_key_and_no_user_reaches_the_log(locked: Service, headers: dict[str, Headers]) -> None:
+    for given in headers.values():
+        locked.post("get_all", {"user_id": "very-private-name"}, headers=given)
+    log = locked.log.read_text()
+    assert "POST /memory/get_all 200" in log
+    secrets = [
+        given["Authorization"].removeprefix("Bearer ") for given in headers.values() if given
+    ]
+    assert not [secret for secret in ("very-private-name", *secrets) if secret in log]
+
+
+def minted(*options: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "app.token", *options],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **settings},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_app_token_prints_a_key_that_the_running_service_takes(locked: Service) -> None:
+    done = minted("--user", "carol", "--days", "1", ADMIN_API_KEY=ADMIN_KEY)
+    assert done.returncode == 0
+    carol = {"X-API-Key": done.stdout.strip()}
+    assert locked.post("add", {"data": "tea"}, headers=carol).status_code == 201
+    assert locked.post("reset", {}, headers=carol).status_code == 403
+    assert "REVOKED_KEYS=" in done.stderr
+    assert done.stdout.strip() not in done.stderr
+
+
+def test_app_token_can_make_it_read_only(locked: Service) -> None:
+    done = minted("--agent", "cook", "--run", "r", "--read-only", ADMIN_API_KEY=ADMIN_KEY)
+    reader = {"X-API-Key": done.stdout.strip()}
+    assert locked.post("get_all", {}, headers=reader).json()["total"] == 0
+    assert locked.post("add", {"data": "tea"}, headers=reader).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("options", "settings", "said"),
+    [
+        (["--user", "a"], {}, "ADMIN_API_KEY is not set"),
+        ([], {"ADMIN_API_KEY": ADMIN_KEY}, "--user"),
+        (["--user", "a b"], {"ADMIN_API_KEY": ADMIN_KEY}, "white space"),
+        (["--user", "*"], {"ADMIN_API_KEY": ADMIN_KEY}, "must name one"),
+        (["--user", "a", "--days", "0"], {"ADMIN_API_KEY": ADMIN_KEY}, "1 to 3650"),
+        (["--user", "a"], {"ADMIN_API_KEY": "short"}, "ADMIN_API_KEY"),
+    ],
+)
+def test_app_token_says_what_is_wrong(
+    options: list[str], settings: dict[str, str], said: str
+) -> None:
+    done = minted(*options, **settings)
+    assert done.returncode != 0
+    assert said in done.stderr
+    assert done.stdout == ""
+
+
+def test_app_token_imports_neither_mem0_nor_an_engine() -> None:
+    code = "import sys, app.token; print([m for m in sys.modules if m in ('mem0', 'qdrant_edge')])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("key", ["short", "x" * 31, "with a space in it 0123456789 0123456789"])
+def test_a_poor_admin_key_is_no_start(tmp_path: Path, key: str) -> None:
+    service = Service(tmp_path / "data", ADMIN_API_KEY=key)
+    assert service.launch().wait(timeout=30) != 0
+    log = service.log.read_text()
+    assert "ADMIN_API_KEY: " in log
+    assert key not in log
+
+
+def test_make_key_prints_one_that_is_good_enough() -> None:
+    done = subprocess.run(
+        ["make", "-s", "key"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    settings = Settings.from_env({"ADMIN_API_KEY": done.stdout.strip()})
+    assert settings.admin_api_key is not None

@@ -61,6 +61,11 @@ key: ## print a new ADMIN_API_KEY
 test: setup-dev ## run the tests (ARGS="..." goes to pytest)
 	@$(VENV)/bin/pytest $(ARGS)
 
+.PHONY: fuzz
+fuzz: setup-dev ## send 20,000 hostile requests (the tests send a few hundred)
+	@FUZZ_REQUESTS=20000 $(VENV)/bin/pytest -s tests/test_hostile.py \
+		tests/api/test_contract.py::test_the_service_does_as_it_says $(ARGS)
+
 .PHONY: lint
 lint: setup-dev ## check style and format
 	$(VENV)/bin/ruff check .

@@ -17,6 +17,7 @@ from app.memory.payloads import RESERVED_KEYS
 from tests.service import ROOT, Service
 
 CONTRACT: dict[str, Any] = yaml.safe_load((ROOT / "openapi.yaml").read_text())
+EXAMPLES = str(max(30, int(os.environ.get("FUZZ_REQUESTS", "0")) // 100))
 SCHEMAS = CONTRACT["components"]["schemas"]
 MODELS = {
     "AddRequest": schemas.AddRequest,
@@ -40,7 +41,7 @@ def test_the_service_does_as_it_says(fresh_service: Service) -> None:
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "--config-file", here / "schemathesis.toml"),
         *("run", ROOT / "openapi.yaml", "--url", fresh_service.url, "--checks", "all"),
-        *("--max-examples", "30", "--no-color", "--request-timeout", "20"),
+        *("--max-examples", EXAMPLES, "--no-color", "--request-timeout", "20"),
     ]
     hooks = {"SCHEMATHESIS_HOOKS": "tests.api.schemathesis_hooks", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
@@ -54,6 +55,7 @@ def test_the_service_does_as_it_says(fresh_service: Service) -> None:
         stdin=subprocess.DEVNULL,
     )
     assert done.returncode == 0, done.stdout
+    print(done.stdout)
     assert "12 selected / 12 total" in done.stdout
 
 

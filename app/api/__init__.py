@@ -8,7 +8,7 @@ import uuid
 from flask import Flask, Response, g, request
 from flask.json.provider import DefaultJSONProvider
 
-from app.api import auth, guards, ops, problems, rates, routes
+from app.api import auth, guards, ops, page, problems, rates, routes
 from app.config import Settings
 from app.logs import request_id
 
@@ -37,6 +37,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.before_request(auth.admit)
     app.register_blueprint(routes.bp)
     app.register_blueprint(ops.bp)
+    app.register_blueprint(page.bp)
 
 
 def _begin() -> None:

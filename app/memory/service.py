@@ -25,8 +25,9 @@ from app.memory.ranking import Ranked, Record
 from app.memory.readiness import Check
 from app.memory.repeats import Repeat, once
 from app.memory.stores.base import Cursor, Vector, VectorStore
-from app.scopes import Scope
+from app.scopes import SCOPE_KEYS, Scope
 
+MAX_IDS = 1000  # of users, agents and runs each, that are counted
 LISTED_AT_ONCE = 10_000  # of what is to be deleted: few calls, and an answer that can be held
 
 Message = Mapping[str, str]
@@ -134,6 +135,21 @@ class MemoryService:
         where = in_scope(scope, show_expired=show_expired, extra=filters)
         found = self._memory.search(query, where, limit=limit, threshold=threshold)
         return [_search_result(result, explain) for result in found]
+
+    def scopes(self, scope: Scope | None = None) -> dict[str, list[dict[str, Any]]]:
+        """Who has memories, and how many: `{"users": [{"id", "memories"}], "agents", "runs"}`.
+
+        Counts the memories of `scope` (None or empty: of all) that are not expired. The most
+        memories first, then by id; at most MAX_IDS of each kind.
+        """
+        where = in_scope(scope or {})
+        return {
+            f"{key.removesuffix('_id')}s": [
+                {"id": id_, "memories": count}
+                for id_, count in self._store.facet(key, where, MAX_IDS)
+            ]
+            for key in SCOPE_KEYS
+        }
 
     def history(self, memory_id: str, *, within: Scope | None = None) -> list[dict[str, Any]]:
         """The events of a memory, oldest first; also of a deleted one."""

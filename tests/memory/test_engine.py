@@ -236,3 +236,14 @@ class TestPinned:
 
     def test_extraction_errors_arrive_as_llm_error(self) -> None:
         assert "raise LLMError" in inspect.getsource(mem0.Memory._add_to_vector_store)
+
+
+def test_scopes_within_a_scope_show_nothing_of_others(parts: Parts) -> None:
+    parts.service.add(SAID, ALICE | {"run_id": "r1"}, infer=False)
+    parts.service.add(SAID, {"user_id": "bob", "run_id": "r1"}, infer=False)
+    assert parts.service.scopes(ALICE) == {
+        "users": [{"id": "alice", "memories": 1}],
+        "agents": [],
+        "runs": [{"id": "r1", "memories": 1}],
+    }
+    assert parts.service.scopes()["runs"] == [{"id": "r1", "memories": 2}]

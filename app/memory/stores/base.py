@@ -160,6 +160,10 @@ class VectorStore(VectorStoreBase):
     def _count(self, where: Filter) -> int: ...
 
     @abstractmethod
+    def _facet(self, key: str, where: Filter, limit: int) -> list[tuple[str, int]]:
+        """The values that `key`, one of KEYWORD_INDEXES, has, and how many points have each."""
+
+    @abstractmethod
     def _clear(self) -> None:
         """Delete every point."""
 
@@ -262,6 +266,15 @@ class VectorStore(VectorStoreBase):
 
     def count(self, where: Filter) -> int:
         return _or(0, self._count, where)
+
+    def facet(self, key: str, where: Filter, limit: int) -> list[tuple[str, int]]:
+        """The values of `key`, one of KEYWORD_INDEXES, with how many memories have each.
+
+        The most frequent first, then by value; at most `limit`. Counted in the index of `key`,
+        without reading a memory.
+        """
+        hits = _or(list[tuple[str, int]](), self._facet, key, where, limit)
+        return sorted(hits, key=lambda hit: (-hit[1], hit[0]))
 
     def clear(self) -> None:
         """Delete every memory."""

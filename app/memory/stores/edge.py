@@ -20,6 +20,7 @@ from qdrant_edge import (
     EdgeShard,
     EdgeSparseVectorParams,
     EdgeVectorParams,
+    FacetRequest,
     FieldCondition,
     HasIdCondition,
     IsEmptyCondition,
@@ -204,6 +205,13 @@ class EdgeStore(VectorStore):
     def _count(self, where: Filter) -> int:
         with _translated():
             return self._live.count(CountRequest(filter=to_edge(where), exact=True))
+
+    def _facet(self, key: str, where: Filter, limit: int) -> list[tuple[str, int]]:
+        # Not `exact`: that counts each value by a query of its own (2.4 s, with the GIL held,
+        # for 95,000 values, against 35 ms), and one segment with a filter is counted right anyway.
+        asked = FacetRequest(key, limit, exact=False, filter=to_edge(where))
+        with _translated():
+            return [(str(hit.value), hit.count) for hit in self._live.facet(asked).hits]
 
     def _clear(self) -> None:
         self.need_room()

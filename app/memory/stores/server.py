@@ -201,6 +201,12 @@ class ServerStore(VectorStore):
         with self._asking() as client:
             return client.count(self._collection, _filter(where), exact=True).count
 
+    def _facet(self, key: str, where: Filter, limit: int) -> list[tuple[str, int]]:
+        # Not `exact`: that asks for each value by a query of its own.
+        with self._asking() as client:
+            found = client.facet(self._collection, key, _filter(where), limit)
+            return [(str(hit.value), hit.count) for hit in found.hits]
+
     def _clear(self) -> None:
         with self._asking() as client:
             everything = models.FilterSelector(filter=models.Filter())

@@ -135,6 +135,7 @@ class TestCollection:
         assert new.get(str(uuid.uuid4())) is None
         assert new.list() == [[]]
         assert new.keyword_search("tea") == []
+        assert new.facet("user_id", EVERYTHING, 10) == []
 
     def test_before_an_embedder_came_there_is_nothing_to_delete(self, new: VectorStore) -> None:
         new.delete_many([str(uuid.uuid4())])
@@ -789,6 +790,38 @@ class TestHybrid:
         point_id = put(store, "tea " * 99_999 + "unique")
         _, worded, _ = store.hybrid("unique", EAST, EVERYTHING, 10)
         assert [record.id for record in worded] == [point_id]
+
+
+class TestFacet:
+    def test_counts_the_memories_of_each_value_most_first_then_by_value(
+        self, store: VectorStore
+    ) -> None:
+        for user in "bcabcc":
+            put(store, user_id=user)
+        put(store, user_id="b", run_id="r")
+        hits = [("b", 3), ("c", 3), ("a", 1)]
+        assert store.facet("user_id", EVERYTHING, 10) == hits
+        assert store.facet("user_id", EVERYTHING, 2) == hits[:2]
+        assert store.facet("run_id", EVERYTHING, 10) == [("r", 1)]
+        assert store.facet("agent_id", EVERYTHING, 10) == []
+
+    def test_counts_what_passes_the_filter(self, store: VectorStore) -> None:
+        put(store, user_id="u", run_id="r")
+        put(store, user_id="v", run_id="r")
+        put(store, user_id="v", run_id="r", expiration_date="2000-01-01")
+        assert store.facet("run_id", in_scope({}), 10) == [("r", 2)]
+        assert store.facet("run_id", in_scope({"user_id": "v"}), 10) == [("r", 1)]
+        assert store.facet("user_id", in_scope({"user_id": "v"}), 10) == [("v", 1)]
+
+    def test_follows_what_is_changed_and_deleted(self, store: VectorStore) -> None:
+        gone, moved, _ = put(store), put(store), put(store)
+        store.delete(gone)
+        store.overwrite_payload(moved, payload(user_id="v"))
+        assert store.facet("user_id", EVERYTHING, 10) == [("u", 1), ("v", 1)]
+
+    def test_keeps_chinese_and_signs(self, store: VectorStore) -> None:
+        put(store, user_id="李雷@example.com#1")
+        assert store.facet("user_id", EVERYTHING, 10) == [("李雷@example.com#1", 1)]
 
 
 class TestAsMem0CallsIt:

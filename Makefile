@@ -16,6 +16,7 @@ UV := uv==0.13.9
 # they were made in: a virtual environment does not survive being moved.
 RUNTIME := $(VENV)/.runtime-installed
 DEV := $(VENV)/.dev-installed
+BROWSER := $(VENV)/.browser-installed
 
 # Checks the Python that will make .venv, then runs the command given while holding
 # .venv.lock, so that two set-ups (also one whose make was killed but whose pip still
@@ -66,6 +67,22 @@ fuzz: setup-dev ## send 20,000 hostile requests (the tests send a few hundred)
 	@FUZZ_REQUESTS=20000 $(VENV)/bin/pytest -s tests/test_hostile.py \
 		tests/api/test_contract.py::test_the_service_does_as_it_says $(ARGS)
 
+.PHONY: browser
+browser: chromium setup-browser ## test the web page in Chromium (ARGS="..." goes to pytest)
+	@$(VENV)/bin/pytest tests/browser $(ARGS)
+
+.PHONY: screenshots
+screenshots: chromium setup-browser ## make the pictures of the web page in docs/ anew
+	@$(VENV)/bin/python -m tests.browser.screenshots
+
+.PHONY: chromium
+chromium:
+	@if ! command -v chromium >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "installing chromium ..." >&2; \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	fi
+	@command -v chromium >/dev/null || { echo "error: chromium not found on PATH; on Debian: apt-get install chromium" >&2; exit 1; }
+
 .PHONY: lint
 lint: setup-dev ## check style and format
 	$(VENV)/bin/ruff check .
@@ -92,12 +109,14 @@ format: setup-dev ## mend style and format where that can be done by machine
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-.PHONY: setup setup-dev
-setup setup-dev: export GUARD := $(GUARD)
+.PHONY: setup setup-dev setup-browser
+setup setup-dev setup-browser: export GUARD := $(GUARD)
 setup: ## install what running needs into .venv
 	$(SET_UP) $(RUNTIME)
 setup-dev: ## install what testing needs into .venv
 	$(SET_UP) $(DEV)
+setup-browser:
+	$(SET_UP) $(BROWSER)
 
 .PHONY: lock
 lock: ## compile the lock files from pyproject.toml (LOCK_ARGS=--upgrade for newer versions)
@@ -111,7 +130,9 @@ lock: ## compile the lock files from pyproject.toml (LOCK_ARGS=--upgrade for new
 			--custom-compile-command "make lock" $(LOCK_ARGS) "$$@"; \
 	}; \
 	compile pyproject.toml --output-file requirements.txt; \
-	compile --group pyproject.toml:dev --constraints requirements.txt --output-file requirements-dev.txt
+	compile --group pyproject.toml:dev --constraints requirements.txt --output-file requirements-dev.txt; \
+	compile --group pyproject.toml:browser --constraints requirements.txt \
+		--constraints requirements-dev.txt --output-file requirements-browser.txt
 
 .PHONY: clean
 clean: ## remove .venv, caches and coverage files (never data/ or .env)
@@ -145,3 +166,10 @@ $(DEV): $(RUNTIME) requirements-dev.txt
 	$(PIP) install --require-hashes -r requirements-dev.txt
 	mv $(RUNTIME).part $(RUNTIME)
 	touch $(DEV)
+
+$(BROWSER): $(DEV) requirements-browser.txt
+	@echo "installing what drives a browser into $(VENV) ..." >&2
+	mv $(RUNTIME) $(RUNTIME).part
+	$(PIP) install --require-hashes -r requirements-browser.txt
+	mv $(RUNTIME).part $(RUNTIME)
+	touch $(DEV) $(BROWSER)

@@ -17,7 +17,6 @@ const FACTS = ["role", "actor_id", "attributed_to", "expiration_date"];
 
 export function start(given) {
   actions = given;
-  $("detail").addEventListener("keydown", (event) => event.key === "Escape" && close());
   fill($("detail"), placeholder());
 }
 

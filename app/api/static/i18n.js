@@ -274,6 +274,7 @@ export const exactly = (time) => exactTimes.format(new Date(time));
 export function ago(time) {
   const then = new Date(time);
   let distance = (then - Date.now()) / 1000;
+  if (Math.abs(distance) < 60) return distances.format(0, "second"); // "now": seconds would be stale
   for (const [unit, next] of UNITS) {
     if (Math.abs(distance) < next) return distances.format(Math.trunc(distance), unit);
     distance /= next;

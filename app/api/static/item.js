@@ -85,8 +85,5 @@ function part(kind, width) {
 }
 
 function share(kind, name, value) {
-  return [
-    h("dt", { class: kind }, name),
-    h("dd", {}, t("half", two(value), two(value / 2))),
-  ];
+  return h("div", {}, h("dt", { class: kind }, name), h("dd", {}, t("half", two(value), two(value / 2))));
 }

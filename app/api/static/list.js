@@ -61,9 +61,6 @@ export function retry() {
   if (failed) ask(memories.length === 0 || Boolean(query));
 }
 
-/** How many there are, as far as it is known. */
-export const total = () => Number($("count").dataset.total ?? 0);
-
 export function focus(id = null) {
   const target = id && $("items").querySelector(`[data-id="${CSS.escape(id)}"] a`);
   (target || $("list-title")).focus();
@@ -140,7 +137,6 @@ function drawn({ results, fresh, more, total: all }, fromStart) {
   if (fromStart) $("results").scrollTop = 0;
   const count = query ? t("results", memories.length) + (more ? "+" : "") : t("memories", all);
   $("count").textContent = count;
-  if (all !== null) $("count").dataset.total = all;
   if (fromStart) announce(count);
   fill($("list-state"), memories.length === 0 && nothing());
   goOn(more);
@@ -180,7 +176,7 @@ function nothingFound() {
 }
 
 function example() {
-  const body = JSON.stringify({ data: "I love hiking in the mountains", user_id: "alice" });
+  const body = '{"data": "I love hiking", "user_id": "alice"}';
   const address = new URL("memory/add", location.href).href;
   return `curl ${address} \\\n  -H 'Content-Type: application/json' \\\n  -d '${body}'`;
 }

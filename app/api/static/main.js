@@ -12,18 +12,21 @@ import * as scopes from "./scopes.js";
 
 function show() {
   const { scope, memory } = current();
+  const chosen = document.body.dataset.view === "scopes";
   view("list");
   scopes.mark(scope);
   list.show(scope);
   const before = opened;
   opened = memory;
   list.mark(memory);
-  if (!detail.show(memory)) return;
+  if (!detail.show(memory)) return void (chosen && list.focus());
   if (memory) detail.focus();
+  else if (seeking) seek();
   else list.focus(before);
 }
 
 let opened = null;
+let seeking = false; // once the memory that covers the list is closed
 
 /** On a phone one pane is seen at a time: the list (or the memory opened), or the scopes. */
 function view(name) {
@@ -57,7 +60,7 @@ function remove(memory) {
 }
 
 function removeAll() {
-  forms.removeAll(list.shown(), list.total(), () => {
+  forms.removeAll(list.shown(), scopes.memoriesOf(list.shown()), () => {
     go(list.shown());
     added();
   });
@@ -73,16 +76,26 @@ function keyChanged() {
   reload();
 }
 
+function keys(event) {
+  if (event.isComposing || document.querySelector("dialog[open]")) return;
+  if (event.key === "Escape" && !leaveScopes()) detail.close();
+  if (event.key.toLowerCase() !== "k" || !(event.ctrlKey || event.metaKey)) return;
+  event.preventDefault();
+  view("list");
+  seeking = getComputedStyle($("list")).visibility === "hidden";
+  if (seeking) detail.close();
+  else seek();
+}
+
+function seek() {
+  seeking = false;
+  $("query").focus();
+  $("query").select();
+}
+
 function listen() {
   addEventListener("hashchange", show);
-  addEventListener("keydown", (event) => {
-    if (event.key.toLowerCase() !== "k" || !(event.ctrlKey || event.metaKey)) return;
-    if (document.querySelector("dialog[open]")) return;
-    event.preventDefault();
-    view("list");
-    $("query").focus();
-    $("query").select();
-  });
+  addEventListener("keydown", keys);
   $("skip").addEventListener("click", (event) => {
     event.preventDefault(); // the part after the # says whose memories are shown
     list.focus();
@@ -101,15 +114,16 @@ function phone() {
     view("scopes");
     ($("scopes").querySelector('[aria-current="true"]') ?? $("scopes-close")).focus();
   });
-  const leave = () => {
-    if (document.body.dataset.view !== "scopes") return;
-    view("list");
-    $("scopes-open").focus();
-  };
-  $("scopes-close").addEventListener("click", leave);
-  $("scopes").addEventListener("keydown", (event) => event.key === "Escape" && leave());
+  $("scopes-close").addEventListener("click", leaveScopes);
   // The one that is shown already changes no address.
-  $("scopes").addEventListener("click", (event) => event.target.closest("a[aria-current]") && leave());
+  $("scopes").addEventListener("click", (event) => event.target.closest("a[aria-current]") && leaveScopes());
+}
+
+function leaveScopes() {
+  if (document.body.dataset.view !== "scopes") return false;
+  view("list");
+  $("scopes-open").focus();
+  return true;
 }
 
 function start() {

@@ -33,6 +33,12 @@ export async function load() {
 /** Everybody there is, of one kind: "user_id". */
 export const ids = (kind) => counted[KINDS[kind]].map(({ id }) => id);
 
+/** How many memories there were of `scope`, which names one, when they were counted. */
+export function memoriesOf(scope) {
+  const [[kind, wanted]] = Object.entries(scope);
+  return counted[KINDS[kind]].find(({ id }) => id === wanted)?.memories ?? 0;
+}
+
 export const nobody = () => Object.values(counted).every((all) => all.length === 0);
 
 export function mark(scope) {

@@ -3,16 +3,12 @@
 Small ones: 8 bits of colour are enough for a page of few colours.
 """
 
-import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize
 
-from tests.browser.chromium import launch
-from tests.service import ROOT, Service
+from tests.service import Service
 
 WIDE: ViewportSize = {"width": 1280, "height": 800}
 PHONE: ViewportSize = {"width": 360, "height": 720}

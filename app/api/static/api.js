@@ -53,8 +53,13 @@ async function ask(method, path, body, { signal, headers, as = key() } = {}) {
   const json = parsed(text);
   if (response.ok && json !== undefined) return json;
   const problem = new Problem(response.status, json);
-  if (problem.status === 401 && as === key()) events.dispatchEvent(new Event("locked"));
+  if (problem.status === 401 && as === key()) locked(problem);
   throw problem;
+}
+
+/** Say that a key is needed, or another one; `problem` says why. */
+export function locked(problem) {
+  events.dispatchEvent(new CustomEvent("locked", { detail: problem }));
 }
 
 async function answer(path, request) {

@@ -57,7 +57,7 @@ export async function load() {
     if (mine !== working) return;
     failed = true;
     fill($("detail"), head(null), missing(error) ?? failure(error, load));
-    announce($("detail").textContent);
+    announce($("detail").querySelector(".notice-title").textContent);
   }
   $("detail").dataset.id = id;
   if (document.activeElement === document.body) focus(); // what had it was replaced

@@ -51,7 +51,8 @@ function more(memory) {
 function wanted(given) {
   const body = { data: text(given) };
   for (const kind of Object.keys(KINDS)) if (given[kind].value.trim()) body[kind] = given[kind].value.trim();
-  if (!Object.keys(KINDS).some((kind) => body[kind])) throw new Wrong("user_id", t("scopeNeeded"));
+  // A key may be bound to one already.
+  if (!key() && !Object.keys(KINDS).some((kind) => body[kind])) throw new Wrong("user_id", t("scopeNeeded"));
   const metadata = object(given.metadata.value);
   if (Object.keys(metadata).length > 0) body.metadata = metadata;
   if (given.expiration_date.value) body.expiration_date = given.expiration_date.value;
@@ -163,13 +164,13 @@ export function removeAll(scope, total, done) {
 let asking = false;
 
 /** Ask for the key, unless that is being done; it is tried before it is kept. */
-export function askKey() {
+export function askKey(problem) {
   if (asking) return;
   asking = true;
   const input = h("input", { name: "key", type: "password", autocomplete: "off", autofocus: true });
   openDialog({
     title: t("keyTitle"),
-    content: [h("p", {}, key() ? t("keyWrong") : t("lockedText")), field(t("key"), input, t("keyText"))],
+    content: [h("p", {}, key() ? refused(problem) : t("lockedText")), field(t("key"), input, t("keyText"))],
     action: t("unlock"),
     submit: async () => {
       await tried(input.value.trim());
@@ -185,7 +186,9 @@ async function tried(given) {
   try {
     await get("scopes", { as: given });
   } catch (error) {
-    if (error.status === 401) throw new Wrong("key", t("keyWrong"));
+    if (error.status === 401) throw new Wrong("key", refused(error));
     throw error;
   }
 }
+
+const refused = ({ message }) => `${t("keyWrong")} ${message}`;

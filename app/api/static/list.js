@@ -151,13 +151,13 @@ function goOn(more) {
 function unfinished(error) {
   failed = error;
   $("more").hidden = true;
-  if (query) {
-    memories = []; // those shown are of another search
+  if (query || error.status === 401) {
+    memories = []; // those shown are of another search, or of a key that is no more
     fill($("items"));
   }
   if (memories.length === 0) $("count").textContent = "";
   fill($("list-state"), failure(error, retry));
-  announce($("list-state").textContent);
+  announce($("list-state").querySelector(".notice-title").textContent);
 }
 
 function nothing() {

@@ -1,6 +1,6 @@
 // What stands in the place of memories: nothing yet, at work, failed, locked, out of reach.
 
-import { Problem, Unreachable, events } from "./api.js";
+import { Problem, Unreachable, locked } from "./api.js";
 import { button, fill, h, icon } from "./dom.js";
 import { t } from "./i18n.js";
 
@@ -14,13 +14,13 @@ export function failure(error, retry) {
     return state("off", t("offlineTitle"), h("p", {}, t("offlineText")));
   }
   if (!(error instanceof Problem)) throw error;
-  if (error.status === 401) return locked();
+  if (error.status === 401) return needsKey(error);
   const title = error.status === 403 ? t("forbiddenTitle") : t("failedTitle");
   return state("warning", title, ...explanation(error), button(t("again"), { onclick: retry }, "refresh"));
 }
 
-function locked() {
-  const enter = () => events.dispatchEvent(new Event("locked"));
+function needsKey(problem) {
+  const enter = () => locked(problem);
   return state("key", t("lockedTitle"), h("p", {}, t("lockedText")), button(t("enterKey"), { onclick: enter }, "key"));
 }
 

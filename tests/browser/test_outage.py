@@ -1,0 +1,60 @@
+"""When the service, or what it needs, is away."""
+
+import re
+from pathlib import Path
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Open
+from tests.service import Service, free_port
+
+
+def test_a_service_that_is_away_is_told_and_waited_for(
+    fresh_service: Service, open_page: Open
+) -> None:
+    fresh_service.ask("add", data="green tea", user_id="alice", infer=False)
+    page = open_page(fresh_service, "/#user_id=alice")
+    expect(page.locator("#items a")).to_have_text(["green tea"])
+    fresh_service.stop()
+    page.get_by_role("searchbox").fill("tea")
+    banner = page.get_by_role("alert")
+    expect(banner).to_contain_text("The service does not answer. Asking again…")
+    expect(page.locator(".notice-title").first).to_have_text("The service does not answer")
+    fresh_service.start()
+    expect(page.locator("#items a")).to_have_text(["green tea"], timeout=15_000)
+    expect(banner).to_be_hidden()
+    expect(page.get_by_role("meter", name="Score")).to_be_visible()
+    expect(page.locator("#status")).to_have_text(re.compile("answers again|1 result"))
+
+
+def test_it_can_be_asked_at_once_and_what_was_shown_stays(
+    fresh_service: Service, open_page: Open
+) -> None:
+    fresh_service.ask("add", data="green tea", user_id="alice", infer=False)
+    page = open_page(fresh_service, "/#user_id=alice")
+    page.get_by_role("link", name="green tea").click()
+    page.get_by_role("button", name="Edit").click()
+    fresh_service.stop()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("textbox", name="Text").fill("black tea")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog.get_by_role("alert")).to_have_text("The service does not answer")
+    fresh_service.start()
+    dialog.get_by_role("button", name="Save").click()
+    expect(page.locator("#memory-text")).to_have_text("black tea")
+    expect(page.locator("#items a")).to_have_text(["black tea"])
+    expect(page.locator("#banner")).to_be_hidden(timeout=15_000)
+
+
+def test_a_failure_shows_what_the_service_says_and_under_which_id(
+    tmp_path: Path, open_page: Open
+) -> None:
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    with Service(tmp_path / "data", QDRANT_URL=nowhere) as service:
+        page = open_page(service)
+        notice = page.locator("#list .notice")
+        expect(notice).to_contain_text("The Qdrant server does not answer.")
+        shown = notice.locator("code").inner_text()
+        assert f"[{shown}]" in service.log.read_text()
+        with page.expect_request("**/memory/get_all"):
+            notice.get_by_role("button", name="Try again").click()

@@ -79,3 +79,9 @@ def test_scopes_are_counted(fresh_service: Service) -> None:
 
 def test_scopes_of_an_empty_service_are_empty(fresh_service: Service) -> None:
     assert fresh_service.http.get("/scopes").json() == {"users": [], "agents": [], "runs": []}
+
+
+def test_the_page_asks_for_every_module_at_once() -> None:
+    html = (STATIC / "index.html").read_text()
+    asked = re.findall(r'(?:href|src)="static/(\w+\.js)"', html)
+    assert sorted(asked) == [name for name in PARTS if name.endswith(".js")]

@@ -27,7 +27,7 @@ export async function load() {
   } catch (error) {
     failed = error;
   }
-  draw();
+  keepFocus(draw);
 }
 
 /** Everybody there is, of one kind: "user_id". */
@@ -46,6 +46,17 @@ export function mark(scope) {
     if (same(scope, entry.scope)) entry.setAttribute("aria-current", "true");
     else entry.removeAttribute("aria-current");
   }
+}
+
+/** Where `change` replaces what has the focus, the focus goes to what stands for it. */
+function keepFocus(change) {
+  const held = document.activeElement;
+  const inside = $("scopes-body").contains(held);
+  change();
+  if (!inside) return;
+  const all = [...$("scopes-body").querySelectorAll("a, input")];
+  const heir = all.find((one) => one.localName === held.localName && one.href === held.href);
+  (heir ?? all[0])?.focus();
 }
 
 function draw() {

@@ -11,6 +11,11 @@ from tests.service import Service
 
 Open = Callable[..., Page]
 
+ENGLISH: dict[str, Any] = {
+    "locale": "en-US",
+    "viewport": {"width": 1280, "height": 800},
+    "reduced_motion": "reduce",
+}
 REFUSED = ("Content Security Policy", "TrustedHTML", "TrustedScript")
 
 
@@ -23,34 +28,49 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def open_page(browser: Browser) -> Iterator[Open]:
-    """Opens an address of a service in a browser of its own, by default an English one on a
-    wide screen. An error in a script, or what the page's policy refuses, fails the test."""
-    contexts: list[BrowserContext] = []
+def watched() -> Iterator[Callable[[Page], Page]]:
+    """Pages given to it fail the test with an error in a script or what their policy refuses."""
     wrong: list[str] = []
 
     def listen(message: ConsoleMessage) -> None:
         if any(word in message.text for word in REFUSED):
             wrong.append(message.text)
 
-    def open_(service: Service, address: str = "/", **options: Any) -> Page:
-        settings = {"locale": "en-US", "viewport": {"width": 1280, "height": 800}, **options}
-        context = browser.new_context(base_url=service.url, reduced_motion="reduce", **settings)
-        contexts.append(context)
-        page = context.new_page()
+    def watch(page: Page) -> Page:
         page.set_default_timeout(10_000)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", listen)
+        return page
+
+    yield watch
+    assert wrong == []
+
+
+@pytest.fixture
+def open_page(browser: Browser, watched: Callable[[Page], Page]) -> Iterator[Open]:
+    """Opens an address of a service in a browser of its own, by default an English one."""
+    contexts: list[BrowserContext] = []
+
+    def open_(service: Service, address: str = "/", **options: Any) -> Page:
+        contexts.append(browser.new_context(base_url=service.url, **{**ENGLISH, **options}))
+        page = watched(contexts[-1].new_page())
         page.goto(address)
         return page
 
     yield open_
     for context in contexts:
         context.close()
-    assert wrong == []
+
+
+@pytest.fixture(scope="session")
+def context(browser: Browser, service: Service) -> BrowserContext:
+    """What most tests share: it has the page's files already, and nothing else is kept in it."""
+    return browser.new_context(base_url=service.url, **ENGLISH)
 
 
 @pytest.fixture
-def page(open_page: Open, service: Service, user: str) -> Page:
-    """The memories of a user nobody has used before."""
-    return open_page(service, f"/#user_id={user}")
+def page(context: BrowserContext, watched: Callable[[Page], Page]) -> Iterator[Page]:
+    """Still blank: a test goes where it wants to start."""
+    page = watched(context.new_page())
+    yield page
+    page.close()

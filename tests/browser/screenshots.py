@@ -1,17 +1,26 @@
-"""The pictures of the web page in docs/: `make screenshots`.
+"""The pictures of the web page in docs/: `make screenshots`, when the page has changed.
 
-Small ones: 8 bits of colour are enough for a page of few colours.
+The Chinese one needs a font that has the characters, such as Debian's fonts-noto-cjk.
 """
 
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from pathlib import Path
+from typing import Any
 
-from playwright.sync_api import Browser, Page, ViewportSize
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.service import Service
+from tests.browser.chromium import launch
+from tests.service import ROOT, Service
 
-WIDE: ViewportSize = {"width": 1280, "height": 800}
-PHONE: ViewportSize = {"width": 360, "height": 720}
+WIDE = {"width": 1280, "height": 800}
+PHONE = {"width": 360, "height": 720}
+GAP = 16
 
 ALICE = [
     "Moved from Lyon to Berlin in March for a new job at a bakery",
@@ -68,14 +77,107 @@ def seed(service: Service) -> str:
 
 
 @contextmanager
-def page(browser: Browser, service: Service, size: ViewportSize, **options: str) -> Iterator[Page]:
-    context = browser.new_context(
-        viewport=size,
-        base_url=service.url,
-        locale=options.get("locale", "en-US"),
-        color_scheme="dark" if options.get("scheme") == "dark" else "light",
-        reduced_motion="reduce",
-    )
+def page(browser: Browser, service: Service, address: str = "/", **options: Any) -> Iterator[Page]:
+    """A page some hours later than the memories it shows."""
+    settings = {"viewport": WIDE, "locale": "en-US", "reduced_motion": "reduce", **options}
+    context = browser.new_context(base_url=service.url, **settings)
     opened = context.new_page()
+    opened.clock.set_fixed_time(datetime.now(UTC) + timedelta(hours=3))
+    opened.goto(address)
+    expect(opened.locator("#scopes a, dialog").first).to_be_attached()
     yield opened
     context.close()
+
+
+def search(opened: Page, text: str) -> None:
+    opened.get_by_role("searchbox").fill(text)
+    expect(opened.get_by_role("meter").first).to_be_visible()
+    opened.locator("#explain").click()
+
+
+def shoot(opened: Page) -> Image.Image:
+    opened.evaluate("document.querySelector('dialog') ?? document.activeElement.blur()")
+    return Image.open(BytesIO(opened.screenshot()))
+
+
+def beside(*pictures: Image.Image) -> Image.Image:
+    width = sum(picture.width for picture in pictures) + GAP * (len(pictures) - 1)
+    whole = Image.new("RGB", (width, max(picture.height for picture in pictures)), "#9a9d9f")
+    left = 0
+    for picture in pictures:
+        whole.paste(picture, (left, 0))
+        left += picture.width + GAP
+    return whole
+
+
+def save(picture: Image.Image, name: str) -> None:
+    """With 256 colours: the page has few, and the file is a third as large."""
+    few = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    few.save(ROOT / "docs" / f"{name}.png", optimize=True)
+
+
+def of_memories(browser: Browser, service: Service, moved: str) -> None:
+    opened = f"/#user_id=alice&memory={moved}"
+    with page(browser, service, opened) as shown:
+        expect(shown.locator(".step")).to_have_count(3)
+        search(shown, "moving to Berlin for work")
+        save(shoot(shown), "page")
+    with page(browser, service, opened, color_scheme="dark") as shown:
+        expect(shown.locator(".step")).to_have_count(3)
+        save(shoot(shown), "page-dark")
+    with page(browser, service, "/#user_id=alice") as shown:
+        shown.get_by_role("button", name="Delete all").click()
+        shown.get_by_label("Type alice to confirm").fill("ali")
+        save(shoot(shown), "page-delete-all")
+
+
+def of_phones(browser: Browser, service: Service, moved: str) -> None:
+    options = {"viewport": PHONE, "has_touch": True}
+    with page(browser, service, **options) as shown:
+        expect(shown.locator("#items a")).not_to_have_count(0)
+        listed = shoot(shown)
+        shown.goto(f"/#user_id=alice&memory={moved}")
+        expect(shown.locator(".step")).to_have_count(3)
+        memory = shoot(shown)
+    with page(browser, service, "/#user_id=李雷", locale="zh-CN", **options) as shown:
+        search(shown, "喜欢喝什么茶")
+        chinese = shoot(shown)
+    save(beside(listed, memory, chinese), "page-phone")
+
+
+def of_nothing(browser: Browser, folder: Path) -> None:
+    """Nothing yet, no answer, and no key."""
+    small = {"viewport": {"width": 640, "height": 520}}
+    with Service(folder / "empty") as service, page(browser, service, **small) as shown:
+        expect(shown.locator(".notice")).to_be_visible()
+        nothing = shoot(shown)
+        shown.context.set_offline(True)
+        shown.get_by_role("button", name="Refresh").click()
+        expect(shown.locator("#banner")).to_be_visible()
+        away = shoot(shown)
+    key = "a-key-for-pictures-of-32-characters-or-more"
+    with (
+        Service(folder / "locked", ADMIN_API_KEY=key) as service,
+        page(browser, service, **small) as shown,
+    ):
+        expect(shown.get_by_role("dialog")).to_be_visible()
+        save(beside(nothing, away, shoot(shown)), "page-states")
+
+
+def main() -> int:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        sync_playwright() as playwright,
+        Service(Path(folder) / "data") as service,
+    ):
+        browser = launch(playwright)
+        moved = seed(service)
+        of_memories(browser, service, moved)
+        of_phones(browser, service, moved)
+        of_nothing(browser, Path(folder))
+        browser.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

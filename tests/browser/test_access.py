@@ -48,7 +48,7 @@ def opened(page: Page) -> None:
 
 
 def searched(page: Page) -> None:
-    page.get_by_role("searchbox").fill("Berlin")
+    page.get_by_role("searchbox", name="Search").fill("Berlin")
     page.get_by_role("button", name="Explain scores").click()
     expect(page.locator(".shares").first).to_be_visible()
 
@@ -147,7 +147,7 @@ def test_on_a_phone_one_chooses_reads_and_comes_back(
     expect(page.get_by_role("navigation")).to_be_hidden()
     page.get_by_role("link", name="I live in Berlin").click()
     expect(page.locator("#memory-text")).to_be_visible()
-    expect(page.get_by_role("searchbox")).to_be_hidden()
+    expect(page.get_by_role("searchbox", name="Search")).to_be_hidden()
     page.get_by_role("button", name="Back to the list").click()
     expect(page.get_by_role("link", name="I live in Berlin")).to_be_focused()
 
@@ -163,7 +163,7 @@ def test_all_of_it_works_by_keyboard_alone(
     press("Enter")
     expect(page.get_by_role("heading", level=1)).to_be_focused()
     press("Control+k")
-    expect(page.get_by_role("searchbox")).to_be_focused()
+    expect(page.get_by_role("searchbox", name="Search")).to_be_focused()
     press("ArrowDown")
     first, second = page.locator("#items a").all()
     expect(first).to_be_focused()
@@ -187,6 +187,7 @@ def test_all_of_it_works_by_keyboard_alone(
 
 
 def test_what_has_the_focus_is_seen(page: Page, user: str) -> None:
+    page.goto(f"/#user_id={user}")
     expect(page.get_by_text(f"There are no memories of {user}")).to_be_visible()
     expect(page.get_by_role("link", name="Everyone")).to_be_visible()
     for _ in range(8):
@@ -199,6 +200,7 @@ def test_what_has_the_focus_is_seen(page: Page, user: str) -> None:
 
 
 def test_counting_again_takes_the_focus_from_nobody(page: Page) -> None:
+    page.goto("/")
     everyone = page.get_by_role("navigation").get_by_role("link", name="Everyone")
     everyone.click()
     before = everyone.element_handle()
@@ -233,6 +235,7 @@ def test_both_languages_have_every_text(page: Page) -> None:
         const keys = (name) => [...part(name).matchAll(/^  (\\w+):/gm)].map(([, key]) => key);
         return [keys("en"), keys("zh")];
     }"""
+    page.goto("/")
     english, chinese = page.evaluate(used)
     assert english == chinese
     assert len(english) > 100

@@ -16,7 +16,7 @@ def test_a_service_that_is_away_is_told_and_waited_for(
     page = open_page(fresh_service, "/#user_id=alice")
     expect(page.locator("#items a")).to_have_text(["green tea"])
     fresh_service.stop()
-    page.get_by_role("searchbox").fill("tea")
+    page.get_by_role("searchbox", name="Search").fill("tea")
     banner = page.get_by_role("alert")
     expect(banner).to_contain_text("The service does not answer. Asking again…")
     expect(page.locator(".notice-title").first).to_have_text("The service does not answer")

@@ -17,6 +17,7 @@ def listed(service: Service, user: str) -> list[str]:
 
 
 def test_a_memory_is_added_to_whoever_was_chosen(page: Page, service: Service, user: str) -> None:
+    page.goto(f"/#user_id={user}")
     page.get_by_role("button", name="Add").first.click()
     dialog = page.get_by_role("dialog", name="Add a memory")
     expect(dialog.get_by_role("textbox", name="Text")).to_be_focused()
@@ -51,6 +52,7 @@ def test_a_memory_is_added_to_whoever_was_chosen(page: Page, service: Service, u
 def test_a_wrong_field_is_pointed_at_and_nothing_is_lost(
     page: Page, service: Service, user: str, field: str, value: str, complaint: str
 ) -> None:
+    page.goto(f"/#user_id={user}")
     page.get_by_role("button", name="Add").first.click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("textbox", name="Text").fill("I love hiking")
@@ -72,6 +74,7 @@ def test_an_add_whose_answer_was_lost_and_that_is_sent_again_is_stored_once(
         route.abort()
 
     page.route("**/memory/add", lose, times=1)
+    page.goto(f"/#user_id={user}")
     page.get_by_role("button", name="Add").first.click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("textbox", name="Text").fill("I love hiking")
@@ -87,7 +90,6 @@ def test_an_edit_changes_text_and_metadata_and_shows_in_the_history(
 ) -> None:
     memory_id = add(service, user, "I live in Lyon", metadata={"source": "chat", "n": 1})
     page.goto(f"/#user_id={user}&memory={memory_id}")
-    page.reload()
     page.get_by_role("button", name="Edit").click()
     dialog = page.get_by_role("dialog", name="Edit the memory")
     dialog.get_by_role("textbox", name="Text").fill("I live in Berlin")
@@ -126,7 +128,6 @@ def test_a_memory_is_deleted_once_that_is_confirmed(
     add(service, user, "stays")
     memory_id = add(service, user, "goes")
     page.goto(f"/#user_id={user}&memory={memory_id}")
-    page.reload()
     page.get_by_role("button", name="Delete", exact=True).click()
     dialog = page.get_by_role("dialog", name="Delete this memory?")
     dialog.get_by_role("button", name="Cancel").click()
@@ -146,7 +147,7 @@ def test_all_of_one_are_deleted_once_the_id_was_typed(
     kept = add(service, f"{user}-other", "stays")
     gone = add(service, user, "goes")
     add(service, user, "goes too")
-    page.reload()
+    page.goto(f"/#user_id={user}")
     page.get_by_role("button", name="Delete all").click()
     dialog = page.get_by_role("dialog", name=f"Delete all memories of {user}?")
     send = dialog.get_by_role("button", name="Delete all")

@@ -71,9 +71,16 @@ function joined(steps) {
   let removed = "";
   let added = "";
   const flush = () => {
+    const gap = removed.endsWith(" ") && added.endsWith(" ") ? " " : "";
+    if (gap) [removed, added] = [removed.slice(0, -1), added.slice(0, -1)];
     if (removed) runs.push({ kind: "removed", text: removed });
     if (added) runs.push({ kind: "added", text: added });
     removed = added = "";
+    if (gap) same(gap);
+  };
+  const same = (text) => {
+    if (runs.at(-1)?.kind === "same") runs.at(-1).text += text;
+    else runs.push({ kind: "same", text });
   };
   steps.forEach(({ kind, text }, at) => {
     const next = steps[at + 1]?.kind;
@@ -82,9 +89,7 @@ function joined(steps) {
     if (kind === "added" || gap) added += text;
     if (kind === "same" && !gap) {
       flush();
-      const last = runs.at(-1);
-      if (last?.kind === "same") last.text += text;
-      else runs.push({ kind: "same", text });
+      same(text);
     }
   });
   flush();

@@ -6,7 +6,7 @@ from importlib.resources import files
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import Open
 from tests.service import Service
@@ -172,6 +172,7 @@ def test_all_of_it_works_by_keyboard_alone(
     press("Home")
     press("Enter")
     expect(page.get_by_role("heading", name="Memory", exact=True)).to_be_focused()
+    expect(page.locator("#memory-text")).to_have_text("I live in Berlin")
     press("Tab")
     press("Tab")
     expect(page.get_by_role("button", name="Edit")).to_be_focused()
@@ -239,3 +240,18 @@ def test_both_languages_have_every_text(page: Page) -> None:
     english, chinese = page.evaluate(used)
     assert english == chinese
     assert len(english) > 100
+
+
+def test_a_memory_that_comes_late_takes_the_focus_from_nobody(
+    service: Service, page: Page, user: str, people: list[str]
+) -> None:
+    page.goto(f"/#user_id={user}")
+    held: list[Route] = []
+    page.route("**/memory/history", held.append)
+    with page.expect_request("**/memory/history"):
+        page.get_by_role("link", name="I live in Berlin").click()
+    back = page.get_by_role("button", name="Back to the list")
+    back.focus()
+    held[0].continue_()
+    expect(page.locator("#memory-text")).to_be_visible()
+    expect(back).to_be_focused()

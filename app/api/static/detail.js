@@ -52,15 +52,21 @@ export async function load() {
   try {
     const [memory, events] = await read(id, mine.signal);
     if (mine !== working) return;
-    fill($("detail"), memory ? [head(memory), body(memory, events)] : [head(null), gone(events)]);
+    put(memory, memory ? body(memory, events) : gone(events));
   } catch (error) {
     if (mine !== working) return;
     failed = true;
-    fill($("detail"), head(null), missing(error) ?? failure(error, load));
+    put(null, missing(error) ?? failure(error, load));
     announce($("detail").querySelector(".notice-title").textContent);
   }
-  $("detail").dataset.id = id;
-  if (document.activeElement === document.body) focus(); // what had it was replaced
+}
+
+/** Show it below the head, which stays: the focus may be there. */
+function put(memory, content) {
+  const held = document.activeElement.id;
+  fill($("detail-actions"), memory && buttons(memory));
+  $("detail").lastChild.replaceWith(content);
+  if (document.activeElement === document.body) ($(held) ?? $("detail-title")).focus();
 }
 
 /** The memory, null for a deleted one, and its events. */
@@ -77,7 +83,7 @@ async function read(id, signal) {
 }
 
 function waiting(id) {
-  fill($("detail"), head(null), h("div", { class: "detail-body" }));
+  fill($("detail"), head(), h("div", { class: "detail-body" }));
   skeleton($("detail").lastChild, 3);
   $("detail").dataset.id = id;
 }
@@ -87,7 +93,7 @@ function missing(error) {
   return state("all", t("notFoundTitle"));
 }
 
-function head(memory) {
+function head() {
   const leave = button(t("back"), { class: "quiet square", id: "detail-close", title: t("close"), onclick: close });
   leave.replaceChildren(icon("close"), icon("back"), h("span", { class: "unseen" }, t("back")));
   return h(
@@ -96,9 +102,15 @@ function head(memory) {
     leave,
     h("h2", { id: "detail-title", tabindex: -1 }, t("memory")),
     h("span", { class: "grow" }),
-    memory && button(t("delete"), { class: "quiet danger", id: "delete", onclick: () => actions.remove(memory) }, "delete"),
-    memory && button(t("edit"), { class: "outlined", id: "edit", onclick: () => actions.edit(memory) }, "edit"),
+    h("span", { class: "row", id: "detail-actions" }),
   );
+}
+
+function buttons(memory) {
+  return [
+    button(t("delete"), { class: "quiet danger", id: "delete", onclick: () => actions.remove(memory) }, "delete"),
+    button(t("edit"), { class: "outlined", id: "edit", onclick: () => actions.edit(memory) }, "edit"),
+  ];
 }
 
 function body(memory, events) {

@@ -1,8 +1,10 @@
 """How gunicorn serves the service; read from the working directory by default."""
 
+import shutil
 import sys
+from typing import Any
 
-from app.config import Settings
+from app.config import Settings, share_metrics, shared_metrics
 from app.errors import StartupError
 from app.logs import log_config
 from app.worker import DeadlineWorker
@@ -26,6 +28,21 @@ timeout = 0  # a thread that waits for a model is no dead worker
 graceful_timeout = 30
 keepalive = 5
 accesslog = None  # app.api logs each request, with its id
-logconfig_dict = log_config(settings.log_level)
+logconfig_dict = log_config(settings.log_level, settings.log_format)
 control_socket_disable = True
 forwarded_allow_ips = ""  # whom to believe is PROXY_HOPS's, see app/api/guards.py
+
+share_metrics(workers)
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """What a dead worker counted stays; what it was doing does not."""
+    if shared_metrics():
+        from prometheus_client.multiprocess import mark_process_dead
+
+        mark_process_dead(worker.pid)
+
+
+def on_exit(_server: Any) -> None:
+    if folder := shared_metrics():
+        shutil.rmtree(folder, ignore_errors=True)

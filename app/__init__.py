@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 def create_app(settings: Settings | None = None, memory: MemoryService | None = None) -> Flask:
     """The service. Without `memory`, opens what `settings` (by default the environment) name."""
     settings = settings or Settings.from_env()
-    logging.config.dictConfig(log_config(settings.log_level))
+    logging.config.dictConfig(log_config(settings.log_level, settings.log_format))
     settings.make_data_dir()
     prepare_environment(settings.data_dir)
     # Only now: both import mem0, which reads the environment just then.

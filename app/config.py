@@ -2,6 +2,7 @@
 
 import os
 import re
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -20,6 +21,8 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from app.errors import StartupError
+
+VERSION = "0.1.0"
 
 _HTTP = r"^https?://[^\s/]+\S*$"
 _ORIGIN = re.compile(r"https?://[^\s/]+")
@@ -47,6 +50,7 @@ class Settings(BaseModel):
     web_concurrency: int = Field(1, ge=1, le=64)
     max_body_bytes: int = Field(1024 * 1024, ge=1024)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["text", "json"] = "text"
 
     admin_api_key: SecretStr | None = Field(None, min_length=32, max_length=1024)
     revoked_keys: Names = ()
@@ -189,3 +193,29 @@ def prepare_environment(data_dir: Path) -> None:
     # clients took 21 s on two cores, with one 4 s (2026-11-22).
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+_METRICS = "PROMETHEUS_MULTIPROC_DIR"
+
+
+def share_metrics(workers: int) -> None:
+    """For the process that starts `workers`, before prometheus_client is imported anywhere.
+
+    Several get a new folder where they keep their numbers together; one needs none, and a
+    variable that is left from elsewhere is taken away.
+    """
+    prefix = f"memory-service-metrics-{os.getpid()}-"
+    if workers == 1:
+        os.environ.pop(_METRICS, None)
+    elif not Path(os.environ.get(_METRICS, "")).name.startswith(prefix):  # else a reload
+        # In memory where that is possible. The files are mapped: on a full disk a write to them
+        # would end the process (SIGBUS).
+        shm = Path("/dev/shm")  # noqa: S108  (the folder made in it is this user's alone)
+        base = shm if os.access(shm, os.W_OK) else None
+        os.environ[_METRICS] = tempfile.mkdtemp(prefix=prefix, dir=base)
+
+
+def shared_metrics() -> Path | None:
+    """Where several workers keep their numbers; None where one keeps them in memory."""
+    folder = os.environ.get(_METRICS)
+    return Path(folder) if folder else None

@@ -6,10 +6,12 @@ import sys
 
 from app import create_app
 from app.errors import StartupError
+from app.logs import catch_all
 
 # gunicorn's own status for "this cannot start": it stops instead of trying for ever.
 CANNOT_BOOT = 3
 
+catch_all()
 try:
     app = create_app()
 except StartupError as error:

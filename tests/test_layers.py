@@ -13,7 +13,7 @@ MODULES = sorted(APP.rglob("*.py"))
 # What a part of the tree may import of app, and of the libraries that have one place.
 PARTS = {
     "app/__init__.py": {"app.api", "app.memory", "app.config", "app.errors", "app.logs", "flask"},
-    "app/wsgi.py": {"app", "app.errors"},
+    "app/wsgi.py": {"app", "app.errors", "app.logs"},
     "app/token.py": {"app.config", "app.errors", "app.keys", "app.scopes"},
     "app/worker.py": {"gunicorn"},
     "app/reembed.py": {"app.memory", "app.config", "app.errors"},
@@ -21,7 +21,9 @@ PARTS = {
     "app/errors.py": set(),
     "app/keys.py": set(),
     "app/scopes.py": set(),
-    "app/logs.py": set(),
+    "app/logs.py": {"app.trace"},
+    "app/metrics.py": {"app.config", "app.errors", "prometheus_client"},
+    "app/trace.py": set(),
     "app/api": {
         "app.api",
         "app.memory",
@@ -29,13 +31,23 @@ PARTS = {
         "app.errors",
         "app.keys",
         "app.logs",
+        "app.metrics",
         "app.scopes",
+        "app.trace",
         "flask",
         "werkzeug",
     },
-    "app/memory": {"app.memory", "app.config", "app.errors", "app.scopes", "mem0"},
+    "app/memory": {
+        "app.memory",
+        "app.config",
+        "app.errors",
+        "app.metrics",
+        "app.scopes",
+        "app.trace",
+        "mem0",
+    },
 }
-WATCHED = {"app", "flask", "gunicorn", "werkzeug", "mem0", "os"}
+WATCHED = {"app", "flask", "gunicorn", "werkzeug", "mem0", "os", "prometheus_client"}
 
 
 def imports(path: Path) -> set[str]:

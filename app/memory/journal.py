@@ -29,6 +29,7 @@ from app.errors import HistoryUnavailable, ServiceError, VectorStoreTimeout, Vec
 from app.memory.history import History
 from app.memory.payloads import Payload, new_id
 from app.memory.stores.base import EmbedderInfo, Vector, VectorStore
+from app.metrics import JOURNAL_SETTLED
 from app.scopes import Scope
 
 log = logging.getLogger(__name__)
@@ -214,11 +215,13 @@ class Journal:
         if not stands:
             intent.undo(store)
             self._history.cancel(number)
+            JOURNAL_SETTLED.labels("undone").inc()
             log.info("a write that did not take place was undone")
             return
         if again:
             _again(intent, store).apply(store)
         self._finish(number, intent, done=done)
+        JOURNAL_SETTLED.labels("finished").inc()
         log.info("a write that was cut off was finished")
 
     def _finish(self, number: int, intent: Intent, *, done: bool = False) -> None:

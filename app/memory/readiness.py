@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
 from typing import TypedDict
 
 from app.errors import ServiceError
@@ -45,7 +46,8 @@ class Readiness:
         for name, check in self._checks.items():
             # One that still hangs from the last time is waited for, not asked again.
             if name not in self._running or self._running[name].done():
-                self._running[name] = self._threads.submit(_run, check)
+                # In the request's context, so that what fails is logged with its id.
+                self._running[name] = self._threads.submit(copy_context().run, _run, check)
         wait(self._running.values(), timeout=BOUND_S)
         return {
             name: future.result() if future.done() else _late()

@@ -120,6 +120,10 @@ class MemoryService:
 
         return read()
 
+    def count(self) -> int:
+        """How many memories are stored, of all users, the expired ones too."""
+        return self._store.count({})
+
     def search(
         self,
         query: str,

@@ -10,6 +10,7 @@ from app.config import Settings
 from app.memory.draft import Embedder
 from app.memory.engine import LLM
 from app.memory.providers.checked import CheckedEmbedder, CheckedLLM
+from app.metrics import ModelMeter
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ def open_embedder(settings: Settings) -> Embedder:
             from app.memory.providers.minilm import MiniLM
 
             local = MiniLM()
-            return CheckedEmbedder(local.name, local.embed_batch)
+            counted = ModelMeter("embedder", local.name).around(local.embed_batch)
+            return CheckedEmbedder(local.name, counted)
 
 
 def open_llm(settings: Settings) -> LLM | None:

@@ -1,10 +1,15 @@
 """One rule for every call to a model's service: one deadline, one retry, one translation."""
 
+import logging
+import re
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 from app.errors import ProviderRateLimited, ProviderUnavailable, ServiceError
+from app.metrics import ModelMeter
+
+log = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 0.25  # long enough for a dropped connection, short enough to answer at once
 
@@ -12,7 +17,10 @@ T = TypeVar("T")
 
 
 def call(
-    request: Callable[[float], T], seconds: float, translate: Callable[[Exception], ServiceError]
+    request: Callable[[float], T],
+    seconds: float,
+    translate: Callable[[Exception], ServiceError],
+    meter: ModelMeter,
 ) -> T:
     """`request(seconds left)`, and once more after a failure that may pass.
 
@@ -21,17 +29,44 @@ def call(
     """
     deadline = time.monotonic() + seconds
     try:
-        return request(seconds)
-    except Exception as error:
-        failure = translate(error)
+        return _tried(request, seconds, translate, meter)
+    except ServiceError as failure:
         pause = _pause(failure)
         if pause is None or time.monotonic() + pause >= deadline:
-            raise failure from error
+            raise
     time.sleep(pause)
-    try:
-        return request(deadline - time.monotonic())
-    except Exception as error:
-        raise translate(error) from error
+    meter.again()
+    return _tried(request, deadline - time.monotonic(), translate, meter)
+
+
+def _tried(
+    request: Callable[[float], T],
+    left: float,
+    translate: Callable[[Exception], ServiceError],
+    meter: ModelMeter,
+) -> T:
+    """One try: counted, and where it fails logged, so that its request id leads here."""
+    with meter.call():
+        try:
+            return request(left)
+        except Exception as error:
+            failure = translate(error)
+            # Not what the error says: that may quote the key or the text.
+            log.warning("%s: %s (%s)", meter.name, failure.code, _kind(error))
+            raise failure from error
+
+
+def _kind(error: Exception) -> str:
+    """Its class, its status, and the id that the provider knows the request by."""
+    status = getattr(error, "status_code", None)
+    theirs = getattr(error, "request_id", None)
+    known = isinstance(theirs, str) and re.fullmatch(r"[A-Za-z0-9._-]{1,128}", theirs)
+    parts = [
+        type(error).__name__,
+        f"status {status}" if isinstance(status, int) else "",
+        f"their request {theirs}" if known else "",
+    ]
+    return ", ".join(filter(None, parts))
 
 
 def _pause(failure: ServiceError) -> float | None:

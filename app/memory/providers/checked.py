@@ -10,6 +10,7 @@ from mem0.memory.utils import extract_json, remove_code_blocks
 
 from app.errors import ProviderBadAnswer
 from app.memory.stores.base import EmbedderInfo, Vector
+from app.metrics import ModelMeter
 
 MAX_EMBEDDED_BYTES = 8191
 """A text is embedded by its beginning: as many bytes of UTF-8 as OpenAI takes tokens. No token
@@ -26,6 +27,7 @@ class CheckedEmbedder:
     def __init__(self, name: str, ask: Callable[[list[str]], list[Vector]]) -> None:
         self.name = name
         self._ask = ask
+        self._meter = ModelMeter("embedder", name)
         self._dimensions: int | None = None
 
     @property
@@ -50,7 +52,11 @@ class CheckedEmbedder:
             len(vector) == dimensions and all(map(math.isfinite, vector)) for vector in vectors
         )
         if len(vectors) != len(texts) or not usable:
-            raise ProviderBadAnswer(f"The embedder {self.name} gave vectors that cannot be used.")
+            failure = ProviderBadAnswer(
+                f"The embedder {self.name} gave vectors that cannot be used."
+            )
+            self._meter.failed(failure)
+            raise failure
         self._dimensions = dimensions
         return vectors
 
@@ -86,23 +92,26 @@ class CheckedLLM:
         self.name = name
         self._ask = ask
         self._seconds = seconds
+        self._meter = ModelMeter("llm", name)
 
     def generate_response(self, messages: Any, response_format: Any = None) -> str:
         """JSON text: {"memory": [{"text": ..., ...}, ...]}. Both tries share one time limit."""
         deadline = time.monotonic() + self._seconds
+        failure = ProviderBadAnswer(
+            f"The LLM {self.name} gave an answer that is not the JSON it was asked for."
+        )
         try:
             return _checked(self._ask(messages, response_format, self._seconds))
         except ValueError:
-            pass
+            self._meter.failed(failure)
         left = deadline - time.monotonic()
         try:
             if left > 0:
+                self._meter.again()
                 return _checked(self._ask(messages, response_format, left))
         except ValueError:
-            pass
-        raise ProviderBadAnswer(
-            f"The LLM {self.name} gave an answer that is not the JSON it was asked for."
-        )
+            self._meter.failed(failure)
+        raise failure
 
 
 def _checked(answer: str) -> str:

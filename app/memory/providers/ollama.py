@@ -20,6 +20,8 @@ from app.errors import (
     ServiceError,
 )
 from app.memory.providers.calls import call
+from app.metrics import ModelMeter
+from app.trace import pass_on
 
 log = logging.getLogger(__name__)
 
@@ -38,13 +40,15 @@ class OllamaEmbeddings:
         self._model = model
         self._seconds = seconds
         self._clients = _Clients(host, seconds)
+        self._meter = ModelMeter("embedder", self.name)
 
     def __call__(self, texts: list[str]) -> list[list[float]]:
         def request(left: float) -> list[list[float]]:
             answer = self._clients.within(left).embed(model=self._model, input=texts)
+            self._meter.tokens(answer.prompt_eval_count)
             return [list(vector) for vector in answer.embeddings]
 
-        return call(request, self._seconds, partial(translate, model=self._model))
+        return call(request, self._seconds, partial(translate, model=self._model), self._meter)
 
 
 class OllamaChat:
@@ -54,15 +58,17 @@ class OllamaChat:
         self.name = f"ollama/{model}"
         self._model = model
         self._clients = _Clients(host, seconds)
+        self._meter = ModelMeter("llm", self.name)
 
     def __call__(self, messages: Any, response_format: Any, seconds: float) -> str:
         def request(left: float) -> str:
             answer = self._clients.within(left).chat(
                 model=self._model, messages=messages, format="json" if response_format else None
             )
+            self._meter.tokens(answer.prompt_eval_count, answer.eval_count)
             return answer.message.content or ""
 
-        return call(request, seconds, partial(translate, model=self._model))
+        return call(request, seconds, partial(translate, model=self._model), self._meter)
 
 
 class OllamaModels:
@@ -73,6 +79,7 @@ class OllamaModels:
         self._models = models
         self._progress: dict[str, str] = {}
         self._clients = _Clients(host, CHECK_S)
+        self._meter = ModelMeter("list", "ollama/-")
 
     def check(self) -> None:
         """Raises ModelNotReady, which names a missing model, or that Ollama is down."""
@@ -90,7 +97,7 @@ class OllamaModels:
             names = {_full(model.model or "") for model in found}
             return [model for model in self._models if _full(model) not in names]
 
-        return call(request, seconds, partial(translate, model="list"))
+        return call(request, seconds, partial(translate, model="list"), self._meter)
 
     def _pull_until_done(self) -> None:
         pause = threading.Event()
@@ -121,12 +128,15 @@ class _Clients:
     def __init__(self, host: str, seconds: float) -> None:
         self._host = host
         self._seconds = seconds
-        self._usual = ollama.Client(host=host, timeout=seconds)
+        self._usual = self._client(seconds)
 
     def within(self, seconds: float) -> ollama.Client:
         if seconds >= self._seconds:
             return self._usual
-        return ollama.Client(host=self._host, timeout=max(seconds, 0.1))
+        return self._client(max(seconds, 0.1))
+
+    def _client(self, seconds: float) -> ollama.Client:
+        return ollama.Client(host=self._host, timeout=seconds, event_hooks={"request": [pass_on]})
 
 
 def translate(error: Exception, model: str) -> ServiceError:

@@ -17,6 +17,8 @@ from app.errors import (
     ServiceError,
 )
 from app.memory.providers.calls import call
+from app.metrics import ModelMeter
+from app.trace import pass_on
 
 DEFAULT_LLM = "gpt-5-mini"
 DEFAULT_EMBEDDER = "text-embedding-3-small"
@@ -30,6 +32,7 @@ def connect(settings: Settings) -> openai.OpenAI:
         # Said in full, so that no variable of the library's own can redirect the texts.
         base_url=settings.openai_base_url or "https://api.openai.com/v1",
         max_retries=0,  # `call` retries, within one deadline
+        http_client=openai.DefaultHttpxClient(event_hooks={"request": [pass_on]}),
     )
 
 
@@ -41,14 +44,16 @@ class OpenAIEmbeddings:
         self._client = client
         self._model = model
         self._seconds = seconds
+        self._meter = ModelMeter("embedder", self.name)
 
     def __call__(self, texts: list[str]) -> list[list[float]]:
         def request(left: float) -> list[list[float]]:
             # Without encoding_format the library itself asks for base64, and decodes it.
             answer = self._client.embeddings.create(input=texts, model=self._model, timeout=left)
+            self._meter.tokens(answer.usage.prompt_tokens if answer.usage else None)
             return [entry.embedding for entry in sorted(answer.data, key=lambda e: e.index)]
 
-        return call(request, self._seconds, partial(translate, model=self._model))
+        return call(request, self._seconds, partial(translate, model=self._model), self._meter)
 
 
 class OpenAIChat:
@@ -58,6 +63,7 @@ class OpenAIChat:
         self.name = f"openai/{model}"
         self._client = client
         self._model = model
+        self._meter = ModelMeter("llm", self.name)
 
     def __call__(self, messages: Any, response_format: Any, seconds: float) -> str:
         def request(left: float) -> str:
@@ -67,9 +73,11 @@ class OpenAIChat:
                 response_format=response_format or openai.omit,
                 timeout=left,
             )
+            if used := answer.usage:
+                self._meter.tokens(used.prompt_tokens, used.completion_tokens)
             return answer.choices[0].message.content or ""
 
-        return call(request, seconds, partial(translate, model=self._model))
+        return call(request, seconds, partial(translate, model=self._model), self._meter)
 
 
 def translate(error: Exception, model: str) -> ServiceError:

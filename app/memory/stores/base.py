@@ -22,6 +22,7 @@ from app.memory.bm25 import Bm25Encoder
 from app.memory.filters import Filter, in_scope
 from app.memory.payloads import Payload, instant
 from app.memory.ranking import Record
+from app.metrics import store_call
 from app.scopes import Scope
 
 PAGE = 1000
@@ -96,9 +97,23 @@ class NoCollection(Exception):
     """An engine's word for: the collection was not made yet, or is gone."""
 
 
+# What an engine does with points: its calls are counted and timed.
+ENGINE_CALLS = (
+    *("_upsert", "_overwrite_payload", "_retrieve", "_query", "_newest"),
+    *("_delete", "_count", "_clear", "flush"),
+)
+
+
 class VectorStore(VectorStoreBase):
     """One collection of memories. It is made when an embedder first comes; until then it is
     read as an empty one."""
+
+    def __init_subclass__(cls, engine: str = "other", **kwargs: Any) -> None:
+        """`engine` is its name in the metrics."""
+        super().__init_subclass__(**kwargs)
+        for name in ENGINE_CALLS:
+            if name in vars(cls):
+                setattr(cls, name, store_call(engine, name.strip("_"), vars(cls)[name]))
 
     def __init__(self) -> None:
         self._bm25 = Bm25Encoder()

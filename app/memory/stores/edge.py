@@ -70,7 +70,7 @@ NEVER = 10**9  # kB of vectors from which a graph is built: 21 s of standstill a
 TAKEOVER_S = 10.0  # a killed server's worker lets go within a second
 
 
-class EdgeStore(VectorStore):
+class EdgeStore(VectorStore, engine="edge"):
     """A shard in `folder`. Calls hold the GIL, so threads take turns and need no lock here."""
 
     def __init__(self, folder: Path, min_free_mb: int = 0) -> None:

@@ -27,6 +27,7 @@ from app.memory.stores.base import (
     NoCollection,
     VectorStore,
 )
+from app.trace import pass_on
 
 log = logging.getLogger(__name__)
 
@@ -40,11 +41,15 @@ def connect(settings: Settings) -> QdrantClient:
     # Said in full: with a host alone, or a port alone, the client would choose for itself.
     url = settings.qdrant_url or f"http://{settings.qdrant_host}:{settings.qdrant_port}"
     return QdrantClient(
-        url=url, api_key=key, timeout=settings.qdrant_timeout, check_compatibility=False
+        url=url,
+        api_key=key,
+        timeout=settings.qdrant_timeout,
+        check_compatibility=False,
+        event_hooks={"request": [pass_on]},
     )
 
 
-class ServerStore(VectorStore):
+class ServerStore(VectorStore, engine="server"):
     """A collection of a server; several processes may share it."""
 
     def __init__(self, client: QdrantClient, collection: str) -> None:

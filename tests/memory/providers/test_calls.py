@@ -23,6 +23,9 @@ from app.memory.providers.checked import (
     CheckedLLM,
     beginning,
 )
+from app.metrics import ModelMeter
+
+METER = ModelMeter("llm", "openai/a-model")
 
 
 class Service:
@@ -48,7 +51,7 @@ class TestCall:
     @pytest.mark.parametrize("failure", [ProviderUnavailable(""), ProviderRateLimited("", 1)])
     def test_tries_once_more_after_what_may_pass(self, failure: ServiceError) -> None:
         service = Service(failure)
-        assert call(service, 5, as_is) == "answer"
+        assert call(service, 5, as_is, METER) == "answer"
         assert service.left[1] < service.left[0] == 5
 
     @pytest.mark.parametrize(
@@ -57,20 +60,20 @@ class TestCall:
     def test_tries_nothing_again_that_will_not_pass(self, failure: ServiceError) -> None:
         service = Service(failure)
         with pytest.raises(type(failure)):
-            call(service, 5, as_is)
+            call(service, 5, as_is, METER)
         assert len(service.left) == 1
 
     def test_gives_up_after_the_second_failure(self) -> None:
         service = Service(*[ProviderUnavailable("")] * 3)
         with pytest.raises(ProviderUnavailable):
-            call(service, 5, as_is)
+            call(service, 5, as_is, METER)
         assert len(service.left) == 2
 
     def test_does_not_wait_past_the_time_it_has(self) -> None:
         service = Service(ProviderRateLimited("", 20))
         started = time.monotonic()
         with pytest.raises(ProviderRateLimited) as raised:
-            call(service, 5, as_is)
+            call(service, 5, as_is, METER)
         assert time.monotonic() - started < 1
         assert raised.value.retry_after == 20
 

@@ -1,0 +1,245 @@
+"""What the service counts of itself, for Prometheus.
+
+One worker keeps its numbers in memory. Several each write theirs to files of a folder that all
+share, and whichever of them answers a scrape adds them up: prometheus_client's multiprocess
+mode, which it chooses when it is imported after `config.share_metrics`. It costs more a scrape,
+so one worker does without.
+
+Label values are bounded: routes by their template, models and engines as the settings name
+them, codes of the closed set. Never an id, a path or a text.
+"""
+
+import platform
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache, wraps
+from typing import ParamSpec, TypeVar
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client import exposition as exposed
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from app.config import VERSION, shared_metrics
+from app.errors import ServiceError
+
+# A series more for each that counts, with the time of its start: Prometheus does not need it.
+disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no types
+
+CONTENT_TYPE = exposed.CONTENT_TYPE_PLAIN_0_0_4
+
+OWN = CollectorRegistry()
+"""Of this process; what a scrape shows is `exposition`."""
+
+HTTP_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+MODEL_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+STORE_BUCKETS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1, 2.5, 5)
+
+_MODEL = ("kind", "provider", "model")
+
+HTTP_SECONDS = Histogram(
+    "memory_service_http_request_duration_seconds",
+    "Requests and the time until their answer was whole. An address that is no route is"
+    ' route="unmatched".',
+    ("method", "route", "status"),
+    registry=OWN,
+    buckets=HTTP_BUCKETS,
+)
+HTTP_IN_FLIGHT = Gauge(
+    "memory_service_http_requests_in_flight",
+    "Requests that are being answered.",
+    registry=OWN,
+    multiprocess_mode="livesum",
+)
+MODEL_SECONDS = Histogram(
+    "memory_service_model_call_duration_seconds",
+    "Calls to models, each try by itself; kind is llm, embedder, or list (of what Ollama has).",
+    _MODEL,
+    registry=OWN,
+    buckets=MODEL_BUCKETS,
+)
+MODEL_FAILURES = Counter(
+    "memory_service_model_failures_total",
+    "Calls to models that failed, each try by itself, by the code of their failure.",
+    (*_MODEL, "code"),
+    registry=OWN,
+)
+MODEL_RETRIES = Counter(
+    "memory_service_model_retries_total",
+    "Calls to models that were made once more.",
+    _MODEL,
+    registry=OWN,
+)
+MODEL_TOKENS = Counter(
+    "memory_service_model_tokens_total",
+    "Tokens as the providers count them; direction is input or output.",
+    (*_MODEL, "direction"),
+    registry=OWN,
+)
+STORE_SECONDS = Histogram(
+    "memory_service_store_call_duration_seconds",
+    "Calls to the vector store; engine is edge (embedded) or server.",
+    ("engine", "operation"),
+    registry=OWN,
+    buckets=STORE_BUCKETS,
+)
+STORE_FAILURES = Counter(
+    "memory_service_store_failures_total",
+    "Calls to the vector store that failed, by the code of their failure.",
+    ("engine", "operation", "code"),
+    registry=OWN,
+)
+JOURNAL_SETTLED = Counter(
+    "memory_service_journal_entries_settled_total",
+    "Writes that were cut off and are settled; outcome is finished or undone.",
+    ("outcome",),
+    registry=OWN,
+)
+if shared_metrics() is None:
+    ProcessCollector(namespace="memory_service", registry=OWN)  # CPU, memory, open files
+
+
+@cache  # looked up for every request; there are few routes and statuses
+def http_seconds(method: str, route: str, status: int) -> Histogram:
+    return HTTP_SECONDS.labels(method, route, status)
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class ModelMeter:
+    """Counts the calls to one model."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        """`kind` is llm, embedder or list; `name` is provider/model."""
+        self.name = name
+        provider, _, model = name.partition("/")
+        self._labels = (kind, provider, model)
+        self._seconds = MODEL_SECONDS.labels(*self._labels)
+        self._retries = MODEL_RETRIES.labels(*self._labels)
+
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        """Around one call; a ServiceError that leaves it is a failure."""
+        started = time.perf_counter()
+        try:
+            yield
+        except ServiceError as error:
+            self.failed(error)
+            raise
+        finally:
+            self._seconds.observe(time.perf_counter() - started)
+
+    def around(self, ask: Callable[P, T]) -> Callable[P, T]:
+        """`ask`, with each call of it counted."""
+
+        @wraps(ask)
+        def counted(*args: P.args, **kwargs: P.kwargs) -> T:
+            with self.call():
+                return ask(*args, **kwargs)
+
+        return counted
+
+    def failed(self, error: ServiceError) -> None:
+        MODEL_FAILURES.labels(*self._labels, error.code).inc()
+
+    def again(self) -> None:
+        self._retries.inc()
+
+    def tokens(self, taken: int | None, given: int | None = None) -> None:
+        """What the provider says it used; some say nothing."""
+        for direction, number in (("input", taken), ("output", given)):
+            if isinstance(number, int) and number > 0:  # a compatible service may say anything
+                MODEL_TOKENS.labels(*self._labels, direction).inc(number)
+
+
+def store_call(engine: str, operation: str, call: Callable[P, T]) -> Callable[P, T]:
+    """`call`, timed; a ServiceError that leaves it is a failure."""
+    seconds = STORE_SECONDS.labels(engine, operation)
+
+    @wraps(call)
+    def timed(*args: P.args, **kwargs: P.kwargs) -> T:
+        started = time.perf_counter()
+        try:
+            return call(*args, **kwargs)
+        except ServiceError as error:
+            STORE_FAILURES.labels(engine, operation, error.code).inc()
+            raise
+        finally:
+            seconds.observe(time.perf_counter() - started)
+
+    return timed
+
+
+class Memories:
+    """How many memories are stored, asked of the store at a scrape.
+
+    At most every FRESH_S seconds whoever scrapes, and never waited for longer than BOUND_S: a
+    scrape must not hang because the store does. Without an answer there is no sample.
+    """
+
+    FRESH_S = 10.0
+    BOUND_S = 1.0
+
+    def __init__(self, count: Callable[[], int]) -> None:
+        self._count = count
+        self._thread = ThreadPoolExecutor(1, "metrics")
+        self._asking = threading.Lock()
+        self._asked_at = 0.0
+        self._asked: Future[int] | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily(
+            "memory_service_memories",
+            "Memories that are stored. Absent where the store does not answer.",
+        )
+        number = self._known()
+        if number is not None:
+            family.add_metric([], number)
+        yield family
+
+    def _known(self) -> int | None:
+        with self._asking:
+            now = time.monotonic()
+            old = self._asked is None or now - self._asked_at >= self.FRESH_S
+            if self._asked is None or (old and self._asked.done()):
+                self._asked, self._asked_at = self._thread.submit(self._count), now
+            asked = self._asked
+        try:
+            return asked.result(timeout=self.BOUND_S)
+        except (ServiceError, TimeoutError):
+            return None
+
+
+class Build:
+    """Which version this is."""
+
+    def collect(self) -> Iterator[Metric]:
+        about = {"version": VERSION, "python": platform.python_version()}
+        yield InfoMetricFamily("memory_service_build", "Which version this is.", about)
+
+
+def exposition(count: Callable[[], int]) -> Callable[[], bytes]:
+    """What makes the answer of a scrape, in Prometheus's text format 0.0.4. `count` says how
+    many memories are stored."""
+    registry = CollectorRegistry()
+    folder = shared_metrics()
+    if folder:
+        MultiProcessCollector(registry, str(folder))  # type: ignore[no-untyped-call]  # nor this
+    else:
+        registry.register(OWN)
+    registry.register(Memories(count))
+    registry.register(Build())
+    return lambda: generate_latest(registry)

@@ -106,6 +106,8 @@ JOURNAL_SETTLED = Counter(
     ("outcome",),
     registry=OWN,
 )
+for _outcome in ("finished", "undone"):
+    JOURNAL_SETTLED.labels(_outcome)  # shown as 0, so that the first one is a rise
 if shared_metrics() is None:
     ProcessCollector(namespace="memory_service", registry=OWN)  # CPU, memory, open files
 

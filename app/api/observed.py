@@ -39,7 +39,8 @@ def _end(response: Response) -> Response:
     method = request.method if request.method in _METHODS else "other"
     key_id = getattr(g, "key_id", "-")
     finish = partial(_finish, method, route, response.status_code, g.started, key_id)
-    if response.is_streamed:
+    # A file is handed to gunicorn as it is, which closes it without telling.
+    if response.is_streamed and not response.direct_passthrough:
         response.call_on_close(finish)  # when the last of it is sent, or the caller is gone
     else:
         finish()

@@ -1,0 +1,143 @@
+"""W3C Trace Context: taken by its grammar, logged, passed on."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.trace import Trace, parse
+from tests.servers.base import Request
+from tests.servers.ollama import OllamaServer
+from tests.servers.openai import OpenAIServer
+from tests.servers.qdrant import QdrantServer
+from tests.service import Service, wait_for
+
+ID = "4bf92f3577b34da6a3ce929d0e0e4736"
+PARENT = "00f067aa0ba902b7"
+SENT = {"traceparent": f"00-{ID}-{PARENT}-01", "tracestate": "rojo=00f067aa0ba902b7,congo=t61"}
+
+
+@pytest.mark.parametrize(
+    ("header", "flags"),
+    [
+        (f"00-{ID}-{PARENT}-01", 1),
+        (f"00-{ID}-{PARENT}-00", 0),
+        (f" 00-{ID}-{PARENT}-ff\t", 1),  # of the flags only sampled is known
+        (f"cc-{ID}-{PARENT}-01", 1),  # a later version
+        (f"cc-{ID}-{PARENT}-01-what-comes-then", 1),
+    ],
+)
+def test_a_parent_of_the_grammar_is_taken(header: str, flags: int) -> None:
+    assert parse(header) == Trace(ID, flags)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        ID,
+        f"ff-{ID}-{PARENT}-01",
+        f"00-{ID.upper()}-{PARENT}-01",
+        f"00-{'0' * 32}-{PARENT}-01",
+        f"00-{ID}-{'0' * 16}-01",
+        f"00-{ID}-{PARENT}-01-more",
+        f"cc-{ID}-{PARENT}-01more",
+        f"00-{ID[1:]}-{PARENT}-01",
+        f"00-{ID}-{PARENT}-1",
+        f"00-{ID}-{PARENT}-01,00-{ID}-{PARENT}-01",  # sent twice
+        f"00-{ID}-{PARENT}-01\n",
+    ],
+)
+def test_another_one_is_ignored(header: str) -> None:
+    assert parse(header) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("rojo=1,congo=t61rcWkgMzE", "rojo=1,congo=t61rcWkgMzE"),
+        (" rojo=1 ,, fw529a3039@dt=FfG ", "rojo=1,fw529a3039@dt=FfG"),
+        ("Upper=1", ""),
+        ("no-value", ""),
+        ("a=b=c", ""),
+        ("a=" + "x" * 257, ""),
+        (",".join(f"k{n}=v" for n in range(33)), ""),
+        ("a=1\nX-Evil: 1", ""),
+    ],
+)
+def test_a_state_is_kept_by_its_grammar(given: str, kept: str) -> None:
+    found = parse(SENT["traceparent"], given)
+    assert found is not None
+    assert found.state == kept
+
+
+class TestIsPassedOn:
+    @pytest.fixture
+    def qdrant(self) -> Iterator[QdrantServer]:
+        with QdrantServer() as server:
+            yield server
+
+    def test_to_openai_and_qdrant(self, tmp_path: Path, qdrant: QdrantServer) -> None:
+        with OpenAIServer(dimensions=64) as openai:
+            address = {"OPENAI_API_KEY": "sk-x", "OPENAI_BASE_URL": f"{openai.url}/v1"}
+            with Service(tmp_path / "data", QDRANT_URL=qdrant.url, **address) as service:
+                wait_for(lambda: service.http.get("/ready").status_code == 200)
+                openai.requests.clear()
+                qdrant.requests.clear()
+                sent = service.post("add", {"data": "I hike", "user_id": "a"}, headers=SENT)
+                assert sent.status_code == 201
+                assert {"/v1/chat/completions", "/v1/embeddings"} <= traced(openai.requests)
+                assert "/collections/memories/points" in traced(qdrant.requests)
+                parents = [r.headers["traceparent"] for r in openai.requests + qdrant.requests]
+                assert len(set(parents)) == len(parents)  # each call has an id of its own
+                assert not any(PARENT in parent for parent in parents)
+
+    def test_to_ollama(self, tmp_path: Path) -> None:
+        with OllamaServer() as ollama:
+            settings = {"OLLAMA_BASE_URL": ollama.url, "LLM_MODEL": "llama3.2"}
+            with Service(tmp_path / "data", **settings) as service:
+                wait_for(lambda: service.http.get("/ready").status_code == 200)
+                ollama.requests.clear()
+                sent = service.post("add", {"data": "I hike", "user_id": "a"}, headers=SENT)
+                assert sent.status_code == 201
+                assert {"/api/chat", "/api/embed"} <= traced(ollama.requests)
+
+    def test_by_the_request_that_brought_it_alone(
+        self, tmp_path: Path, qdrant: QdrantServer
+    ) -> None:
+        settings = {"QDRANT_URL": qdrant.url, "THREADS": "1"}
+        with Service(tmp_path / "data", **settings) as service:
+            service.post("get_all", {"user_id": "a"}, headers=SENT)
+            qdrant.requests.clear()
+            service.ask("get_all", user_id="a")
+            service.post("get_all", {"user_id": "a"}, headers={"traceparent": "nonsense"})
+            assert len(qdrant.requests) >= 2
+            assert not any("traceparent" in request.headers for request in qdrant.requests)
+
+
+def traced(requests: list[Request]) -> set[str]:
+    """The paths that were asked, all of them in the trace that was sent."""
+    for request in requests:
+        version, trace, parent, flags = request.headers["traceparent"].split("-")
+        assert (version, trace, flags) == ("00", ID, "01")
+        assert re.fullmatch("[0-9a-f]{16}", parent)
+        assert request.headers["tracestate"] == SENT["tracestate"]
+    return {request.path for request in requests}
+
+
+def test_stands_in_the_log(service: Service) -> None:
+    service.post("get", {}, headers={**SENT, "X-Request-ID": "traced"})
+    assert f"[traced] trace={ID} app.api: POST /memory/get 400" in service.log.read_text()
+
+
+def test_stands_in_the_log_as_json(tmp_path: Path) -> None:
+    with Service(tmp_path / "data", LOG_FORMAT="json") as service:
+        service.post("get", {}, headers={**SENT, "X-Request-ID": "traced"})
+        service.post("get", {}, headers={"X-Request-ID": "not-traced"})
+        entries = [json.loads(line) for line in service.log.read_text().splitlines()]
+        [with_it] = [entry for entry in entries if entry["request_id"] == "traced"]
+        [without] = [entry for entry in entries if entry["request_id"] == "not-traced"]
+        assert with_it["trace_id"] == ID
+        assert "trace_id" not in without

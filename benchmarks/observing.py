@@ -5,6 +5,7 @@ python benchmarks/observing.py
 
 import io
 import logging
+import logging.config
 import subprocess
 import sys
 import time
@@ -56,12 +57,10 @@ def measure(workers: int) -> None:
 
 
 def line(config: dict[str, object]) -> Callable[[], None]:
-    import logging.config
-
     logging.config.dictConfig(config)
-    [handler] = logging.getLogger().handlers
-    assert isinstance(handler, logging.StreamHandler)
-    handler.setStream(io.StringIO())
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setStream(io.StringIO())
     log = logging.getLogger("app.api")
     fields = {"method": "POST", "route": "/memory/search", "status": 200, "ms": 4.0, "key_id": "-"}
     text = "%(method)s %(route)s %(status)d %(ms).1f ms key=%(key_id)s"

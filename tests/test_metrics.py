@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
@@ -35,118 +35,143 @@ def qdrant() -> Iterator[QdrantServer]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One for all tests here, each of which looks at what it adds itself."""
+    with Service(tmp_path_factory.mktemp("embedded") / "data") as service:
+        yield service
+
+
+class Deployment(NamedTuple):
+    service: Service
+    openai: OpenAIServer
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    folder = tmp_path_factory.mktemp("openai")
+    with OpenAIServer(dimensions=64) as openai:
+        address = {"OPENAI_API_KEY": "sk-a-secret", "OPENAI_BASE_URL": f"{openai.url}/v1"}
+        with Service(folder / "data", **address) as service:
+            wait_for(lambda: service.http.get("/ready").status_code == 200)
+            yield Deployment(service, openai)
+
+
 @pytest.fixture
-def openai() -> Iterator[OpenAIServer]:
-    with OpenAIServer(dimensions=64) as server:
-        yield server
+def deployed(started: Deployment) -> Iterator[Deployment]:
+    yield started
+    started.openai.clear_faults()
+    started.openai.reply = None
 
 
-def on(openai: OpenAIServer, folder: Path, **settings: str) -> Service:
-    address = {"OPENAI_API_KEY": "sk-a-secret", "OPENAI_BASE_URL": f"{openai.url}/v1"}
-    return Service(folder / "data", **address, **settings)
+class Rise:
+    """How much a value has risen since this was made."""
+
+    def __init__(self, service: Service, name: str, **labels: str) -> None:
+        self._service = service
+        self._name = name
+        self._labels = labels
+        self._before = self._now()
+
+    def __call__(self) -> float:
+        return self._now() - self._before
+
+    def _now(self) -> float:
+        return value(self._service, self._name, **self._labels)
 
 
 class TestRequests:
-    def test_are_counted_by_route_method_and_status(self, fresh_service: Service) -> None:
-        for _ in range(3):
-            fresh_service.ask("get_all", user_id="a")
-        fresh_service.post("get", {"memory_id": "no-uuid"})
+    def test_are_counted_by_route_method_and_status(self, embedded: Service) -> None:
         of_route = {"method": "POST", "route": "/memory/get_all", "status": "200"}
-        assert value(fresh_service, REQUESTS, **of_route) == 3
-        assert value(fresh_service, REQUESTS, route="/memory/get", status="400") == 1
-        buckets = {**of_route, "le": "+Inf"}
-        assert value(fresh_service, "http_request_duration_seconds_bucket", **buckets) == 3
+        well = Rise(embedded, REQUESTS, **of_route)
+        slowest = Rise(embedded, "http_request_duration_seconds_bucket", **of_route, le="+Inf")
+        refused = Rise(embedded, REQUESTS, route="/memory/get", status="400")
+        for _ in range(3):
+            embedded.ask("get_all", user_id="a", limit=1)
+        embedded.post("get", {"memory_id": "no-uuid"})
+        assert (well(), slowest(), refused()) == (3, 3, 1)
 
-    def test_no_path_method_or_user_becomes_a_label(self, fresh_service: Service) -> None:
+    def test_no_path_method_or_user_becomes_a_label(self, embedded: Service) -> None:
+        unmatched = Rise(embedded, REQUESTS, route="unmatched", status="404")
+        strange = Rise(embedded, REQUESTS, route="unmatched", method="other")
         for number in range(5):
-            fresh_service.http.get(f"/secret-{number}")
-            fresh_service.http.request(f"SECRET{number}", "/health")
-            fresh_service.ask("add", data=f"secret-{number}", user_id=f"secret-{number}")
-            fresh_service.http.get(f"/docs/secret-{number}")
-        text = scrape(fresh_service)
-        assert "secret" not in text.lower()
-        assert value(fresh_service, REQUESTS, route="unmatched", status="404") == 5
-        assert value(fresh_service, REQUESTS, route="unmatched", method="other") == 5
+            embedded.http.get(f"/secret-{number}")
+            embedded.http.request(f"SECRET{number}", "/health")
+            embedded.ask("add", data=f"secret-{number}", user_id=f"secret-{number}")
+            embedded.http.get(f"/docs/secret-{number}")
+        assert "secret" not in scrape(embedded).lower()
+        assert (unmatched(), strange()) == (5, 5)
 
-    def test_none_stays_in_flight_after_any_kind_of_answer(self, fresh_service: Service) -> None:
-        fresh_service.ask("add", data="x", user_id="a")
-        fresh_service.ask("get_all")  # streamed
-        fresh_service.http.get("/openapi.yaml")  # a file
-        fresh_service.http.get("/nowhere")
-        fresh_service.http.head("/docs")
-        wait_for(lambda: value(fresh_service, "http_requests_in_flight") == 1)  # the scrape's own
-        assert value(fresh_service, REQUESTS, route="/memory/get_all") == 1
-        assert value(fresh_service, REQUESTS, route="/openapi.yaml") == 1
+    def test_none_stays_in_flight_after_any_kind_of_answer(self, embedded: Service) -> None:
+        streamed = Rise(embedded, REQUESTS, route="/memory/get_all")
+        file = Rise(embedded, REQUESTS, route="/openapi.yaml")
+        embedded.ask("add", data="x", user_id="a")
+        embedded.ask("get_all")
+        embedded.http.get("/openapi.yaml")
+        embedded.http.get("/nowhere")
+        embedded.http.head("/docs")
+        wait_for(lambda: value(embedded, "http_requests_in_flight") == 1)  # the scrape's own
+        assert (streamed(), file()) == (1, 1)
 
-    def test_one_that_waits_for_a_model_is_in_flight(
-        self, tmp_path: Path, openai: OpenAIServer
-    ) -> None:
-        with on(openai, tmp_path) as service, ThreadPoolExecutor(1) as pool:
+    def test_one_that_waits_for_a_model_is_in_flight(self, deployed: Deployment) -> None:
+        service, openai = deployed
+        with ThreadPoolExecutor(1) as pool:
             hanging = openai.fault("/v1/embeddings", hang=True)
             asked = pool.submit(service.post, "search", {"query": "x", "user_id": "a"})
             wait_for(lambda: value(service, "http_requests_in_flight") == 2)
             hanging.clear()
             asked.result()
-            wait_for(lambda: value(service, "http_requests_in_flight") == 1)
+        wait_for(lambda: value(service, "http_requests_in_flight") == 1)
 
 
 class TestModels:
+    @pytest.mark.parametrize(
+        ("kind", "model", "path"),
+        [
+            ("embedder", "text-embedding-3-small", "/v1/embeddings"),
+            ("llm", "gpt-5-mini", "/v1/chat/completions"),
+        ],
+    )
     def test_calls_and_tokens_are_what_openai_says(
-        self, tmp_path: Path, openai: OpenAIServer
+        self, deployed: Deployment, kind: str, model: str, path: str
     ) -> None:
-        with on(openai, tmp_path) as service:
-            service.ask("add", data="I love hiking", user_id="a")
-            for kind, model, path, spent in (
-                ("embedder", "text-embedding-3-small", "/v1/embeddings", "prompt_tokens"),
-                ("llm", "gpt-5-mini", "/v1/chat/completions", "prompt_tokens"),
-            ):
-                labels = {"kind": kind, "provider": "openai", "model": model}
-                usages = [
-                    answered(request)["usage"]
-                    for request in openai.requests
-                    if request.path == path
-                ]
-                tokens = sum(usage[spent] for usage in usages)
-                assert value(service, MODEL_CALLS, **labels) == len(usages) > 0
-                assert (
-                    value(service, "model_tokens_total", **labels, direction="input") == tokens > 0
-                )
-            spoken = sum(usage["completion_tokens"] for usage in usages)
-            assert value(service, "model_tokens_total", kind="llm", direction="output") == spoken
+        service, openai = deployed
+        labels = {"kind": kind, "provider": "openai", "model": model}
+        calls = Rise(service, MODEL_CALLS, **labels)
+        taken = Rise(service, "model_tokens_total", **labels, direction="input")
+        given = Rise(service, "model_tokens_total", **labels, direction="output")
+        openai.requests.clear()
+        service.ask("add", data="I love hiking", user_id=f"of-{kind}")
+        usages = [answered(r)["usage"] for r in openai.requests if r.path == path]
+        assert calls() == len(usages) > 0
+        assert taken() == sum(usage["prompt_tokens"] for usage in usages) > 0
+        assert given() == sum(usage.get("completion_tokens", 0) for usage in usages)
 
-    def test_failures_have_their_code_and_retries_are_counted(
-        self, tmp_path: Path, openai: OpenAIServer
-    ) -> None:
-        with on(openai, tmp_path) as service:
-            wait_for(lambda: service.http.get("/ready").status_code == 200)
-            openai.fault("/v1/embeddings", status=500)
-            service.post("search", {"query": "x", "user_id": "a"})
-            failed = {"kind": "embedder", "code": "provider_unavailable"}
-            assert value(service, "model_failures_total", **failed) == 2
-            assert value(service, "model_retries_total", kind="embedder") == 1
+    def test_failures_have_their_code_and_retries_are_counted(self, deployed: Deployment) -> None:
+        service, openai = deployed
+        failed = Rise(service, "model_failures_total", kind="embedder", code="provider_unavailable")
+        retried = Rise(service, "model_retries_total", kind="embedder")
+        openai.fault("/v1/embeddings", status=500)
+        service.post("search", {"query": "x", "user_id": "a"})
+        assert (failed(), retried()) == (2, 1)
 
-    def test_an_answer_that_cannot_be_used_is_a_failure(
-        self, tmp_path: Path, openai: OpenAIServer
-    ) -> None:
+    def test_an_answer_that_cannot_be_used_is_a_failure(self, deployed: Deployment) -> None:
+        service, openai = deployed
+        failed = Rise(service, "model_failures_total", kind="llm", code="provider_bad_answer")
+        retried = Rise(service, "model_retries_total", kind="llm")
         openai.reply = "no JSON at all"
-        with on(openai, tmp_path) as service:
-            assert service.post("add", {"data": "x", "user_id": "a"}).status_code == 502
-            failed = {"kind": "llm", "code": "provider_bad_answer"}
-            assert value(service, "model_failures_total", **failed) == 2
-            assert value(service, "model_retries_total", kind="llm") == 1
+        assert service.post("add", {"data": "x", "user_id": "a"}).status_code == 502
+        assert (failed(), retried()) == (2, 1)
 
-    def test_a_usage_that_is_no_number_breaks_nothing(
-        self, tmp_path: Path, openai: OpenAIServer
-    ) -> None:
+    def test_a_usage_that_is_no_number_breaks_nothing(self, deployed: Deployment) -> None:
+        service, openai = deployed
+        tokens = Rise(service, "model_tokens_total", kind="embedder")
         vectors = {"object": "embedding", "index": 0, "embedding": [1.0] * 64}
         used = {"prompt_tokens": -3, "total_tokens": None}
-        with on(openai, tmp_path) as service:
-            wait_for(lambda: service.http.get("/ready").status_code == 200)
-            before = value(service, "model_tokens_total", kind="embedder")
-            body = {"object": "list", "data": [vectors], "model": "m", "usage": used}
-            openai.fault("/v1/embeddings", status=200, body=body)
-            service.ask("search", query="x", user_id="a")
-            assert value(service, "model_tokens_total", kind="embedder") == before
+        body = {"object": "list", "data": [vectors], "model": "m", "usage": used}
+        openai.fault("/v1/embeddings", status=200, body=body)
+        service.ask("search", query="x", user_id="a")
+        assert tokens() == 0
 
     def test_ollama_counts_too(self, tmp_path: Path) -> None:
         with (
@@ -162,11 +187,11 @@ class TestModels:
             assert (taken, given) == (chats[0]["prompt_eval_count"], chats[0]["eval_count"])
             assert value(service, "model_tokens_total", kind="embedder", provider="ollama") > 0
 
-    def test_the_local_embedder_counts_too(self, fresh_service: Service) -> None:
+    def test_the_local_embedder_counts_too(self, embedded: Service) -> None:
         labels = {"kind": "embedder", "provider": "local", "model": "all-MiniLM-L6-v2"}
-        before = value(fresh_service, MODEL_CALLS, **labels)
-        fresh_service.ask("search", query="x", user_id="a")
-        assert value(fresh_service, MODEL_CALLS, **labels) == before + 1
+        calls = Rise(embedded, MODEL_CALLS, **labels)
+        embedded.ask("search", query="x", user_id="a")
+        assert calls() == 1
 
 
 def answered(request: object) -> dict[str, Any]:
@@ -175,12 +200,13 @@ def answered(request: object) -> dict[str, Any]:
 
 
 class TestStore:
-    def test_calls_are_counted_by_operation(self, fresh_service: Service) -> None:
-        memory_id = fresh_service.ask("add", data="x", user_id="a")["result"]
-        fresh_service.ask("search", query="x", user_id="a")
-        fresh_service.ask("delete", memory_id=memory_id)
-        for operation in ("upsert", "query", "retrieve", "delete"):
-            assert value(fresh_service, STORE_CALLS, engine="edge", operation=operation) >= 1
+    def test_calls_are_counted_by_operation(self, embedded: Service) -> None:
+        operations = ("upsert", "query", "retrieve", "delete")
+        calls = [Rise(embedded, STORE_CALLS, engine="edge", operation=name) for name in operations]
+        memory_id = embedded.ask("add", data="x", user_id="a")["result"]
+        embedded.ask("search", query="x", user_id="a")
+        embedded.ask("delete", memory_id=memory_id)
+        assert all(rise() >= 1 for rise in calls)
 
     def test_a_server_that_fails_is_counted_by_code(
         self, tmp_path: Path, qdrant: QdrantServer
@@ -256,30 +282,39 @@ def test_writes_that_were_cut_off_are_counted_by_how_they_ended(
         wait_for(lambda: value(service, settled, outcome="undone") == 1)
 
 
-class TestSeveralWorkers:
-    @pytest.fixture
-    def several(self, tmp_path: Path, qdrant: QdrantServer) -> Iterator[Service]:
-        settings = {"QDRANT_URL": qdrant.url, "WEB_CONCURRENCY": "3"}
-        with Service(tmp_path / "data", **settings) as service:
-            wait_for(lambda: len(service.workers()) == 3)
-            wait_for(lambda: service.http.get("/ready").status_code == 200)
-            yield service
+@pytest.fixture(scope="module")
+def its_qdrant() -> Iterator[QdrantServer]:
+    with QdrantServer() as server:
+        yield server
 
+
+@pytest.fixture(scope="module")
+def several(
+    tmp_path_factory: pytest.TempPathFactory, its_qdrant: QdrantServer
+) -> Iterator[Service]:
+    settings = {"QDRANT_URL": its_qdrant.url, "WEB_CONCURRENCY": "3"}
+    with Service(tmp_path_factory.mktemp("several") / "data", **settings) as service:
+        wait_for(lambda: len(service.workers()) == 3)
+        wait_for(lambda: service.http.get("/ready").status_code == 200)
+        service.http.headers["Connection"] = "close"  # so that any worker may be the next
+        yield service
+
+
+class TestSeveralWorkers:
     def test_give_the_sum_whichever_is_asked(self, several: Service) -> None:
-        with ThreadPoolExecutor(12) as pool:  # each with a connection of its own, for all workers
-            list(pool.map(lambda n: ask_alone(several, n), range(60)))
-        of_route = {"route": "/memory/get_all", "status": "200"}
-        totals = {value_alone(several, REQUESTS, **of_route) for _ in range(12)}
-        assert totals == {60}
+        answered = Rise(several, REQUESTS, route="/memory/get_all", status="200")
+        ask_from_many(several, 60)
+        assert {answered() for _ in range(12)} == {60}
         assert value(several, "memories") == 0
         assert value(several, "build_info", version=VERSION) == 1
 
     def test_keep_what_a_killed_one_counted_and_forget_what_it_was_doing(
-        self, several: Service, qdrant: QdrantServer
+        self, several: Service, its_qdrant: QdrantServer
     ) -> None:
-        with ThreadPoolExecutor(12) as pool:
-            list(pool.map(lambda n: ask_alone(several, n), range(30)))
-            hanging = qdrant.fault("/collections/memories/points/scroll", hang=True)
+        answered = Rise(several, REQUESTS, route="/memory/get_all", status="200")
+        ask_from_many(several, 30)
+        with ThreadPoolExecutor(6) as pool:
+            hanging = its_qdrant.fault("/collections/memories/points/scroll", hang=True)
             cut_off = [pool.submit(several.post, "get_all", {"user_id": "a"}) for _ in range(6)]
             wait_for(lambda: value(several, "http_requests_in_flight") == 7)
             workers = several.workers()
@@ -289,10 +324,10 @@ class TestSeveralWorkers:
             hanging.clear()
             assert all(one.exception() for one in cut_off)
         wait_for(lambda: value(several, "http_requests_in_flight") == 1)
-        assert value(several, REQUESTS, route="/memory/get_all", status="200") == 30
+        assert answered() == 30
 
     def test_leave_nothing_behind_and_start_from_nothing(self, several: Service) -> None:
-        ask_alone(several, 1)
+        ask_from_many(several, 1)
         folder = f"memory-service-metrics-{several.process.pid}-*"
         [shared] = [*Path("/dev/shm").glob(folder), *Path("/tmp").glob(folder)]  # noqa: S108
         several.stop()
@@ -301,13 +336,15 @@ class TestSeveralWorkers:
         assert value(several, REQUESTS, route="/memory/get_all") == 0
 
 
-def ask_alone(service: Service, _number: int) -> None:
-    httpx.post(f"{service.url}/memory/get_all", json={"user_id": "a"}).raise_for_status()
+def ask_from_many(service: Service, times: int) -> None:
+    """Each time on a connection of its own, side by side, so that every worker has its part."""
 
+    def ask(_number: int) -> None:
+        body = {"user_id": "a"}
+        httpx.post(f"{service.url}/memory/get_all", json=body, timeout=30).raise_for_status()
 
-def value_alone(service: Service, name: str, **labels: str) -> float:
-    service.http.headers["Connection"] = "close"  # so that any worker may be the next
-    return value(service, name, **labels)
+    with ThreadPoolExecutor(12) as pool:
+        list(pool.map(ask, range(times)))
 
 
 def test_one_worker_minds_no_variable_that_is_left_from_elsewhere(tmp_path: Path) -> None:
@@ -319,12 +356,12 @@ def test_one_worker_minds_no_variable_that_is_left_from_elsewhere(tmp_path: Path
     assert not list(strange.iterdir())
 
 
-def test_is_in_the_format_that_it_says(fresh_service: Service) -> None:
-    response = fresh_service.http.get("/metrics")
+def test_is_in_the_format_that_it_says(embedded: Service) -> None:
+    response = embedded.http.get("/metrics")
     assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     families = list(text_string_to_metric_families(response.text))
     assert all(family.documentation for family in families)
-    assert all(name.startswith("memory_service_") for name in names(fresh_service))
+    assert all(name.startswith("memory_service_") for name in names(embedded))
 
 
 def test_the_version_is_the_one_of_the_package_and_of_the_contract() -> None:

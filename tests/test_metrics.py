@@ -113,11 +113,11 @@ class TestRequests:
         wait_for(lambda: value(embedded, "http_requests_in_flight") == 1)  # the scrape's own
         assert (streamed(), file()) == (1, 1)
 
-    def test_one_that_waits_for_a_model_is_in_flight(self, deployed: Deployment) -> None:
+    def test_one_that_waits_for_a_model_is_in_flight(self, deployed: Deployment, user: str) -> None:
         service, openai = deployed
         with ThreadPoolExecutor(1) as pool:
             hanging = openai.fault("/v1/embeddings", hang=True)
-            asked = pool.submit(service.post, "search", {"query": "x", "user_id": "a"})
+            asked = pool.submit(service.post, "search", {"query": user, "user_id": "a"})
             wait_for(lambda: value(service, "http_requests_in_flight") == 2)
             hanging.clear()
             asked.result()
@@ -147,12 +147,14 @@ class TestModels:
         assert taken() == sum(usage["prompt_tokens"] for usage in usages) > 0
         assert given() == sum(usage.get("completion_tokens", 0) for usage in usages)
 
-    def test_failures_have_their_code_and_retries_are_counted(self, deployed: Deployment) -> None:
+    def test_failures_have_their_code_and_retries_are_counted(
+        self, deployed: Deployment, user: str
+    ) -> None:
         service, openai = deployed
         failed = Rise(service, "model_failures_total", kind="embedder", code="provider_unavailable")
         retried = Rise(service, "model_retries_total", kind="embedder")
         openai.fault("/v1/embeddings", status=500)
-        service.post("search", {"query": "x", "user_id": "a"})
+        service.post("search", {"query": user, "user_id": "a"})
         assert (failed(), retried()) == (2, 1)
 
     def test_an_answer_that_cannot_be_used_is_a_failure(self, deployed: Deployment) -> None:
@@ -163,14 +165,16 @@ class TestModels:
         assert service.post("add", {"data": "x", "user_id": "a"}).status_code == 502
         assert (failed(), retried()) == (2, 1)
 
-    def test_a_usage_that_is_no_number_breaks_nothing(self, deployed: Deployment) -> None:
+    def test_a_usage_that_is_no_number_breaks_nothing(
+        self, deployed: Deployment, user: str
+    ) -> None:
         service, openai = deployed
         tokens = Rise(service, "model_tokens_total", kind="embedder")
         vectors = {"object": "embedding", "index": 0, "embedding": [1.0] * 64}
         used = {"prompt_tokens": -3, "total_tokens": None}
         body = {"object": "list", "data": [vectors], "model": "m", "usage": used}
         openai.fault("/v1/embeddings", status=200, body=body)
-        service.ask("search", query="x", user_id="a")
+        service.ask("search", query=user, user_id="a")
         assert tokens() == 0
 
     def test_ollama_counts_too(self, tmp_path: Path) -> None:
@@ -187,10 +191,10 @@ class TestModels:
             assert (taken, given) == (chats[0]["prompt_eval_count"], chats[0]["eval_count"])
             assert value(service, "model_tokens_total", kind="embedder", provider="ollama") > 0
 
-    def test_the_local_embedder_counts_too(self, embedded: Service) -> None:
+    def test_the_local_embedder_counts_too(self, embedded: Service, user: str) -> None:
         labels = {"kind": "embedder", "provider": "local", "model": "all-MiniLM-L6-v2"}
         calls = Rise(embedded, MODEL_CALLS, **labels)
-        embedded.ask("search", query="x", user_id="a")
+        embedded.ask("search", query=user, user_id="a")
         assert calls() == 1
 
 

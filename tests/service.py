@@ -20,6 +20,8 @@ START_S = 30
 class Service:
     """One gunicorn on a free port of 127.0.0.1."""
 
+    application = "app.wsgi:app"
+
     def __init__(self, data_dir: Path, **settings: str) -> None:
         self.data_dir = data_dir
         self.log = data_dir.with_name(f"{data_dir.name}.log")
@@ -41,7 +43,7 @@ class Service:
         """Start the process without waiting for it to answer."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "-c", ROOT / "gunicorn.conf.py", "app.wsgi:app"],
+                [sys.executable, "-m", "gunicorn", "-c", ROOT / "gunicorn.conf.py", self.application],
                 env=self.environ,
                 cwd=self.data_dir.parent,  # away from a developer's own .env
                 stdout=log,

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Embedding calls: of 100 searches for 10 texts, and of 64 different searches at once.
 
-    .venv/bin/python benchmarks/calls.py
+.venv/bin/python benchmarks/calls.py
 """
 
 import sys
@@ -13,8 +13,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from benchmarks.harness import Stock, Stub, Target, openai_stub, ours, stock_mem0  # noqa: E402
-from benchmarks.load import Operation, question  # noqa: E402
+from benchmarks.harness import Stock, Stub, Target, openai_stub, ours, stock_mem0
+from benchmarks.load import Operation, question
 
 
 def searching(texts: Callable[[int], list[str]]) -> Callable[[int], Iterator[Operation]]:

@@ -16,8 +16,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from benchmarks.harness import Target, floor, in_turn, openai_stub, ours, stock_mem0  # noqa: E402
-from benchmarks.load import median  # noqa: E402
+from benchmarks.harness import Target, floor, in_turn, openai_stub, ours, stock_mem0
+from benchmarks.load import median
 
 SCENARIOS = [
     "get",

@@ -110,14 +110,11 @@ class Stock:
         self.ids: list[str] = []
 
     def ask(self, name: str, *arguments: Any) -> Any:
-        assert self._process.stdin
-        self._process.stdin.write(json.dumps([name, arguments]) + "\n")
-        self._process.stdin.flush()
+        print(json.dumps([name, arguments]), file=self._process.stdin, flush=True)
         return self._answer()
 
     def _answer(self) -> Any:
-        assert self._process.stdout
-        return json.loads(self._process.stdout.readline())
+        return json.loads(next(iter(self._process.stdout or [])))
 
     def grow(self, count: int, users: int = USERS) -> None:
         self.ids += self.ask("grow", count, users)
@@ -176,9 +173,7 @@ def resident_mb(pids: list[int]) -> float:
     return sum(pages) * os.sysconf("SC_PAGESIZE") / 1e6
 
 
-def in_turn(
-    targets: Mapping[str, Callable[[], Taken]], rounds: int
-) -> dict[str, list[Taken]]:
+def in_turn(targets: Mapping[str, Callable[[], Taken]], rounds: int) -> dict[str, list[Taken]]:
     """Each target once a round, backwards in every other one: a slow spell hits them all."""
     found: dict[str, list[Taken]] = {name: [] for name in targets}
     for round_ in range(rounds):

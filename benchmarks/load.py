@@ -14,9 +14,9 @@ from typing import Any
 Operation = tuple[str, dict[str, Any]]
 """A route of the service, and its body."""
 
-WHAT = "hiking cycling painting chess coffee gardening opera sailing pottery jazz baking".split()
-WHERE = "the mountains|the old town|a small cafe|the garden|the harbour|the library".split("|")
-WHO = "friends|Alice|a cousin|the neighbours|colleagues|Bruno|nobody".split("|")
+WHAT = ["hiking", "cycling", "painting", "chess", "coffee", "gardening", "opera", "sailing"]
+WHERE = ["the mountains", "the old town", "a small cafe", "the garden", "the harbour"]
+WHO = ["friends", "Alice", "a cousin", "the neighbours", "colleagues", "Bruno", "nobody"]
 USERS = 10
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Start to the first 200, and memory when idle, in each mode; against importing mem0 alone.
 
-    .venv/bin/python benchmarks/start.py
+.venv/bin/python benchmarks/start.py
 """
 
 import subprocess
@@ -12,9 +12,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from benchmarks.harness import Floor, on_openai, openai_stub, resident_mb  # noqa: E402
-from benchmarks.load import median  # noqa: E402
-from tests.service import Service  # noqa: E402
+from benchmarks.harness import Floor, on_openai, openai_stub, resident_mb
+from benchmarks.load import median
+from tests.service import Service
 
 ROUNDS = 5
 MEM0 = (

@@ -19,7 +19,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from benchmarks.load import Operation, operations, sentence  # noqa: E402
+from benchmarks.load import Operation, operations, sentence
 
 
 class Locked:

@@ -17,8 +17,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from benchmarks.harness import Target, openai_stub, ours, stock_mem0  # noqa: E402
-from benchmarks.load import Taken  # noqa: E402
+from benchmarks.harness import Target, openai_stub, ours, stock_mem0
+from benchmarks.load import Taken
 
 CLIENTS = 128
 SECONDS = 12.0

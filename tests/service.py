@@ -42,8 +42,9 @@ class Service:
     def launch(self) -> subprocess.Popen[bytes]:
         """Start the process without waiting for it to answer."""
         with self.log.open("ab") as log:
+            configuration = ["-c", ROOT / "gunicorn.conf.py"]
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "-c", ROOT / "gunicorn.conf.py", self.application],
+                [sys.executable, "-m", "gunicorn", *configuration, self.application],
                 env=self.environ,
                 cwd=self.data_dir.parent,  # away from a developer's own .env
                 stdout=log,

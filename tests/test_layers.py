@@ -79,7 +79,12 @@ LAYERS = [
     {"app.memory.engine", "app.memory.readiness", "app.memory.reembedding", "app.memory.repeats"},
     {"app.memory.draft", "app.memory.journal"},
     {"app.memory.providers.openai", "app.memory.providers.ollama", "app.memory.providers.minilm"},
-    {"app.memory.providers.checked", "app.memory.providers.calls", "app.memory.history"},
+    {
+        "app.memory.providers.checked",
+        "app.memory.providers.calls",
+        "app.memory.providers.shared",
+        "app.memory.history",
+    },
     {"app.memory.stores"},
     {"app.memory.stores.edge", "app.memory.stores.server"},
     {"app.memory.stores.base"},

@@ -46,7 +46,7 @@ def open_memory(settings: Settings) -> MemoryService:
         if providers.check:
             providers.check()
         if settings.embedder_provider != "ollama":  # there a first embedding loads the model
-            providers.embedder.embed("ready")
+            providers.embedder.check()
         # Whether the store answers is the store's own check.
         with suppress(VectorStoreUnavailable, VectorStoreTimeout):
             store.prepare(providers.embedder.info)

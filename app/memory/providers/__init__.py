@@ -7,14 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.config import Settings
-from app.memory.draft import Embedder
 from app.memory.engine import LLM
 from app.memory.providers.checked import CheckedEmbedder, CheckedLLM
+from app.memory.providers.shared import SharedEmbedder
+
+LOCAL_S = 600.0
+"""How long a text waits for the local embedder: it cannot hang, only be busy."""
 
 
 @dataclass(frozen=True)
 class Providers:
-    embedder: Embedder
+    embedder: CheckedEmbedder
     llm: LLM | None
     check: Callable[[], None] | None = None
     """Raises when the models are not there; None where only an embedding can tell."""
@@ -26,29 +29,27 @@ def open_providers(settings: Settings) -> Providers:
     return Providers(embedder, open_llm(settings), check=_check_of_ollama(settings))
 
 
-def open_embedder(settings: Settings) -> Embedder:
+def open_embedder(settings: Settings) -> CheckedEmbedder:
+    seconds = settings.embedder_timeout
     match settings.embedder_provider:
         case "openai":
             from app.memory.providers import openai
 
             model = settings.embedder_model or openai.DEFAULT_EMBEDDER
-            asked = openai.OpenAIEmbeddings(
-                openai.connect(settings), model, settings.embedder_timeout
-            )
-            return CheckedEmbedder(asked.name, asked)
+            asked = openai.OpenAIEmbeddings(openai.connect(settings), model, seconds)
+            return CheckedEmbedder(asked.name, SharedEmbedder(asked, seconds), asked)
         case "ollama":
             from app.memory.providers import ollama
 
             model = settings.embedder_model or ollama.DEFAULT_EMBEDDER
-            asked_ollama = ollama.OllamaEmbeddings(
-                settings.ollama_base_url, model, settings.embedder_timeout
-            )
-            return CheckedEmbedder(asked_ollama.name, asked_ollama)
+            ollamas = ollama.OllamaEmbeddings(settings.ollama_base_url, model, seconds)
+            return CheckedEmbedder(ollamas.name, SharedEmbedder(ollamas, seconds), ollamas)
         case _:
-            from app.memory.providers.minilm import MiniLM
+            from app.memory.providers import minilm
 
-            local = MiniLM()
-            return CheckedEmbedder(local.name, local.embed_batch)
+            local = minilm.MiniLM()
+            shared = SharedEmbedder(local.embed_batch, LOCAL_S, together=minilm.BATCH)
+            return CheckedEmbedder(local.name, shared, local.embed_batch)
 
 
 def open_llm(settings: Settings) -> LLM | None:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -184,6 +185,11 @@ class EdgeStore(VectorStore):
             batch = QueryBatchRequest([_query_request(request) for request in requests])
             return [[_record(hit) for hit in hits] for hits in self._live.query_batch(batch)]
 
+    def whole(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Read now: the payloads of all candidates would be most of a search's cost."""
+        found = {record.id: record.payload for record in self.get_many([r.id for r in records])}
+        return [replace(r, payload=found[r.id]) for r in records if r.id in found]
+
     def _newest(self, where: Filter, limit: int) -> list[Record]:
         with _translated():
             found, _ = self._live.scroll(
@@ -312,7 +318,7 @@ def _record(point: Any) -> Record:
     sparse = point.vector.get(SPARSE) if point.vector else None
     return Record(
         id=str(point.id),
-        payload=point.payload,
+        payload=point.payload or {},
         score=getattr(point, "score", 0.0),
         tokens=frozenset(sparse.indices) if sparse else frozenset(),
     )
@@ -325,7 +331,7 @@ def _query_request(request: Nearest) -> QueryRequest:
         limit=request.limit,
         query=Query.Nearest(request.vector, using=using),
         filter=to_edge(request.where),
-        with_payload=True,
+        with_payload=not request.bare,
         with_vector=[SPARSE] if by_words else False,
     )
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """CPU of each route: ms per request, as a multiple of a bare Flask handler, and against mem0.
 
-    .venv/bin/python benchmarks/cpu.py [ROUNDS]
+    .venv/bin/python benchmarks/cpu.py [ROUNDS ["ROUTE; ROUTE"]]
 
 One gunicorn worker, embedded engine, OpenAI's stub at 384 dimensions, 1,000 memories, 8 clients;
 stock mem0 in process, called from 8 threads. All in turn, ROUNDS times (default 3), 2 s each.
@@ -48,6 +48,7 @@ def long_history(target: Target) -> None:
 
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
+    wanted = sys.argv[2].split("; ") if len(sys.argv) > 2 else SCENARIOS
     with tempfile.TemporaryDirectory() as tmp, ExitStack() as stack:
         folder = Path(tmp)
         stub = stack.enter_context(openai_stub())
@@ -78,7 +79,7 @@ def main() -> None:
                 flush=True,
             )
 
-        for scenario in SCENARIOS:
+        for scenario in wanted:
             row(scenario, scenario)
         long_history(service)
         row(f"history, {ROWS:,} rows (ours)", "history")

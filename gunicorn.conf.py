@@ -2,6 +2,8 @@
 
 import sys
 
+from gunicorn.glogging import Logger
+
 from app.config import Settings
 from app.errors import StartupError
 from app.logs import log_config
@@ -20,12 +22,18 @@ class Worker(DeadlineWorker):
     read_timeout = settings.request_read_timeout
 
 
+class NoAccessLog(Logger):
+    """app.api logs each request, with its id; gunicorn would format its own line for nobody."""
+
+    access_log_enabled = False
+
+
 worker_class = Worker
+logger_class = NoAccessLog
 threads = settings.threads
 timeout = 0  # a thread that waits for a model is no dead worker
 graceful_timeout = 30
 keepalive = 5
-accesslog = None  # app.api logs each request, with its id
 logconfig_dict = log_config(settings.log_level)
 control_socket_disable = True
 forwarded_allow_ips = ""  # whom to believe is PROXY_HOPS's, see app/api/guards.py

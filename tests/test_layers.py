@@ -88,7 +88,13 @@ LAYERS = [
     {"app.memory.stores"},
     {"app.memory.stores.edge", "app.memory.stores.server"},
     {"app.memory.stores.base"},
-    {"app.memory.filters", "app.memory.ranking", "app.memory.locks", "app.memory.bm25"},
+    {
+        "app.memory.filters",
+        "app.memory.ranking",
+        "app.memory.locks",
+        "app.memory.places",
+        "app.memory.bm25",
+    },
     {"app.memory.payloads"},
 ]
 

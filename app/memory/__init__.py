@@ -60,7 +60,13 @@ def open_memory(settings: Settings) -> MemoryService:
 
     checks = {"vector_store": store.check, "history": history.check, "embedder": check_embedder}
     service = MemoryService(
-        memory, store, history, journal, Readiness(checks), settings.flush_seconds
+        memory,
+        store,
+        history,
+        journal,
+        Readiness(checks),
+        settings.flush_seconds,
+        settings.llm_places,
     )
     if settings.on_server or settings.embedder_provider != "local":
         threading.Thread(target=_look_once, args=[check_embedder], daemon=True).start()

@@ -144,8 +144,10 @@ class History:
         """Open `path`, or create it; StartupError where that cannot be."""
         self._engine = create_engine(
             URL.create("sqlite", database=str(path)),
-            # A thread never waits for another's connection, only for SQLite's own lock.
-            max_overflow=-1,
+            # A thread never waits for another's connection, only for SQLite's own lock; all are
+            # kept, since to open one costs as much as a write.
+            pool_size=0,
+            pool_use_lifo=True,
             connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False},
             hide_parameters=True,  # they are users' texts, and errors are logged
         )

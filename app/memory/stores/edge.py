@@ -67,6 +67,7 @@ HELD = "WouldBlock"  # how Edge says that another process has the directory
 MAX_DELETED = 1 / 3  # of the stored points, at a start
 MIN_TO_COMPACT = 100
 NEVER = 10**9  # kB of vectors from which a graph is built: 21 s of standstill at 20,000 points
+SEARCH_THREADS = 1  # a search is shorter than waking more of them
 TAKEOVER_S = 10.0  # a killed server's worker lets go within a second
 
 
@@ -279,6 +280,7 @@ def _config(dimensions: int) -> EdgeConfig:
     return EdgeConfig(
         vectors=EdgeVectorParams(size=dimensions, distance=Distance.Cosine),
         sparse_vectors={SPARSE: EdgeSparseVectorParams(modifier=Modifier.Idf)},
+        max_search_threads=SEARCH_THREADS,
         optimizers=EdgeOptimizersConfig(
             deleted_threshold=MAX_DELETED,
             vacuum_min_vector_number=MIN_TO_COMPACT,

@@ -4,6 +4,8 @@ import shutil
 import sys
 from typing import Any
 
+from gunicorn.glogging import Logger
+
 from app.config import Settings, share_metrics, shared_metrics
 from app.errors import StartupError
 from app.logs import log_config
@@ -22,12 +24,18 @@ class Worker(DeadlineWorker):
     read_timeout = settings.request_read_timeout
 
 
+class NoAccessLog(Logger):
+    """app.api logs each request, with its id; gunicorn would format its own line for nobody."""
+
+    access_log_enabled = False
+
+
 worker_class = Worker
+logger_class = NoAccessLog
 threads = settings.threads
 timeout = 0  # a thread that waits for a model is no dead worker
 graceful_timeout = 30
 keepalive = 5
-accesslog = None  # app.api logs each request, with its id
 logconfig_dict = log_config(settings.log_level, settings.log_format)
 control_socket_disable = True
 forwarded_allow_ips = ""  # whom to believe is PROXY_HOPS's, see app/api/guards.py

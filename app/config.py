@@ -72,6 +72,7 @@ class Settings(BaseModel):
 
     llm_provider: Literal["openai", "ollama", "none"] = "none"
     llm_model: str | None = None
+    llm_concurrency: int | None = Field(None, ge=1, le=1024)
     llm_timeout: float = Field(60, gt=0, le=3600)
     custom_instructions: str | None = None
     embedder_provider: Literal["openai", "ollama", "local"] = "local"
@@ -105,11 +106,18 @@ class Settings(BaseModel):
                 "WEB_CONCURRENCY: the embedded engine serves one process; several need a "
                 "Qdrant server, see QDRANT_URL"
             )
+        if self.llm_places >= self.threads > 1:
+            raise ValueError("LLM_CONCURRENCY: must leave some of THREADS to those who read")
         if self.qdrant_url and self.qdrant_host:
             raise ValueError("QDRANT_URL: give it or QDRANT_HOST, not both")
         if self.admin_api_key and self.auth_disabled:
             raise ValueError("AUTH_DISABLED: contradicts ADMIN_API_KEY; give one of them")
         return self
+
+    @property
+    def llm_places(self) -> int:
+        """How many adds may wait for the LLM at once."""
+        return self.llm_concurrency or max(1, self.threads // 2)
 
     @property
     def on_server(self) -> bool:

@@ -51,14 +51,18 @@ def _state(given: str) -> str:
     return ",".join(members) if well and all(map(_MEMBER.fullmatch, members)) else ""
 
 
-def pass_on(request: Any) -> None:
-    """An event hook of httpx, or of anything whose requests have `headers`: the trace goes on."""
+def headers() -> dict[str, str]:
+    """What one outgoing call has to carry for the trace to go on; nothing where there is none."""
     current = trace.get()
     if current is None:
-        return
-    request.headers["traceparent"] = f"00-{current.id}-{_new_id()}-{current.flags:02x}"
-    if current.state:
-        request.headers["tracestate"] = current.state
+        return {}
+    found = {"traceparent": f"00-{current.id}-{_new_id()}-{current.flags:02x}"}
+    return found | ({"tracestate": current.state} if current.state else {})
+
+
+def pass_on(request: Any) -> None:
+    """An event hook of httpx that does it."""
+    request.headers.update(headers())
 
 
 def _new_id() -> str:

@@ -1,6 +1,6 @@
 """What does a key cost? Microseconds to tell whose a key is, beside an HMAC of the same length.
 
-    python benchmarks/keys.py
+python benchmarks/keys.py
 """
 
 import hashlib

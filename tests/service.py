@@ -20,6 +20,8 @@ START_S = 30
 class Service:
     """One gunicorn on a free port of 127.0.0.1."""
 
+    application = "app.wsgi:app"
+
     def __init__(self, data_dir: Path, **settings: str) -> None:
         self.data_dir = data_dir
         self.log = data_dir.with_name(f"{data_dir.name}.log")
@@ -40,8 +42,9 @@ class Service:
     def launch(self) -> subprocess.Popen[bytes]:
         """Start the process without waiting for it to answer."""
         with self.log.open("ab") as log:
+            configuration = ["-c", ROOT / "gunicorn.conf.py"]
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "-c", ROOT / "gunicorn.conf.py", "app.wsgi:app"],
+                [sys.executable, "-m", "gunicorn", *configuration, self.application],
                 env=self.environ,
                 cwd=self.data_dir.parent,  # away from a developer's own .env
                 stdout=log,

@@ -41,6 +41,7 @@ PARTS = {
         "app.memory",
         "app.config",
         "app.errors",
+        "app.logs",
         "app.metrics",
         "app.scopes",
         "app.trace",
@@ -91,11 +92,22 @@ LAYERS = [
     {"app.memory.engine", "app.memory.readiness", "app.memory.reembedding", "app.memory.repeats"},
     {"app.memory.draft", "app.memory.journal"},
     {"app.memory.providers.openai", "app.memory.providers.ollama", "app.memory.providers.minilm"},
-    {"app.memory.providers.checked", "app.memory.providers.calls", "app.memory.history"},
+    {
+        "app.memory.providers.checked",
+        "app.memory.providers.calls",
+        "app.memory.providers.shared",
+        "app.memory.history",
+    },
     {"app.memory.stores"},
     {"app.memory.stores.edge", "app.memory.stores.server"},
     {"app.memory.stores.base"},
-    {"app.memory.filters", "app.memory.ranking", "app.memory.locks", "app.memory.bm25"},
+    {
+        "app.memory.filters",
+        "app.memory.ranking",
+        "app.memory.locks",
+        "app.memory.places",
+        "app.memory.bm25",
+    },
     {"app.memory.payloads"},
 ]
 

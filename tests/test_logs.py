@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,28 @@ class TestAnIncident:
             return [e["message"] for e in of(service, "from-ready") if e["level"] == "WARNING"]
 
         assert "provider_unavailable" in wait_for(asked_and_failed)[0]
+
+    def test_also_where_one_call_was_made_for_several(
+        self, service: Service, openai: OpenAIServer
+    ) -> None:
+        openai.requests.clear()
+        first = openai.fault("/v1/embeddings", delay=30, times=1)
+        with ThreadPoolExecutor(3) as pool:
+
+            def search(name: str) -> Any:
+                body = {"query": f"about {name}", "user_id": "a"}
+                return pool.submit(service.post, "search", body, headers={"X-Request-ID": name})
+
+            alone = search("alone")
+            assert openai.wait_for(1, "/v1/embeddings")
+            openai.fault("/v1/embeddings", status=401)
+            together = [search("one"), search("two")]
+            assert {asked.result().status_code for asked in together} == {502}
+            first.clear()
+            assert alone.result().status_code == 200
+        for name in ("one", "two"):
+            said = [e["message"] for e in of(service, name) if e["level"] == "WARNING"]
+            assert any("provider_auth_failed" in message for message in said), said
 
     def test_an_id_of_theirs_that_may_be_anything_is_left_away(
         self, service: Service, openai: OpenAIServer

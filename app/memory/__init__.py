@@ -46,7 +46,7 @@ def open_memory(settings: Settings) -> MemoryService:
         if providers.check:
             providers.check()
         if settings.embedder_provider != "ollama":  # there a first embedding loads the model
-            providers.embedder.embed("ready")
+            providers.embedder.check()
         # Whether the store answers is the store's own check.
         with suppress(VectorStoreUnavailable, VectorStoreTimeout):
             store.prepare(providers.embedder.info)
@@ -60,7 +60,13 @@ def open_memory(settings: Settings) -> MemoryService:
 
     checks = {"vector_store": store.check, "history": history.check, "embedder": check_embedder}
     service = MemoryService(
-        memory, store, history, journal, Readiness(checks), settings.flush_seconds
+        memory,
+        store,
+        history,
+        journal,
+        Readiness(checks),
+        settings.flush_seconds,
+        settings.llm_places,
     )
     if settings.on_server or settings.embedder_provider != "local":
         threading.Thread(target=_look_once, args=[check_embedder], daemon=True).start()

@@ -1,6 +1,7 @@
 """mem0's Memory on parts that are given to it, with reading of our own."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, Protocol
 
@@ -97,8 +98,14 @@ class Memory(mem0.Memory):
         """The best `limit` memories for `query` by meaning and by words, see `ranking.rank`."""
         [vector] = self.embed([query], "search")
         store: VectorStore = self.vector_store
-        ranked = rank(*store.hybrid(query, vector, where, candidates(limit)))
-        return [found for found in ranked[:limit] if found.score >= (threshold or 0)]
+        ranked = rank(*store.hybrid(query, vector, where, candidates(limit), bare=True))
+        best = [found for found in ranked[:limit] if found.score >= (threshold or 0)]
+        whole = {record.id: record for record in store.whole([found.record for found in best])}
+        return [
+            replace(found, record=whole[found.record.id])
+            for found in best
+            if found.record.id in whole
+        ]
 
     def get_all(
         self, where: Filter, limit: int = PAGE, after: Cursor | None = None

@@ -111,6 +111,35 @@ VERSION = Table("schema_version", TABLES, Column("version", Integer, nullable=Fa
 _SHOWN = [column for column in HISTORY.c if column.name not in ("seq", *SCOPE_KEYS)]
 
 
+# What every request needs is kept as text: to build these statements and look them up again takes
+# SQLAlchemy several times as long as SQLite takes to run them.
+_GIVEN = [column.name for column in HISTORY.c if column.name not in ("seq", "id", "is_deleted")]
+
+
+def _insert(table: Table) -> str:
+    names = [column.name for column in table.c if column.name not in ("seq", "done")]
+    values = ", ".join(f":{name}" for name in names)
+    return f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({values})"  # noqa: S608 # our names
+
+
+ADD_ROW = _insert(HISTORY)
+READ_ROWS = (
+    "SELECT id, memory_id, old_memory, new_memory, event, created_at, updated_at, is_deleted, "
+    "actor_id, role FROM history WHERE memory_id = :memory_id ORDER BY seq"
+)
+ADD_INTENT = "INSERT INTO intents (process, body, done) VALUES (:process, :body, 0)"
+FINISH_INTENT = "UPDATE intents SET done = 1 WHERE seq = :number"
+ADD_MESSAGE = _insert(MESSAGES)
+KEEP_LAST = (
+    "DELETE FROM messages WHERE session_scope = :session AND seq NOT IN (SELECT seq FROM messages "
+    "WHERE session_scope = :session ORDER BY seq DESC LIMIT :kept)"
+)
+READ_LAST = (
+    "SELECT role, content, name, created_at FROM messages WHERE session_scope = :session "
+    "ORDER BY created_at DESC, seq DESC LIMIT :kept"
+)
+
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -144,8 +173,10 @@ class History:
         """Open `path`, or create it; StartupError where that cannot be."""
         self._engine = create_engine(
             URL.create("sqlite", database=str(path)),
-            # A thread never waits for another's connection, only for SQLite's own lock.
-            max_overflow=-1,
+            # A thread never waits for another's connection, only for SQLite's own lock; all are
+            # kept, since to open one costs as much as a write.
+            pool_size=0,
+            pool_use_lifo=True,
             connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False},
             hide_parameters=True,  # they are users' texts, and errors are logged
         )
@@ -185,13 +216,13 @@ class History:
     @_translated
     def get_history(self, memory_id: str, within: Scope | None = None) -> list[dict[str, Any]]:
         """The rows of one memory, oldest first; none where it is not `within` that scope."""
-        query = (
-            select(*_SHOWN)
-            .where(HISTORY.c.memory_id == memory_id, _within(HISTORY, within or {}))
-            .order_by(HISTORY.c.seq)
-        )
         with self._engine.connect() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
+            if not within:
+                found = connection.exec_driver_sql(READ_ROWS, {"memory_id": memory_id}).mappings()
+                return [{**row, "is_deleted": bool(row["is_deleted"])} for row in found]
+            mine = (HISTORY.c.memory_id == memory_id, _within(HISTORY, within))
+            rows = connection.execute(select(*_SHOWN).where(*mine).order_by(HISTORY.c.seq))
+            return [dict(row) for row in rows.mappings()]
 
     @_translated
     def save_messages(self, messages: Sequence[Mapping[str, Any]], session_scope: str) -> None:
@@ -205,31 +236,23 @@ class History:
         }
         rows = [
             {key: message.get(key) for key in ("role", "content", "name")}
-            | {"id": new_id(), **shared}
+            | {"id": new_id(), **dict.fromkeys(SCOPE_KEYS), **shared}
             for message in messages[-MESSAGES_KEPT:]
         ]
-        mine = MESSAGES.c.session_scope == session_scope
-        newest = (
-            select(MESSAGES.c.seq).where(mine).order_by(MESSAGES.c.seq.desc()).limit(MESSAGES_KEPT)
-        )
         with self._write() as connection:
-            connection.execute(insert(MESSAGES), rows)
-            connection.execute(delete(MESSAGES).where(mine, MESSAGES.c.seq.not_in(newest)))
+            connection.exec_driver_sql(ADD_MESSAGE, rows)
+            kept = {"session": session_scope, "kept": MESSAGES_KEPT}
+            connection.exec_driver_sql(KEEP_LAST, kept)
 
     @_translated
     def get_last_messages(
         self, session_scope: str, limit: int = MESSAGES_KEPT
     ) -> list[dict[str, Any]]:
         """The last messages of a conversation, oldest first."""
-        columns = [MESSAGES.c[name] for name in ("role", "content", "name", "created_at")]
-        query = (
-            select(*columns)
-            .where(MESSAGES.c.session_scope == session_scope)
-            .order_by(MESSAGES.c.created_at.desc(), MESSAGES.c.seq.desc())
-            .limit(limit)
-        )
+        asked = {"session": session_scope, "kept": limit}
         with self._engine.connect() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()][::-1]
+            found = connection.exec_driver_sql(READ_LAST, asked).mappings()
+            return [dict(row) for row in found][::-1]
 
     @_translated
     def reset(self) -> None:
@@ -245,7 +268,7 @@ class History:
     def begin(self, process: str, body: str, repeat: tuple[str, str] | None = None) -> int:
         """Keep an intent, perhaps of the request with the idempotency key `repeat`; its number."""
         with self._write() as connection:
-            added = connection.execute(insert(INTENTS), {"process": process, "body": body})
+            added = connection.exec_driver_sql(ADD_INTENT, {"process": process, "body": body})
             number = int(added.lastrowid)
             if repeat:
                 connection.execute(update(ANSWERS).where(_answer(*repeat)).values(intent=number))
@@ -271,8 +294,9 @@ class History:
         mine = INTENTS.c.seq == number
         with self._write() as connection:
             _add_rows(connection, rows)
-            connection.execute(update(INTENTS).where(mine).values(done=True))
-            if not keep:
+            if keep:
+                connection.exec_driver_sql(FINISH_INTENT, {"number": number})
+            else:
                 connection.execute(delete(INTENTS).where(mine))
             if answer is not None:
                 mine_too = ANSWERS.c.intent == number
@@ -418,13 +442,12 @@ def _add_rows(connection: Connection, records: Sequence[Mapping[str, Any]]) -> N
     """Keys are the column names; `id` is made here."""
     if not records:
         return
-    given = [column.name for column in HISTORY.c if column.name not in ("seq", "id", "is_deleted")]
     rows = [
-        {name: record.get(name) for name in given}
+        {name: record.get(name) for name in _GIVEN}
         | {"id": new_id(), "is_deleted": bool(record.get("is_deleted"))}
         for record in records
     ]
-    connection.execute(insert(HISTORY), rows)
+    connection.exec_driver_sql(ADD_ROW, rows)
 
 
 def _set_up_connection(connection: Any, _record: Any) -> None:

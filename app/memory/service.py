@@ -21,6 +21,7 @@ from app.memory.payloads import (
     new_payload,
     to_memory,
 )
+from app.memory.places import Places
 from app.memory.ranking import Ranked, Record
 from app.memory.readiness import Check
 from app.memory.repeats import Repeat, once
@@ -58,6 +59,7 @@ class MemoryService:
         journal: Journal,
         readiness: Callable[[], dict[str, Check]] = dict,
         flush_seconds: float = 5,
+        llm_places: int = 128,
     ) -> None:
         """`store` and `history` are the ones that `memory` reads from; all are closed with it."""
         self._readiness = readiness
@@ -69,6 +71,7 @@ class MemoryService:
         self._writing = SharedLock()  # exclusive for what deletes by scope: scopes overlap
         self._changing = KeyedLock()  # by memory id
         self._inferring = KeyedLock()  # by scope
+        self._thinking = Places(llm_places)
 
     # ---- reading
 
@@ -177,7 +180,7 @@ class MemoryService:
         """Store what is worth remembering in `messages`, or with `infer=False` each of them.
 
         `infer` is True by default where there is an LLM. Raises LLMNotConfigured for
-        `infer=True` without one, and the failures of providers.
+        `infer=True` without one, TooManyRequests, and the failures of providers.
         """
         if infer is None:
             infer = self._memory.llm is not None
@@ -185,8 +188,11 @@ class MemoryService:
             raise LLMNotConfigured
 
         def work() -> str:
-            add = self._infer if infer else self._store_as_given
-            return add(messages, scope, dict(metadata or {}), expiration_date, repeat)
+            given = (messages, scope, dict(metadata or {}), expiration_date, repeat)
+            if not infer:
+                return self._store_as_given(*given)
+            with self._thinking.taken():
+                return self._infer(*given)
 
         if repeat is None:
             return Added(**json.loads(work()))

@@ -7,15 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.config import Settings
-from app.memory.draft import Embedder
 from app.memory.engine import LLM
 from app.memory.providers.checked import CheckedEmbedder, CheckedLLM
+from app.memory.providers.shared import SharedEmbedder
 from app.metrics import ModelMeter
+
+LOCAL_S = 600.0
+"""How long a text waits for the local embedder: it cannot hang, only be busy."""
 
 
 @dataclass(frozen=True)
 class Providers:
-    embedder: Embedder
+    embedder: CheckedEmbedder
     llm: LLM | None
     check: Callable[[], None] | None = None
     """Raises when the models are not there; None where only an embedding can tell."""
@@ -27,30 +30,28 @@ def open_providers(settings: Settings) -> Providers:
     return Providers(embedder, open_llm(settings), check=_check_of_ollama(settings))
 
 
-def open_embedder(settings: Settings) -> Embedder:
+def open_embedder(settings: Settings) -> CheckedEmbedder:
+    seconds = settings.embedder_timeout
     match settings.embedder_provider:
         case "openai":
             from app.memory.providers import openai
 
             model = settings.embedder_model or openai.DEFAULT_EMBEDDER
-            asked = openai.OpenAIEmbeddings(
-                openai.connect(settings), model, settings.embedder_timeout
-            )
-            return CheckedEmbedder(asked.name, asked)
+            asked = openai.OpenAIEmbeddings(openai.connect(settings), model, seconds)
+            return CheckedEmbedder(asked.name, SharedEmbedder(asked, seconds), asked)
         case "ollama":
             from app.memory.providers import ollama
 
             model = settings.embedder_model or ollama.DEFAULT_EMBEDDER
-            asked_ollama = ollama.OllamaEmbeddings(
-                settings.ollama_base_url, model, settings.embedder_timeout
-            )
-            return CheckedEmbedder(asked_ollama.name, asked_ollama)
+            ollamas = ollama.OllamaEmbeddings(settings.ollama_base_url, model, seconds)
+            return CheckedEmbedder(ollamas.name, SharedEmbedder(ollamas, seconds), ollamas)
         case _:
-            from app.memory.providers.minilm import MiniLM
+            from app.memory.providers import minilm
 
-            local = MiniLM()
+            local = minilm.MiniLM()
             counted = ModelMeter("embedder", local.name).around(local.embed_batch)
-            return CheckedEmbedder(local.name, counted)
+            shared = SharedEmbedder(counted, LOCAL_S, together=minilm.BATCH)
+            return CheckedEmbedder(local.name, shared, counted)
 
 
 def open_llm(settings: Settings) -> LLM | None:

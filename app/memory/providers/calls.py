@@ -58,7 +58,7 @@ def _tried(
 
 def _kind(error: Exception) -> str:
     """Its class, its status, and the id that the provider knows the request by."""
-    status = getattr(error, "status_code", None)
+    status = getattr(error, "status_code", None) or getattr(error, "status", None)
     theirs = getattr(error, "request_id", None)
     known = isinstance(theirs, str) and re.fullmatch(r"[A-Za-z0-9._-]{1,128}", theirs)
     parts = [

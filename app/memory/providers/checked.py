@@ -24,9 +24,16 @@ MAX_MEMORY = 100_000  # characters of one memory, as the routes take them
 class CheckedEmbedder:
     """An Embedder from a function of texts to vectors; its dimension is asked for once."""
 
-    def __init__(self, name: str, ask: Callable[[list[str]], list[Vector]]) -> None:
+    def __init__(
+        self,
+        name: str,
+        ask: Callable[[list[str]], list[Vector]],
+        ask_itself: Callable[[list[str]], list[Vector]] | None = None,
+    ) -> None:
+        """`ask_itself` is for `check`, where `ask` may answer without asking the model."""
         self.name = name
         self._ask = ask
+        self._ask_itself = ask_itself or ask
         self._meter = ModelMeter("embedder", name)
         self._dimensions: int | None = None
 
@@ -35,6 +42,10 @@ class CheckedEmbedder:
         # No lock: it would make many first requests wait in turn for a service that hangs.
         dimensions = self._dimensions or len(self._embed(["dimensions"])[0])
         return EmbedderInfo(self.name, dimensions)
+
+    def check(self) -> None:
+        """Raises when the model does not embed."""
+        self._usable(self._ask_itself(["ready"]), 1)
 
     def embed(self, text: str, memory_action: str | None = None) -> Vector:
         return self.embed_batch([text])[0]
@@ -46,12 +57,14 @@ class CheckedEmbedder:
         return vectors
 
     def _embed(self, texts: list[str]) -> list[Vector]:
-        vectors = self._ask(texts)
+        return self._usable(self._ask(texts), len(texts))
+
+    def _usable(self, vectors: list[Vector], wanted: int) -> list[Vector]:
         dimensions = self._dimensions or (len(vectors[0]) if vectors else 0)
         usable = dimensions and all(
             len(vector) == dimensions and all(map(math.isfinite, vector)) for vector in vectors
         )
-        if len(vectors) != len(texts) or not usable:
+        if len(vectors) != wanted or not usable:
             failure = ProviderBadAnswer(
                 f"The embedder {self.name} gave vectors that cannot be used."
             )

@@ -66,6 +66,8 @@ class Nearest:
     vector: Vector | SparseVector
     limit: int
     where: Filter
+    bare: bool = False
+    """The payloads may be left out: `whole` gives those that are needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,15 +241,22 @@ class VectorStore(VectorStoreBase):
             self._upsert(points)
 
     def hybrid(
-        self, query: str, dense: Vector, where: Filter, limit: int
+        self, query: str, dense: Vector, where: Filter, limit: int, *, bare: bool = False
     ) -> tuple[Sequence[Record], Sequence[Record], frozenset[int]]:
-        """The two lists of a hybrid search, in one call, and the ids of the query's words."""
+        """The two lists of a hybrid search, in one call, and the ids of the query's words.
+
+        With `bare` the records may be without their payloads, see `whole`.
+        """
         words = self._bm25.query(query)
-        requests = [Nearest(self._checked(dense), limit, where)]
+        requests = [Nearest(self._checked(dense), limit, where, bare)]
         if words.indices:  # a query of stop words alone has none
-            requests.append(Nearest(words, limit, where))
+            requests.append(Nearest(words, limit, where, bare))
         similar, *worded = self._lists(requests)
         return similar, worded[0] if worded else [], frozenset(words.indices)
+
+    def whole(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Records of `hybrid` with their payloads; one that was deleted since is left out."""
+        return records
 
     def page(
         self, where: Filter, limit: int, after: Cursor | None = None

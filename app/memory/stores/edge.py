@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -67,6 +68,7 @@ HELD = "WouldBlock"  # how Edge says that another process has the directory
 MAX_DELETED = 1 / 3  # of the stored points, at a start
 MIN_TO_COMPACT = 100
 NEVER = 10**9  # kB of vectors from which a graph is built: 21 s of standstill at 20,000 points
+SEARCH_THREADS = 1  # a search is shorter than waking more of them
 TAKEOVER_S = 10.0  # a killed server's worker lets go within a second
 
 
@@ -185,6 +187,11 @@ class EdgeStore(VectorStore, engine="edge"):
             batch = QueryBatchRequest([_query_request(request) for request in requests])
             return [[_record(hit) for hit in hits] for hits in self._live.query_batch(batch)]
 
+    def whole(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Read now: the payloads of all candidates would be most of a search's cost."""
+        found = {record.id: record.payload for record in self.get_many([r.id for r in records])}
+        return [replace(r, payload=found[r.id]) for r in records if r.id in found]
+
     def _newest(self, where: Filter, limit: int) -> list[Record]:
         with _translated():
             found, _ = self._live.scroll(
@@ -281,6 +288,7 @@ def _config(dimensions: int) -> EdgeConfig:
     return EdgeConfig(
         vectors=EdgeVectorParams(size=dimensions, distance=Distance.Cosine),
         sparse_vectors={SPARSE: EdgeSparseVectorParams(modifier=Modifier.Idf)},
+        max_search_threads=SEARCH_THREADS,
         optimizers=EdgeOptimizersConfig(
             deleted_threshold=MAX_DELETED,
             vacuum_min_vector_number=MIN_TO_COMPACT,
@@ -320,7 +328,7 @@ def _record(point: Any) -> Record:
     sparse = point.vector.get(SPARSE) if point.vector else None
     return Record(
         id=str(point.id),
-        payload=point.payload,
+        payload=point.payload or {},
         score=getattr(point, "score", 0.0),
         tokens=frozenset(sparse.indices) if sparse else frozenset(),
     )
@@ -333,7 +341,7 @@ def _query_request(request: Nearest) -> QueryRequest:
         limit=request.limit,
         query=Query.Nearest(request.vector, using=using),
         filter=to_edge(request.where),
-        with_payload=True,
+        with_payload=not request.bare,
         with_vector=[SPARSE] if by_words else False,
     )
 

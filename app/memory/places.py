@@ -1,0 +1,39 @@
+"""Room for so many at once: what waits for an LLM must not take every thread there is."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from app.errors import TooManyRequests
+
+WAIT_S = 2.0
+WAITING_SHARE = 8  # so many may wait: one for each 8 places
+
+
+class Places:
+    """`size` callers at once, and a short queue; more are refused rather than kept waiting."""
+
+    def __init__(self, size: int, seconds: float = WAIT_S) -> None:
+        """Who has waited `seconds` is refused too."""
+        self._seconds = seconds
+        self._free = threading.Semaphore(size)
+        self._may_wait = threading.Semaphore(max(1, size // WAITING_SHARE))
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Hold a place. Raises TooManyRequests."""
+        if not self._free.acquire(blocking=False):
+            self._wait()
+        try:
+            yield
+        finally:
+            self._free.release()
+
+    def _wait(self) -> None:
+        if self._may_wait.acquire(blocking=False):
+            try:
+                if self._free.acquire(timeout=self._seconds):
+                    return
+            finally:
+                self._may_wait.release()
+        raise TooManyRequests("The LLM has more to do than LLM_CONCURRENCY allows; try again.")

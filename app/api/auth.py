@@ -37,6 +37,7 @@ def writes(view: View) -> View:
 
 def init_app(app: Flask, settings: Settings) -> None:
     key = settings.admin_api_key
+    app.extensions["open"] = {"ops.metrics"} if settings.metrics_open else set()
     app.extensions["keys"] = key and Keys(key.get_secret_value(), settings.revoked_keys)
     app.before_request(_identify)
 
@@ -44,7 +45,7 @@ def init_app(app: Flask, settings: Settings) -> None:
 def admit() -> None:
     """Raises Unauthorized or Forbidden where the caller may not use this view."""
     view = current_app.view_functions.get(request.endpoint or "")
-    if view is None or request.method == "OPTIONS" or getattr(view, "open_to_all", False):
+    if view is None or request.method == "OPTIONS" or _is_open(view):
         return
     if g.refusal:
         raise Unauthorized(g.refusal)
@@ -52,6 +53,10 @@ def admit() -> None:
         raise Forbidden("This needs the admin key.")
     if g.caller.read_only and getattr(view, "writes", False):
         raise Forbidden("This key is read-only.")
+
+
+def _is_open(view: Callable[..., Any]) -> bool:
+    return getattr(view, "open_to_all", False) or request.endpoint in current_app.extensions["open"]
 
 
 def scope() -> Scope:

@@ -299,9 +299,41 @@ def test_another_admin_key_ends_all_keys(keys: Keys) -> None:
     assert keys.caller(ADMIN_KEY) is ADMIN
 
 
-@pytest.mark.parametrize("path", ["/health", "/ready", "/openapi.yaml"])
+@pytest.mark.parametrize("path", ["/health", "/ready", "/openapi.yaml", "/docs", "/"])
 def test_these_are_open(locked: Service, path: str) -> None:
     assert locked.http.get(path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("caller", "status"), {**STRANGERS, "own": 403, "read-only": 403, "admin": 200}.items()
+)
+def test_metrics_need_the_admin_key(
+    locked: Service, headers: dict[str, Headers], caller: str, status: int
+) -> None:
+    assert locked.http.get("/metrics", headers=headers[caller]).status_code == status
+
+
+def test_metrics_open_shows_them_to_everybody(tmp_path: Path) -> None:
+    settings = {"ADMIN_API_KEY": ADMIN_KEY, "METRICS_OPEN": "true"}
+    with Service(tmp_path / "data", **settings) as service:
+        assert service.http.get("/metrics").status_code == 200
+        assert service.post("get_all", {}).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("caller", "users"),
+    {
+        "own": ["alice"],
+        "read-only": ["alice"],
+        "other user's": ["bob"],
+        "admin": ["alice", "bob"],
+    }.items(),
+)
+def test_scopes_show_a_key_its_own_alone(
+    locked: Service, headers: dict[str, Headers], owned: Owned, caller: str, users: list[str]
+) -> None:
+    seen = locked.http.get("/scopes", headers=headers[caller]).json()
+    assert sorted(user["id"] for user in seen["users"]) == users
 
 
 def test_idempotency_keys_belong_to_the_caller(

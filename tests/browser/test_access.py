@@ -112,28 +112,29 @@ def test_axe_would_find_something(service: Service, open_page: Open) -> None:
     assert [found.split(":")[0] for found in findings(page)] == ["button-name"]
 
 
-@pytest.mark.parametrize("state", [opened, searched, adding, deleting_all, None])
+WIDER = """() => [...document.querySelectorAll("body, body *")]
+    .filter((element) => element.checkVisibility({visibilityProperty: true}))
+    .filter((element) => getComputedStyle(element).clipPath === "none")
+    .filter((element) => element.getBoundingClientRect().right > innerWidth + 0.5)
+    .map((element) => element.outerHTML.slice(0, 80))"""
+
+
+def choosing(page: Page) -> None:
+    page.get_by_role("button", name="Choose whose memories").click()
+    expect(page.get_by_role("link", name=re.compile("^Everyone"))).to_be_visible()
+
+
 def test_on_a_phone_nothing_is_wider_than_the_screen(
-    service: Service,
-    open_page: Open,
-    user: str,
-    people: list[str],
-    state: Callable[[Page], None] | None,
+    page: Page, user: str, people: list[str]
 ) -> None:
-    page = open_page(service, f"/#user_id={user}", viewport=PHONE, has_touch=True)
-    expect(page.locator("#items a")).to_have_count(2)
-    if state:
+    page.set_viewport_size({"width": 360, "height": 720})
+    for state in (opened, searched, adding, deleting_all, choosing):
+        page.goto("about:blank")
+        page.goto(f"/#user_id={user}")
+        expect(page.locator("#items a")).to_have_count(2)
         state(page)
-    else:
-        page.get_by_role("button", name="Choose whose memories").click()
-        expect(page.get_by_role("link", name=re.compile("^Everyone"))).to_be_visible()
-    wider = """() => [...document.querySelectorAll("body, body *")]
-        .filter((element) => element.checkVisibility({visibilityProperty: true}))
-        .filter((element) => getComputedStyle(element).clipPath === "none")
-        .filter((element) => element.getBoundingClientRect().right > innerWidth + 0.5)
-        .map((element) => element.outerHTML.slice(0, 80))"""
-    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
-    assert page.evaluate(wider) == []
+        assert page.evaluate("document.documentElement.scrollWidth") == 360, state
+        assert page.evaluate(WIDER) == [], state
 
 
 def test_on_a_phone_one_chooses_reads_and_comes_back(
@@ -247,7 +248,7 @@ def test_a_memory_that_comes_late_takes_the_focus_from_nobody(
 ) -> None:
     page.goto(f"/#user_id={user}")
     held: list[Route] = []
-    page.route("**/memory/history", held.append)
+    page.route("**/memory/history", lambda route: held.append(route))
     with page.expect_request("**/memory/history"):
         page.get_by_role("link", name="I live in Berlin").click()
     back = page.get_by_role("button", name="Back to the list")

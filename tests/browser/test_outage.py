@@ -1,45 +1,50 @@
 """When the service, or what it needs, is away."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Open
 from tests.service import Service, free_port
 
 
-def test_a_service_that_is_away_is_told_and_waited_for(
-    fresh_service: Service, open_page: Open
-) -> None:
-    fresh_service.ask("add", data="green tea", user_id="alice", infer=False)
-    page = open_page(fresh_service, "/#user_id=alice")
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service of this module's own, stopped and started by its tests."""
+    with Service(tmp_path_factory.mktemp("own") / "data") as running:
+        yield running
+
+
+def test_a_service_that_is_away_is_told_and_waited_for(own: Service, open_page: Open) -> None:
+    own.ask("add", data="green tea", user_id="alice", infer=False)
+    page = open_page(own, "/#user_id=alice")
     expect(page.locator("#items a")).to_have_text(["green tea"])
-    fresh_service.stop()
+    own.stop()
     page.get_by_role("searchbox", name="Search").fill("tea")
     banner = page.get_by_role("alert")
     expect(banner).to_contain_text("The service does not answer. Asking again…")
     expect(page.locator(".notice-title").first).to_have_text("The service does not answer")
-    fresh_service.start()
+    own.start()
     expect(page.locator("#items a")).to_have_text(["green tea"], timeout=15_000)
     expect(banner).to_be_hidden()
     expect(page.get_by_role("meter", name="Score")).to_be_visible()
     expect(page.locator("#status")).to_have_text(re.compile("answers again|1 result"))
 
 
-def test_it_can_be_asked_at_once_and_what_was_shown_stays(
-    fresh_service: Service, open_page: Open
-) -> None:
-    fresh_service.ask("add", data="green tea", user_id="alice", infer=False)
-    page = open_page(fresh_service, "/#user_id=alice")
+def test_it_can_be_asked_at_once_and_what_was_shown_stays(own: Service, open_page: Open) -> None:
+    own.ask("add", data="green tea", user_id="bob", infer=False)
+    page = open_page(own, "/#user_id=bob")
     page.get_by_role("link", name="green tea").click()
     page.get_by_role("button", name="Edit").click()
-    fresh_service.stop()
+    own.stop()
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("textbox", name="Text").fill("black tea")
     dialog.get_by_role("button", name="Save").click()
     expect(dialog.get_by_role("alert")).to_have_text("The service does not answer")
-    fresh_service.start()
+    own.start()
     dialog.get_by_role("button", name="Save").click()
     expect(page.locator("#memory-text")).to_have_text("black tea")
     expect(page.locator("#items a")).to_have_text(["black tea"])

@@ -59,10 +59,13 @@ def test_more_come_as_one_scrolls(page: Page, service: Service, user: str) -> No
 def test_users_agents_and_runs_stand_with_their_counts(
     fresh_service: Service, open_page: Open
 ) -> None:
+    page = open_page(fresh_service)
+    expect(page.get_by_text("Nothing is remembered yet")).to_be_visible()
+    expect(page.locator("pre")).to_contain_text(f"curl {fresh_service.url}/memory/add")
     for user, text in (("alice", "tea"), ("alice", "milk"), ("bob", "tea")):
         fresh_service.ask("add", data=text, user_id=user, agent_id="planner", infer=False)
     fresh_service.ask("add", data="rail pass", run_id="trip", infer=False)
-    page = open_page(fresh_service)
+    page.get_by_role("button", name="Refresh").click()
     people = page.get_by_role("navigation", name="Whose memories")
     expect(people.get_by_role("link")).to_have_text(
         [
@@ -80,14 +83,6 @@ def test_users_agents_and_runs_stand_with_their_counts(
     expect(page.locator("#items a")).to_have_text(["rail pass"])
     page.go_back()
     expect(page.locator("#items a")).to_have_text(["milk", "tea"])
-
-
-def test_a_service_without_memories_says_how_to_add_one(
-    fresh_service: Service, open_page: Open
-) -> None:
-    page = open_page(fresh_service)
-    expect(page.get_by_text("Nothing is remembered yet")).to_be_visible()
-    expect(page.locator("pre")).to_contain_text(f"curl {fresh_service.url}/memory/add")
 
 
 def test_it_is_searched_as_one_types(page: Page, service: Service, user: str) -> None:

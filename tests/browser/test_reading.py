@@ -36,6 +36,7 @@ def hold(page: Page, pattern: str, of: str = "") -> list[Route]:
 def test_the_newest_memory_comes_first(page: Page, service: Service, user: str) -> None:
     for text in ("first", "second", "third"):
         service.ask("add", data=text, user_id=user, infer=False)
+    service.ask("add", data="somebody else's", user_id=f"{user}-other", infer=False)
     page.goto(f"/#user_id={user}")
     expect(page.locator("#items a")).to_have_text(["third", "second", "first"])
     expect(page.get_by_role("heading", level=1)).to_have_text(user)

@@ -1,4 +1,4 @@
-// A modal dialog with a form. Esc closes it; the focus goes back to where it was.
+// A modal dialog with a form. Esc closes it, and the focus goes back to where it was: <dialog> does.
 
 import { button, fill, h } from "./dom.js";
 import { t } from "./i18n.js";
@@ -11,7 +11,6 @@ let opened = 0; // one may open over another: the one that asks for a key
  * what it throws. It may throw a Wrong to point at a field. `closed()` comes last.
  */
 export function openDialog({ title, content, action, danger = false, submit, closed }) {
-  const opener = document.activeElement;
   const failed = h("div", { class: "failed", role: "alert" });
   const send = button(action, { type: "submit", class: danger ? "primary danger" : "primary" });
   const leave = button(t("cancel"), { class: "outlined", onclick: () => dialog.close() });
@@ -30,7 +29,6 @@ export function openDialog({ title, content, action, danger = false, submit, clo
   });
   dialog.addEventListener("close", () => {
     dialog.remove();
-    if (opener?.isConnected && !opener.closest("[hidden]")) opener.focus();
     closed?.();
   });
   document.body.append(dialog);

@@ -15,8 +15,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from benchmarks.harness import floor, in_turn, openai_stub, ours  # noqa: E402
-from benchmarks.load import median  # noqa: E402
+from benchmarks.harness import floor, in_turn, openai_stub, ours
+from benchmarks.load import median
 
 ROUTES = ["get", "add, infer=false"]
 SETTINGS = ["LOG_LEVEL=WARNING"]

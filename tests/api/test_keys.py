@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from app.config import Settings
-from app.keys import ADMIN, Caller, Keys, WrongKey, new_key_id
+from app.keys import Caller, Keys, new_key_id
 from tests.service import ROOT, Service
 
 ADMIN_KEY = "an-admin-key-of-the-tests-0123456789"

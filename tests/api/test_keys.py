@@ -193,6 +193,29 @@ def test_a_scoped_key_sees_its_own_without_naming_it(
     assert [memory["user_id"] for memory in left] == ["bob"]
 
 
+@pytest.mark.parametrize(
+    ("caller", "users"),
+    [("admin", ["alice", "bob"]), ("own", ["alice"]), ("other user's", ["bob"])],
+)
+def test_who_has_memories_is_counted_within_the_scope_of_the_key(
+    locked: Service, headers: dict[str, Headers], owned: Owned, caller: str, users: list[str]
+) -> None:
+    response = locked.http.get("/scopes", headers=headers[caller])
+    assert response.json()["users"] == [{"id": user, "memories": 1} for user in users]
+
+
+@pytest.mark.parametrize("caller", STRANGERS)
+def test_without_a_good_key_nobody_is_counted(
+    locked: Service, headers: dict[str, Headers], caller: str
+) -> None:
+    assert locked.http.get("/scopes", headers=headers[caller]).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/", "/static/main.js"])
+def test_the_page_itself_needs_no_key(locked: Service, path: str) -> None:
+    assert locked.http.get(path).status_code == 200
+
+
 def test_idempotency_keys_belong_to_the_caller(
     locked: Service, headers: dict[str, Headers]
 ) -> None:

@@ -83,6 +83,14 @@ chromium:
 	fi
 	@command -v chromium >/dev/null || { echo "error: chromium not found on PATH; on Debian: apt-get install chromium" >&2; exit 1; }
 
+# Taken out of its package, which would start a server.
+.PHONY: promtool
+promtool: setup-dev ## fetch what checks docs/alerts.yml, where Debian's packages are in reach
+	@command -v promtool >/dev/null || [ -x $(VENV)/bin/promtool ] || { \
+		tmp=$$(mktemp -d) && trap 'rm -rf "$$tmp"' EXIT && (cd "$$tmp" && apt-get update -qq && \
+		apt-get download -qq prometheus && dpkg-deb -x prometheus_*.deb .) >/dev/null 2>&1 && \
+		cp "$$tmp/usr/bin/promtool" $(VENV)/bin/ || echo "no promtool here: docs/alerts.yml is not checked"; }
+
 .PHONY: lint
 lint: setup-dev ## check style and format
 	$(VENV)/bin/ruff check .

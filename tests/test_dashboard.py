@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +21,8 @@ ALERTS = ROOT / "docs" / "alerts.yml"
 NAME = re.compile(r"\bmemory_service_\w+")
 PANELS = [panel for panel in json.loads(DASHBOARD.read_text())["panels"] if "targets" in panel]
 RULES = [rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]]
-PROMTOOL = shutil.which("promtool")
+BESIDE_PYTHON = str(Path(sys.executable).parent)  # where `make promtool` puts it
+PROMTOOL = shutil.which("promtool") or shutil.which("promtool", path=BESIDE_PYTHON)
 without_promtool = pytest.mark.skipif(
     PROMTOOL is None, reason="promtool is not installed (Debian's package prometheus has it)"
 )

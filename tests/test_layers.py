@@ -107,6 +107,7 @@ LAYERS = [
         "app.memory.locks",
         "app.memory.places",
         "app.memory.bm25",
+        "app.memory.transactions",
     },
     {"app.memory.payloads"},
 ]

@@ -7,8 +7,7 @@ is deleted, nothing else knows whose it was.
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
@@ -40,6 +39,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.errors import HistoryUnavailable, StartupError
 from app.memory.payloads import new_id, now
+from app.memory.transactions import Transactions
 from app.scopes import SCOPE_KEYS, Scope
 
 SCHEMA_VERSION = 2
@@ -181,6 +181,7 @@ class History:
             hide_parameters=True,  # they are users' texts, and errors are logged
         )
         event.listen(self._engine, "connect", _set_up_connection)
+        self._transactions = Transactions(self._engine)
         try:
             self._create()
         except DBAPIError as error:
@@ -210,8 +211,11 @@ class History:
     @_translated
     def batch_add_history(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Add rows in one transaction. Keys are the column names; `id` is made here."""
-        with self._write() as connection:
+
+        def write(connection: Connection) -> None:
             _add_rows(connection, records)
+
+        self._transactions.run(write)
 
     @_translated
     def get_history(self, memory_id: str, within: Scope | None = None) -> list[dict[str, Any]]:
@@ -239,10 +243,13 @@ class History:
             | {"id": new_id(), **dict.fromkeys(SCOPE_KEYS), **shared}
             for message in messages[-MESSAGES_KEPT:]
         ]
-        with self._write() as connection:
+
+        def write(connection: Connection) -> None:
             connection.exec_driver_sql(ADD_MESSAGE, rows)
             kept = {"session": session_scope, "kept": MESSAGES_KEPT}
             connection.exec_driver_sql(KEEP_LAST, kept)
+
+        self._transactions.run(write)
 
     @_translated
     def get_last_messages(
@@ -257,7 +264,7 @@ class History:
     @_translated
     def reset(self) -> None:
         """Forget everything; the texts leave the file too."""
-        with self._write() as connection:
+        with self._transactions.alone() as connection:
             connection.execute(delete(HISTORY))
             connection.execute(delete(MESSAGES))
         self._checkpoint()
@@ -267,12 +274,15 @@ class History:
     @_translated
     def begin(self, process: str, body: str, repeat: tuple[str, str] | None = None) -> int:
         """Keep an intent, perhaps of the request with the idempotency key `repeat`; its number."""
-        with self._write() as connection:
+
+        def write(connection: Connection) -> int:
             added = connection.exec_driver_sql(ADD_INTENT, {"process": process, "body": body})
             number = int(added.lastrowid)
             if repeat:
                 connection.execute(update(ANSWERS).where(_answer(*repeat)).values(intent=number))
             return number
+
+        return self._transactions.run(write)
 
     @_translated
     def finish(
@@ -292,7 +302,8 @@ class History:
         the history, the intents and the file; their events stay.
         """
         mine = INTENTS.c.seq == number
-        with self._write() as connection:
+
+        def write(connection: Connection) -> None:
             _add_rows(connection, rows)
             if keep:
                 connection.exec_driver_sql(FINISH_INTENT, {"number": number})
@@ -311,22 +322,30 @@ class History:
             if forget == {}:
                 connection.execute(delete(HISTORY))
                 connection.execute(delete(INTENTS).where(INTENTS.c.done))
+
+        self._transactions.run(write)
         if purge or forget == {}:
             self._checkpoint()
 
     @_translated
     def cancel(self, number: int) -> None:
         """The write of an intent did not take place."""
-        with self._write() as connection:
+
+        def write(connection: Connection) -> None:
             connection.execute(delete(INTENTS).where(INTENTS.c.seq == number))
             connection.execute(delete(ANSWERS).where(ANSWERS.c.intent == number))
+
+        self._transactions.run(write)
 
     @_translated
     def forget(self, numbers: Sequence[int]) -> None:
         """Drop intents that were done for good."""
-        with self._write() as connection:
+
+        def write(connection: Connection) -> None:
             for number in numbers:
                 connection.execute(delete(INTENTS).where(INTENTS.c.seq == number))
+
+        self._transactions.run(write)
 
     @_translated
     def processes(self) -> list[str]:
@@ -356,7 +375,8 @@ class History:
     ) -> "Claim | None":
         """None: the key is now this request's. Else what is known of the request before."""
         now_s = time.time()
-        with self._write() as connection:
+
+        def write(connection: Connection) -> Claim | None:
             connection.execute(delete(ANSWERS).where(ANSWERS.c.asked_at < now_s - ANSWERS_KEPT_S))
             columns = (ANSWERS.c.fingerprint, ANSWERS.c.answer)
             found = connection.execute(select(*columns).where(_answer(caller, key))).first()
@@ -366,23 +386,34 @@ class History:
             connection.execute(insert(ANSWERS), {**row, "process": process, **scope})
             return None
 
+        return self._transactions.run(write)
+
     @_translated
     def answer(self, caller: str, key: str, answer: str) -> None:
         """Keep the answer of a request that wrote nothing."""
-        with self._write() as connection:
+
+        def write(connection: Connection) -> None:
             connection.execute(update(ANSWERS).where(_answer(caller, key)).values(answer=answer))
+
+        self._transactions.run(write)
 
     @_translated
     def release(self, caller: str, key: str) -> None:
         """Let the request be tried again, unless an intent of it is still open."""
-        with self._write() as connection:
+
+        def write(connection: Connection) -> None:
             connection.execute(delete(ANSWERS).where(_answer(caller, key), _is_free()))
+
+        self._transactions.run(write)
 
     @_translated
     def release_all(self, process: str) -> None:
         """The same for every request of a process that is gone."""
-        with self._write() as connection:
+
+        def write(connection: Connection) -> None:
             connection.execute(delete(ANSWERS).where(ANSWERS.c.process == process, _is_free()))
+
+        self._transactions.run(write)
 
     @_translated
     def check(self) -> None:
@@ -392,19 +423,8 @@ class History:
 
     # ---- inside
 
-    @contextmanager
-    def _write(self) -> Iterator[Connection]:
-        """A transaction that holds the write lock from its start.
-
-        A transaction that begins by reading and then writes would fail at once with
-        "database is locked", without waiting, when another process wrote in between.
-        """
-        with self._engine.begin() as connection:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-            yield connection
-
     def _create(self) -> None:
-        with self._write() as connection:
+        with self._transactions.alone() as connection:
             TABLES.create_all(connection)
             version = connection.scalar(select(func.max(VERSION.c.version)))
             if version is None:
@@ -451,7 +471,7 @@ def _add_rows(connection: Connection, records: Sequence[Mapping[str, Any]]) -> N
 
 
 def _set_up_connection(connection: Any, _record: Any) -> None:
-    # None: the driver begins no transaction of its own, so _write can say BEGIN IMMEDIATE.
+    # None: the driver begins no transaction of its own, so that BEGIN IMMEDIATE can be said.
     connection.isolation_level = None
     connection.execute("PRAGMA secure_delete=ON")
     # SQLite's own timeout does not cover a change of the journal mode: while another connection

@@ -1,0 +1,123 @@
+"""Group commit: writes that come together share a transaction, and nothing else."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+from app.memory.transactions import Transactions
+from tests.service import wait_for
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    opened = create_engine(
+        URL.create("sqlite", database=str(tmp_path / "rows.db")),
+        pool_size=0,
+        connect_args={"check_same_thread": False, "timeout": 0.1},
+    )
+    event.listen(opened, "connect", lambda raw, _: setattr(raw, "isolation_level", None))
+    with opened.connect() as connection:
+        connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+        connection.exec_driver_sql("CREATE TABLE rows (n INTEGER PRIMARY KEY)")
+    yield opened
+    opened.dispose()
+
+
+@pytest.fixture
+def transactions(engine: Engine) -> Transactions:
+    return Transactions(engine)
+
+
+def add(number: int) -> Callable[[Connection], int]:
+    def write(connection: Connection) -> int:
+        connection.exec_driver_sql("INSERT INTO rows VALUES (?)", (number,))
+        return number
+
+    return write
+
+
+def rows(engine: Engine) -> set[int]:
+    with engine.connect() as connection:
+        return {*connection.exec_driver_sql("SELECT n FROM rows").scalars()}
+
+
+class Crowd:
+    """Writers that all wait behind one that is held up, so that the next transaction is theirs."""
+
+    def __init__(self, engine: Engine, transactions: Transactions) -> None:
+        self._transactions = transactions
+        self.commits = 0
+        event.listen(engine, "commit", lambda _: self._count())
+
+    def _count(self) -> None:
+        self.commits += 1
+
+    def write(self, *works: Callable[[Connection], Any]) -> list[Future[Any]]:
+        begun, go = threading.Event(), threading.Event()
+
+        def held_up(connection: Connection) -> int:
+            begun.set()
+            go.wait()
+            return add(0)(connection)
+
+        with ThreadPoolExecutor(len(works) + 1) as pool:
+            first = pool.submit(self._transactions.run, held_up)
+            begun.wait()
+            others = [pool.submit(self._transactions.run, work) for work in works]
+            wait_for(lambda: len(self._transactions._waiting) == len(works))
+            assert not any(other.done() for other in others)
+            go.set()
+        return [first, *others]
+
+
+@pytest.fixture
+def crowd(engine: Engine, transactions: Transactions) -> Crowd:
+    return Crowd(engine, transactions)
+
+
+def test_what_comes_together_is_committed_together(engine: Engine, crowd: Crowd) -> None:
+    found = crowd.write(*(add(n) for n in range(1, 21)))
+    assert [one.result() for one in found] == [*range(21)]
+    assert rows(engine) == {*range(21)}
+    assert crowd.commits == 2
+
+
+def test_one_that_fails_fails_alone_and_leaves_nothing(engine: Engine, crowd: Crowd) -> None:
+    def wrong(connection: Connection) -> None:
+        add(7)(connection)
+        add(0)(connection)  # it is there already
+
+    first, good, bad, other = crowd.write(add(1), wrong, add(2))
+    assert (first.result(), good.result(), other.result()) == (0, 1, 2)
+    assert isinstance(bad.exception(), IntegrityError)
+    assert rows(engine) == {0, 1, 2}
+
+
+def test_no_more_than_64_share_one(engine: Engine, crowd: Crowd) -> None:
+    found = crowd.write(*(add(n) for n in range(1, 131)))
+    assert [one.result() for one in found] == [*range(131)]
+    assert crowd.commits == 4
+
+
+def test_a_database_that_is_held_fails_all_and_works_again(
+    engine: Engine, transactions: Transactions
+) -> None:
+    with engine.connect() as other:
+        other.exec_driver_sql("BEGIN IMMEDIATE")
+        with pytest.raises(OperationalError):
+            transactions.run(add(1))
+        other.exec_driver_sql("ROLLBACK")
+    assert transactions.run(add(1)) == 1
+    assert rows(engine) == {1}
+
+
+def test_many_threads_lose_nothing(engine: Engine, transactions: Transactions) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        assert [*pool.map(lambda n: transactions.run(add(n)), range(2000))] == [*range(2000)]
+    assert rows(engine) == {*range(2000)}

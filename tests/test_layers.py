@@ -108,6 +108,7 @@ LAYERS = [
         "app.memory.places",
         "app.memory.bm25",
         "app.memory.transactions",
+        "app.memory.tables",
     },
     {"app.memory.payloads"},
 ]

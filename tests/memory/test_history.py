@@ -15,7 +15,8 @@ from mem0.memory.storage import SQLiteManager
 from sqlalchemy import Engine, event
 
 from app.errors import HistoryUnavailable, StartupError
-from app.memory.history import MESSAGES_KEPT, SCHEMA_VERSION, History, parse_scope
+from app.memory.history import MESSAGES_KEPT, History, parse_scope
+from app.memory.tables import SCHEMA_VERSION
 from app.scopes import Scope
 
 PROCESSES = 6

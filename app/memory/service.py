@@ -43,6 +43,17 @@ class Added:
     failed: int = 0
 
 
+@dataclass(frozen=True)
+class _New:
+    """What an add was given."""
+
+    messages: Sequence[Message]
+    scope: Scope
+    metadata: Mapping[str, Any]
+    expiration_date: str | None
+    repeat: Repeat | None
+
+
 class MemoryService:
     """What an assistant remembers about its users. Safe for many threads.
 
@@ -188,11 +199,11 @@ class MemoryService:
             raise LLMNotConfigured
 
         def work() -> str:
-            given = (messages, scope, dict(metadata or {}), expiration_date, repeat)
+            new = _New(messages, scope, metadata or {}, expiration_date, repeat)
             if not infer:
-                return self._store_as_given(*given)
+                return self._store_as_given(new)
             with self._thinking.taken():
-                return self._infer(*given)
+                return self._infer(new)
 
         if repeat is None:
             return Added(**json.loads(work()))
@@ -279,59 +290,38 @@ class MemoryService:
             raise MemoryNotFound
         return record
 
-    def _infer(
-        self,
-        messages: Sequence[Message],
-        scope: Scope,
-        metadata: dict[str, Any],
-        expiration_date: str | None,
-        repeat: Repeat | None,
-    ) -> str:
+    def _infer(self, new: _New) -> str:
         """What the LLM finds; the answer as JSON of an Added."""
         draft = self._memory.draft(
-            messages, scope, metadata=metadata, expiration_date=expiration_date
+            new.messages,
+            new.scope,
+            metadata=dict(new.metadata),
+            expiration_date=new.expiration_date,
         )
-        with self._inferring[json.dumps(scope, sort_keys=True)]:
-            points = self._unknown(draft.points, scope)
-            answer = self._store_new(points, repeat, draft.failed)
+        with self._inferring[json.dumps(new.scope, sort_keys=True)]:
+            points = self._unknown(draft.points, new.scope)
+            answer = self._store_new(points, new.repeat, draft.failed)
         for said, session_scope in draft.messages:
             self._history.save_messages(said, session_scope)
         return answer
 
-    def _store_as_given(
-        self,
-        messages: Sequence[Message],
-        scope: Scope,
-        metadata: dict[str, Any],
-        expiration_date: str | None,
-        repeat: Repeat | None,
-    ) -> str:
-        points = self._as_given(messages, scope, metadata, expiration_date)
-        return self._store_new(points, repeat)
-
-    def _as_given(
-        self,
-        messages: Sequence[Message],
-        scope: Scope,
-        metadata: Mapping[str, Any],
-        expiration_date: str | None,
-    ) -> Points:
+    def _store_as_given(self, new: _New) -> str:
         """One memory for each message, except what the system said, as mem0 has it."""
-        said = [message for message in messages if message["role"] != "system"]
-        texts = [message["content"] for message in said]
-        vectors = self._memory.embed(texts, "add")
+        said = [message for message in new.messages if message["role"] != "system"]
+        vectors = self._memory.embed([message["content"] for message in said], "add")
         payloads = [
             new_payload(
                 message["content"],
-                scope,
-                metadata,
+                new.scope,
+                new.metadata,
                 role=message["role"],
                 actor_id=message.get("name"),
-                expiration_date=expiration_date,
+                expiration_date=new.expiration_date,
             )
             for message in said
         ]
-        return {new_id(): point for point in zip(vectors, payloads, strict=True)}
+        points = {new_id(): point for point in zip(vectors, payloads, strict=True)}
+        return self._store_new(points, new.repeat)
 
     def _store_new(self, points: Points, repeat: Repeat | None, failed: int = 0) -> str:
         stored = [

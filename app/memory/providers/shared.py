@@ -1,10 +1,10 @@
 """One embedder for many callers: what is known is not asked again, what can wait goes together.
 
 A text that comes alone is asked for at once, in its caller's own thread. What comes while a call
-is under way goes together into the next, which begins a quarter of a call's time later, so that
-AT_ONCE calls are spread over that time, and at the latest after GATHER_S. Nobody's failure is
-another's: what a model refuses in a common call is asked for again text by text, and each caller
-waits no longer than its own time limit, whatever the others do.
+is under way goes together into the next, which begins half a call's time later, and at the latest
+after GATHER_S. Nobody's failure is another's: what a model refuses in a common call is asked for
+again text by text, and each caller waits no longer than its own time limit, whatever the others
+do.
 """
 
 import logging
@@ -26,7 +26,7 @@ from app.memory.stores.base import Vector
 log = logging.getLogger(__name__)
 
 AT_ONCE = 4
-GATHER_S = 0.02
+GATHER_S = 0.03
 TOGETHER = 64  # texts of one common call
 TOGETHER_BYTES = 250_000  # and their size: OpenAI takes 300,000 tokens
 CACHE_BYTES = 16 * 2**20  # 2,600 vectors of 1536 numbers
@@ -163,7 +163,7 @@ class SharedEmbedder:
                 self._begin()
 
     def _window(self) -> float:
-        return min(self._took / self._at_once, GATHER_S)
+        return min(self._took / 2, GATHER_S)
 
     def _call(self, batch: list[_Asked]) -> None:
         """Ask for `batch` and tell all who wait for it; then let the next calls begin."""

@@ -246,7 +246,7 @@ MANY = 200
 
 @pytest.mark.parametrize("kind", SLOW)
 def test_many_slow_connections_hold_up_nobody_and_are_closed(tmp_path: Path, kind: str) -> None:
-    with Service(tmp_path / "data", REQUEST_READ_TIMEOUT="3") as service:
+    with Service(tmp_path / "data", REQUEST_READ_TIMEOUT="6") as service:
         service.ask("add", data="tea", user_id="a")
         with contextlib.ExitStack() as stack:
             slow = [
@@ -264,7 +264,7 @@ def test_many_slow_connections_hold_up_nobody_and_are_closed(tmp_path: Path, kin
                         connection.sendall(DRIBBLE[kind])
                 return all(map(is_closed, slow))
 
-            patient = httpx.Timeout(1)
+            patient = httpx.Timeout(4)  # less than any of them holds its thread
             dribbled()
             assert httpx.get(f"{service.url}/health", timeout=patient).status_code == 200
             found = httpx.post(

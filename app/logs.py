@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import threading
 import traceback
 from contextvars import ContextVar
@@ -14,6 +15,9 @@ from app.trace import trace
 log = logging.getLogger(__name__)
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
+
+SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+"""An id of somebody else's that may stand in a line of the log."""
 
 
 class _OfRequest(logging.Filter):

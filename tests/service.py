@@ -15,6 +15,7 @@ import httpx
 
 ROOT = Path(__file__).parent.parent
 START_S = 30
+ADMIN_KEY = "an-admin-key-of-the-tests-0123456789"
 
 
 class Service:

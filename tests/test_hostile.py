@@ -19,10 +19,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.keys import Caller, Keys
-from tests.service import Service
+from tests.service import ADMIN_KEY, Service
 
 REQUESTS = int(os.environ.get("FUZZ_REQUESTS", "400"))
-ADMIN_KEY = "an-admin-key-of-the-tests-0123456789"
 ADMIN = {"X-API-Key": ADMIN_KEY}
 WITNESSED = "the-witness-likes-tea"
 HANG_S = 20

@@ -58,6 +58,4 @@ def asset(file: str) -> Response:
 
 def _with_policy(response: Response) -> Response:
     response.headers["Content-Security-Policy"] = POLICY
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "no-referrer"
     return response

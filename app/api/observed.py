@@ -1,20 +1,18 @@
 """What is seen of each request: its id, its trace, one line in the log, its metrics."""
 
 import logging
-import re
 import time
 import uuid
 from functools import partial
 
 from flask import Flask, Response, g, request
 
-from app.logs import request_id
+from app.logs import SANE_ID, request_id
 from app.metrics import HTTP_IN_FLIGHT, http_seconds
 from app.trace import parse, trace
 
 log = logging.getLogger("app.api")
 
-_SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
@@ -26,7 +24,7 @@ def init_app(app: Flask) -> None:
 
 def _begin() -> None:
     given = request.headers.get("X-Request-ID", "")
-    request_id.set(given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex)
+    request_id.set(given if SANE_ID.fullmatch(given) else uuid.uuid4().hex)
     parent = request.headers.get("traceparent")
     trace.set(parse(parent, request.headers.get("tracestate", "")) if parent else None)
     g.started = time.perf_counter()

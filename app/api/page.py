@@ -31,8 +31,6 @@ _HEADERS = {
             "require-trusted-types-for 'script'",
         )
     ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
     # Kept, but asked for by ETag each time: an upgrade shows at once.
     "Cache-Control": "no-cache",
 }

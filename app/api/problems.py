@@ -1,7 +1,6 @@
 """Failures as RFC 9457 problem details: one shape, made in one place."""
 
 import logging
-import traceback
 from http import HTTPStatus
 from typing import Any
 
@@ -83,9 +82,8 @@ def _http_error(error: HTTPException) -> Response:
 
 
 def _defect(error: Exception) -> Response:
-    # Where, but not the message: it may quote a user's text.
-    where = "".join(traceback.format_tb(error.__traceback__))
-    log.critical("a defect of this service: %s\n%s", type(error).__name__, where)
+    # The log says where, and leaves out the message: it may quote a user's text.
+    log.critical("a defect of this service: %s", type(error).__name__, exc_info=error)
     return problem("internal_error", "A defect of this service; its log has the request_id.")
 
 

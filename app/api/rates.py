@@ -8,6 +8,7 @@ from flask import Flask, Response, current_app, g, request
 from app.api.guards import PROBES
 from app.config import Settings
 from app.errors import StartupError
+from app.keys import ANYBODY
 
 if TYPE_CHECKING:
     from flask_limiter import Limiter
@@ -38,8 +39,9 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 def _who() -> str:
-    known = g.refusal is None and g.caller.id != "-"
-    return f"key {g.caller.id}" if known else f"address {request.remote_addr}"
+    if g.caller is ANYBODY:
+        return f"address {request.remote_addr}"
+    return f"key {g.caller.id}"
 
 
 def _tell(response: Response) -> Response:
@@ -53,6 +55,6 @@ def _tell(response: Response) -> Response:
         response.headers["RateLimit-Limit"] = str(tightest.limit.amount)
         response.headers["RateLimit-Remaining"] = str(tightest.remaining)
         response.headers["RateLimit-Reset"] = str(seconds)
-        if response.status_code == 429:
+        if tightest.breached:  # another 429 says for itself how long
             response.headers["Retry-After"] = str(seconds)
     return response

@@ -11,9 +11,8 @@ import httpx
 import pytest
 from fakeredis import TcpFakeServer
 
-from tests.service import Service, free_port, wait_for
+from tests.service import ADMIN_KEY, Service, free_port, wait_for
 
-ADMIN_KEY = "an-admin-key-of-the-tests-0123456789"
 ADMIN = {"X-API-Key": ADMIN_KEY}
 CHAT = "https://chat.example.com"
 

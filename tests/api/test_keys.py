@@ -13,9 +13,8 @@ import pytest
 
 from app.config import Settings
 from app.keys import Caller, Keys, new_key_id
-from tests.service import ROOT, Service
+from tests.service import ADMIN_KEY, ROOT, Service
 
-ADMIN_KEY = "an-admin-key-of-the-tests-0123456789"
 REVOKED = "0badc0de"
 ALICE = {"user_id": "alice"}
 Headers = dict[str, str]

@@ -1,12 +1,12 @@
 """One rule for every call to a model's service: one deadline, one retry, one translation."""
 
 import logging
-import re
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 from app.errors import ProviderRateLimited, ProviderUnavailable, ServiceError
+from app.logs import SANE_ID
 from app.metrics import ModelMeter
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ def _kind(error: Exception) -> str:
     """Its class, its status, and the id that the provider knows the request by."""
     status = getattr(error, "status_code", None) or getattr(error, "status", None)
     theirs = getattr(error, "request_id", None)
-    known = isinstance(theirs, str) and re.fullmatch(r"[A-Za-z0-9._-]{1,128}", theirs)
+    known = isinstance(theirs, str) and SANE_ID.fullmatch(theirs)
     parts = [
         type(error).__name__,
         f"status {status}" if isinstance(status, int) else "",

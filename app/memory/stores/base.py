@@ -393,9 +393,6 @@ class VectorStore(VectorStoreBase):
         nothing: Sequence[Sequence[Record]] = [[] for _ in requests]
         return _or(nothing, self._query, requests)
 
-    def _words(self, payload: Payload) -> SparseVector:
-        return self._bm25.document(payload.get("data", ""))
-
     def _make_again(self) -> None:
         if self._prepared is None:
             raise VectorStoreUnavailable("The collection was never made.")

@@ -4,6 +4,7 @@ The one that comes with gunicorn waits for ever for the rest of a request once i
 there, and each such connection holds a thread.
 """
 
+import select
 import socket
 import threading
 import time
@@ -11,6 +12,11 @@ from contextlib import suppress
 from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker
+
+from app.turns import taken
+
+
+LINGER_MS = 20
 
 
 class DeadlineWorker(ThreadWorker):
@@ -25,11 +31,20 @@ class DeadlineWorker(ThreadWorker):
         super().init_process()
 
     def handle(self, conn: Any) -> Any:
-        self._arm(conn)
-        try:
-            return super().handle(conn)
-        finally:
-            self._disarm(conn)
+        while True:
+            self._arm(conn)
+            try:
+                kept = self._handle_one(conn)
+            finally:
+                self._disarm(conn)
+            if kept is not True or not self.alive or not _is_readable(conn):
+                return kept
+
+    def _handle_one(self, conn: Any) -> Any:
+        if conn.initialized or _is_readable(conn):
+            with taken():
+                return super().handle(conn)
+        return super().handle(conn)  # its first byte is late: that is not waited for in a turn
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         """From here on only the body can be late; what comes after it may take its time."""
@@ -54,6 +69,12 @@ class DeadlineWorker(ThreadWorker):
     def _disarm(self, conn: Any) -> None:
         with self._changing:
             self._deadlines.pop(conn, None)
+
+
+def _is_readable(conn: Any) -> bool:
+    poll = select.poll()
+    poll.register(conn.sock, select.POLLIN)
+    return bool(poll.poll(LINGER_MS))
 
 
 class _Watched:

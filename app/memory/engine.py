@@ -98,13 +98,13 @@ class Memory(mem0.Memory):
         """The best `limit` memories for `query` by meaning and by words, see `ranking.rank`."""
         [vector] = self.embed([query], "search")
         store: VectorStore = self.vector_store
-        ranked = rank(*store.hybrid(query, vector, where, candidates(limit), bare=True))
-        best = [found for found in ranked[:limit] if found.score >= (threshold or 0)]
-        whole = {record.id: record for record in store.whole([found.record for found in best])}
+        hits = store.hybrid(query, vector, where, candidates(limit), bare=True)
+        best = [found for found in rank(*hits, limit) if found.score >= (threshold or 0)]
+        whole = store.whole([found.record for found in best])
         return [
-            replace(found, record=whole[found.record.id])
-            for found in best
-            if found.record.id in whole
+            replace(found, record=record)
+            for found, record in zip(best, whole, strict=True)
+            if record is not None
         ]
 
     def get_all(

@@ -8,6 +8,7 @@ is deleted, nothing else knows whose it was.
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from functools import wraps
 from pathlib import Path
 from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
@@ -36,6 +37,7 @@ from app.memory.tables import (
     ADD_MESSAGE,
     ADD_ROW,
     ANSWERS,
+    DROP_INTENT,
     FINISH_INTENT,
     GIVEN,
     HISTORY,
@@ -49,7 +51,7 @@ from app.memory.tables import (
     TABLES,
     VERSION,
 )
-from app.memory.transactions import Transactions
+from app.memory.transactions import Transactions, driver
 from app.scopes import SCOPE_KEYS, Scope
 
 BUSY_TIMEOUT_S = 30
@@ -69,7 +71,7 @@ def _translated(
     def call(self: "History", /, *args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return method(self, *args, **kwargs)
-        except DBAPIError as error:
+        except (DBAPIError, sqlite3.Error) as error:
             raise HistoryUnavailable("The history database does not answer.") from error
 
     return call
@@ -109,6 +111,7 @@ class History:
             raise
 
     def close(self) -> None:
+        self._transactions.close()
         self._engine.dispose()
 
     # ---- what mem0 calls
@@ -136,34 +139,20 @@ class History:
     @_translated
     def get_history(self, memory_id: str, within: Scope | None = None) -> list[dict[str, Any]]:
         """The rows of one memory, oldest first; none where it is not `within` that scope."""
+        if not within:
+            rows = self._read(READ_ROWS, {"memory_id": memory_id})
+            return [row | {"is_deleted": bool(row["is_deleted"])} for row in rows]
+        mine = (HISTORY.c.memory_id == memory_id, _within(HISTORY, within))
         with self._engine.connect() as connection:
-            if not within:
-                found = connection.exec_driver_sql(READ_ROWS, {"memory_id": memory_id}).mappings()
-                return [{**row, "is_deleted": bool(row["is_deleted"])} for row in found]
-            mine = (HISTORY.c.memory_id == memory_id, _within(HISTORY, within))
-            rows = connection.execute(select(*SHOWN).where(*mine).order_by(HISTORY.c.seq))
-            return [dict(row) for row in rows.mappings()]
+            found = connection.execute(select(*SHOWN).where(*mine).order_by(HISTORY.c.seq))
+            return [dict(row) for row in found.mappings()]
 
     @_translated
     def save_messages(self, messages: Sequence[Mapping[str, Any]], session_scope: str) -> None:
         """Keep the last messages of a conversation, to give the LLM context next time."""
-        if not messages:
-            return
-        shared = {
-            "session_scope": session_scope,
-            "created_at": now(),
-            **parse_scope(session_scope),
-        }
-        rows = [
-            {key: message.get(key) for key in ("role", "content", "name")}
-            | {"id": new_id(), **dict.fromkeys(SCOPE_KEYS), **shared}
-            for message in messages[-MESSAGES_KEPT:]
-        ]
 
         def write(connection: Connection) -> None:
-            connection.exec_driver_sql(ADD_MESSAGE, rows)
-            kept = {"session": session_scope, "kept": MESSAGES_KEPT}
-            connection.exec_driver_sql(KEEP_LAST, kept)
+            _keep_said(connection, messages, session_scope)
 
         self._transactions.run(write)
 
@@ -172,10 +161,7 @@ class History:
         self, session_scope: str, limit: int = MESSAGES_KEPT
     ) -> list[dict[str, Any]]:
         """The last messages of a conversation, oldest first."""
-        asked = {"session": session_scope, "kept": limit}
-        with self._engine.connect() as connection:
-            found = connection.exec_driver_sql(READ_LAST, asked).mappings()
-            return [dict(row) for row in found][::-1]
+        return self._read(READ_LAST, {"session": session_scope, "kept": limit})[::-1]
 
     @_translated
     def reset(self) -> None:
@@ -192,8 +178,8 @@ class History:
         """Keep an intent, perhaps of the request with the idempotency key `repeat`; its number."""
 
         def write(connection: Connection) -> int:
-            added = connection.exec_driver_sql(ADD_INTENT, {"process": process, "body": body})
-            number = int(added.lastrowid)
+            added = driver(connection).execute(ADD_INTENT, {"process": process, "body": body})
+            number = int(added.lastrowid or 0)
             if repeat:
                 connection.execute(update(ANSWERS).where(_answer(*repeat)).values(intent=number))
             return number
@@ -210,8 +196,11 @@ class History:
         forget: Scope | None = None,
         purge: bool = False,
         answer: str | None = None,
+        said: Sequence[tuple[Sequence[Mapping[str, Any]], str]] = (),
     ) -> None:
         """Put `rows` in the place of an intent, which is kept as done where `keep` says so.
+
+        `said` are messages to keep, with the conversation of each, as for `save_messages`.
 
         `forget` drops the conversations of every scope that it spans; {} is a reset and leaves
         nothing at all. `purge` also erases the texts of its memories, deleted ones too, from
@@ -221,8 +210,10 @@ class History:
 
         def write(connection: Connection) -> None:
             _add_rows(connection, rows)
+            for messages, session_scope in said:
+                _keep_said(connection, messages, session_scope)
             if keep:
-                connection.exec_driver_sql(FINISH_INTENT, {"number": number})
+                driver(connection).execute(FINISH_INTENT, {"number": number})
             else:
                 connection.execute(delete(INTENTS).where(mine))
             if answer is not None:
@@ -258,8 +249,7 @@ class History:
         """Drop intents that were done for good."""
 
         def write(connection: Connection) -> None:
-            for number in numbers:
-                connection.execute(delete(INTENTS).where(INTENTS.c.seq == number))
+            driver(connection).executemany(DROP_INTENT, [(number,) for number in numbers])
 
         self._transactions.run(write)
 
@@ -339,6 +329,13 @@ class History:
 
     # ---- inside
 
+    def _read(self, statement: str, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
+        with closing(self._engine.raw_connection()) as pooled:
+            found = pooled.cursor()
+            found.execute(statement, asked)
+            names = [column[0] for column in found.description]
+            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
     def _create(self) -> None:
         with self._transactions.alone() as connection:
             TABLES.create_all(connection)
@@ -383,7 +380,21 @@ def _add_rows(connection: Connection, records: Sequence[Mapping[str, Any]]) -> N
         | {"id": new_id(), "is_deleted": bool(record.get("is_deleted"))}
         for record in records
     ]
-    connection.exec_driver_sql(ADD_ROW, rows)
+    driver(connection).executemany(ADD_ROW, rows)
+
+
+def _keep_said(
+    connection: Connection, messages: Sequence[Mapping[str, Any]], session_scope: str
+) -> None:
+    shared = {"session_scope": session_scope, "created_at": now(), **parse_scope(session_scope)}
+    rows = [
+        {key: message.get(key) for key in ("role", "content", "name")}
+        | {"id": new_id(), **dict.fromkeys(SCOPE_KEYS), **shared}
+        for message in messages[-MESSAGES_KEPT:]
+    ]
+    if rows:
+        driver(connection).executemany(ADD_MESSAGE, rows)
+        driver(connection).execute(KEEP_LAST, {"session": session_scope, "kept": MESSAGES_KEPT})
 
 
 def _set_up_connection(connection: Any, _record: Any) -> None:

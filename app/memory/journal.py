@@ -17,11 +17,11 @@ import json
 import logging
 import threading
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -53,6 +53,8 @@ class Intent:
     repeat: tuple[str, str] | None = None
     """Of an add with an idempotency key: who asked, and the key."""
     answer: str | None = None
+    said: Sequence[tuple[Sequence[Mapping[str, Any]], str]] = ()
+    """What an LLM will be given of the conversation next time, see History.save_messages."""
 
     def apply(self, store: VectorStore) -> None:
         """Any number of times with the same result."""
@@ -232,6 +234,7 @@ class Journal:
             forget=intent.scope,
             purge=intent.purge,
             answer=intent.answer,
+            said=() if done else intent.said,
         )
 
     def _remember(self, number: int) -> None:

@@ -33,6 +33,7 @@ LISTED_AT_ONCE = 10_000  # of what is to be deleted: few calls, and an answer th
 
 Message = Mapping[str, str]
 Points = Mapping[str, tuple[Vector, Payload]]
+Said = Sequence[tuple[Sequence[Mapping[str, Any]], str]]
 
 
 @dataclass(frozen=True)
@@ -300,10 +301,7 @@ class MemoryService:
         )
         with self._inferring[json.dumps(new.scope, sort_keys=True)]:
             points = self._unknown(draft.points, new.scope)
-            answer = self._store_new(points, new.repeat, draft.failed)
-        for said, session_scope in draft.messages:
-            self._history.save_messages(said, session_scope)
-        return answer
+            return self._store_new(points, new.repeat, draft.failed, draft.messages)
 
     def _store_as_given(self, new: _New) -> str:
         """One memory for each message, except what the system said, as mem0 has it."""
@@ -323,7 +321,9 @@ class MemoryService:
         points = {new_id(): point for point in zip(vectors, payloads, strict=True)}
         return self._store_new(points, new.repeat)
 
-    def _store_new(self, points: Points, repeat: Repeat | None, failed: int = 0) -> str:
+    def _store_new(
+        self, points: Points, repeat: Repeat | None, failed: int = 0, said: Said = ()
+    ) -> str:
         stored = [
             {"id": id_, "memory": payload["data"], "event": "ADD"}
             for id_, (_, payload) in points.items()
@@ -333,9 +333,14 @@ class MemoryService:
         if points:
             rows = [history_row("ADD", id_, None, payload) for id_, (_, payload) in points.items()]
             with self._writing.shared():
-                self._write(rows, points=dict(points), repeat=asked, answer=repeat and answer)
-        elif asked:
+                self._write(
+                    rows, points=dict(points), repeat=asked, answer=repeat and answer, said=said
+                )
+            return answer
+        if asked:
             self._history.answer(*asked, answer)
+        for messages, session_scope in said:
+            self._history.save_messages(messages, session_scope)
         return answer
 
     def _unknown(self, points: Points, scope: Scope) -> Points:

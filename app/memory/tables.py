@@ -90,6 +90,7 @@ READ_ROWS = (
 )
 ADD_INTENT = "INSERT INTO intents (process, body, done) VALUES (:process, :body, 0)"
 FINISH_INTENT = "UPDATE intents SET done = 1 WHERE seq = :number"
+DROP_INTENT = "DELETE FROM intents WHERE seq = ?"
 ADD_MESSAGE = _insert(MESSAGES)
 KEEP_LAST = (
     "DELETE FROM messages WHERE session_scope = :session AND seq NOT IN (SELECT seq FROM messages "

@@ -6,6 +6,7 @@ is undone and told to its caller alone. Nobody is told of success before the com
 "Group commit" in Gray and Reuter, Transaction Processing, 1993, 9.4.7.
 """
 
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -13,6 +14,8 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
+
+from app.turns import away
 
 T = TypeVar("T")
 
@@ -34,6 +37,7 @@ class Transactions:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._connection: Connection | None = None  # of whoever is writing for all
         self._changing = threading.Lock()
         self._waiting: list[_Job] = []
         self._writing = False
@@ -46,7 +50,8 @@ class Transactions:
             self._waiting.append(mine)
             waits, self._writing = self._writing, True
         if waits:
-            mine.told.wait()
+            with away():
+                mine.told.wait()
         if not mine.done.done():
             self._write_all()
         result: T = mine.done.result()
@@ -72,7 +77,9 @@ class Transactions:
     def _written(self, jobs: list[_Job]) -> list[tuple[Any, BaseException | None]]:
         """The result or the failure of each."""
         try:
-            with self.alone() as connection:
+            if self._connection is None:
+                self._connection = self._engine.connect()
+            with _transaction(self._connection) as connection:
                 if len(jobs) == 1:
                     return [(jobs[0].work(connection), None)]
                 return [_in_savepoint(connection, job.work) for job in jobs]
@@ -81,25 +88,50 @@ class Transactions:
 
     @contextmanager
     def alone(self) -> Iterator[Connection]:
-        """A transaction that holds the write lock from its start.
-
-        One that begins by reading and then writes would fail at once with "database is locked",
-        without waiting, when another process wrote in between.
-        """
-        with self._engine.begin() as connection:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        """A transaction on a connection of its own, shared with nobody."""
+        with self._engine.connect() as connection, _transaction(connection):
             yield connection
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+
+@contextmanager
+def _transaction(connection: Connection) -> Iterator[Connection]:
+    """One that holds the write lock from its start.
+
+    One that begins by reading and then writes would fail at once with "database is locked",
+    without waiting, when another process wrote in between.
+    """
+    try:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        yield connection
+        with away():
+            connection.commit()
+    except BaseException:
+        connection.rollback()
+        raise
+
+
+def driver(connection: Connection) -> sqlite3.Connection:
+    """What `connection` runs on, for the statements of every request: to send one through
+    SQLAlchemy takes several times as long as SQLite takes to run it."""
+    found = connection.connection.dbapi_connection
+    assert isinstance(found, sqlite3.Connection)
+    return found
 
 
 def _in_savepoint(
     connection: Connection, work: Callable[[Connection], Any]
 ) -> tuple[Any, BaseException | None]:
-    connection.exec_driver_sql("SAVEPOINT one")
+    execute = driver(connection).execute
+    execute("SAVEPOINT one")
     try:
         result = work(connection)
     except BaseException as failure:
-        connection.exec_driver_sql("ROLLBACK TO one")
-        connection.exec_driver_sql("RELEASE one")
+        execute("ROLLBACK TO one")
+        execute("RELEASE one")
         return None, failure
-    connection.exec_driver_sql("RELEASE one")
+    execute("RELEASE one")
     return result, None

@@ -310,49 +310,51 @@ class TestPlans:
     """How SQLite answers the very statements that the history sends."""
 
     @pytest.fixture
-    def sent(self) -> Iterator[list[tuple[str, Any]]]:
-        statements: list[tuple[str, Any]] = []
+    def sent(self, request: pytest.FixtureRequest) -> Iterator[list[str]]:
+        """As SQLite gets them, with their values."""
+        statements: list[str] = []
 
-        def note(_connection: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> None:
-            statements.append((statement, values))
+        def note(connection: sqlite3.Connection, _record: Any) -> None:
+            connection.set_trace_callback(statements.append)
 
-        event.listen(Engine, "before_cursor_execute", note)
+        event.listen(Engine, "connect", note)
+        request.getfixturevalue("history")  # only now: its connections are noted from their start
         yield statements
-        event.remove(Engine, "before_cursor_execute", note)
+        event.remove(Engine, "connect", note)
 
-    def plan(self, path: Path, statement: str, values: Any) -> str:
-        steps = sql(path, f"EXPLAIN QUERY PLAN {statement}", *values)
-        return "\n".join(step[-1] for step in steps)
+    def plan(self, path: Path, statement: str) -> str:
+        return "\n".join(step[-1] for step in sql(path, f"EXPLAIN QUERY PLAN {statement}"))
 
     def test_a_memorys_rows_are_found_by_their_index_and_not_sorted(
-        self, history: History, path: Path, sent: list[tuple[str, Any]]
+        self, sent: list[str], history: History, path: Path
     ) -> None:
         history.get_history("m")
-        plan = self.plan(path, *sent[-1])
+        (found,) = (one for one in sent if "FROM history" in one)
+        plan = self.plan(path, found)
         assert plan == "SEARCH history USING INDEX ix_history_memory_id (memory_id=?)"
 
     def test_last_messages_are_found_by_their_index_and_not_sorted(
-        self, history: History, path: Path, sent: list[tuple[str, Any]]
+        self, sent: list[str], history: History, path: Path
     ) -> None:
         history.get_last_messages("user_id=u")
-        plan = self.plan(path, *sent[-1])
+        (found,) = (one for one in sent if "FROM messages" in one)
         index = "ix_messages_session_scope_created_at"
-        assert plan == f"SEARCH messages USING INDEX {index} (session_scope=?)"
+        assert self.plan(path, found) == f"SEARCH messages USING INDEX {index} (session_scope=?)"
 
     @pytest.mark.parametrize("change", ["UPDATE history", "DELETE FROM messages"])
     def test_a_scope_is_found_by_an_index(
-        self, history: History, path: Path, sent: list[tuple[str, Any]], change: str
+        self, sent: list[str], history: History, path: Path, change: str
     ) -> None:
         delete_scope(history, {"user_id": "u"}, purge=True)
-        (found,) = (one for one in sent if one[0].startswith(change))
-        assert "USING INDEX ix_" in self.plan(path, *found)
+        (found,) = (one for one in sent if one.startswith(change))
+        assert "USING INDEX ix_" in self.plan(path, found)
 
     def test_old_messages_are_found_without_reading_other_conversations(
-        self, history: History, path: Path, sent: list[tuple[str, Any]]
+        self, sent: list[str], history: History, path: Path
     ) -> None:
         history.save_messages(said("a"), "user_id=u")
-        (change,) = (one for one in sent if one[0].startswith("DELETE"))
-        assert "SCAN messages" not in self.plan(path, *change)
+        (change,) = (one for one in sent if one.startswith("DELETE"))
+        assert "SCAN messages" not in self.plan(path, change)
 
 
 class TestOpening:

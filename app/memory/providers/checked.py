@@ -1,7 +1,6 @@
 """What stands around every model: bounded input, checked output."""
 
 import json
-import math
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 from mem0.memory.utils import extract_json, remove_code_blocks
 
 from app.errors import ProviderBadAnswer
-from app.memory.stores.base import EmbedderInfo, Vector
+from app.memory.stores.base import EmbedderInfo, Vector, is_finite
 from app.metrics import ModelMeter
 
 MAX_EMBEDDED_BYTES = 8191
@@ -62,7 +61,7 @@ class CheckedEmbedder:
     def _usable(self, vectors: list[Vector], wanted: int) -> list[Vector]:
         dimensions = self._dimensions or (len(vectors[0]) if vectors else 0)
         usable = dimensions and all(
-            len(vector) == dimensions and all(map(math.isfinite, vector)) for vector in vectors
+            len(vector) == dimensions and is_finite(vector) for vector in vectors
         )
         if len(vectors) != wanted or not usable:
             failure = ProviderBadAnswer(

@@ -15,6 +15,7 @@ from urllib.request import getproxies, proxy_bypass
 import certifi
 import numpy as np
 import urllib3
+from urllib3.util.wait import wait_for_read
 
 from app.config import Settings
 from app.errors import (
@@ -30,6 +31,7 @@ from app.errors import (
 from app.memory.providers.calls import call
 from app.metrics import ModelMeter
 from app.trace import headers
+from app.turns import away
 
 DEFAULT_LLM = "gpt-5-mini"
 DEFAULT_EMBEDDER = "text-embedding-3-small"
@@ -83,6 +85,33 @@ def connect(settings: Settings) -> Client:
     return Client(settings.openai_base_url or "https://api.openai.com/v1", key)
 
 
+class _InTurn(urllib3.connection.HTTPConnection):
+    """A connection that leaves the turn to others while it waits."""
+
+    def connect(self) -> None:
+        with away():
+            super().connect()
+
+    def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]  # as urllib3's own
+        with away():
+            answered = wait_for_read(self.sock, self.timeout)
+        if not answered:
+            raise TimeoutError
+        return super().getresponse()
+
+
+class _SecureInTurn(_InTurn, urllib3.connection.HTTPSConnection):
+    """The same over TLS."""
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _InTurn
+
+
+class _SecurePool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _SecureInTurn
+
+
 def _pool(base_url: str) -> urllib3.PoolManager:
     """Through the proxy that the environment names, if any; trusts the system's authorities."""
     options: dict[str, Any] = {"maxsize": POOL}
@@ -92,9 +121,11 @@ def _pool(base_url: str) -> urllib3.PoolManager:
         context.load_verify_locations(certifi.where())  # a slim image may have none of its own
         options["ssl_context"] = context
     proxy = getproxies().get(url.scheme)
+    pools = urllib3.PoolManager(**options)
     if proxy and not proxy_bypass(url.hostname or ""):
-        return urllib3.ProxyManager(proxy, **options)
-    return urllib3.PoolManager(**options)
+        pools = urllib3.ProxyManager(proxy, **options)
+    pools.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+    return pools
 
 
 class OpenAIEmbeddings:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from app.errors import ProviderBadAnswer, ProviderRefused, ProviderTimeout, ServiceError
 from app.logs import request_id
 from app.memory.stores.base import Vector
+from app.turns import away, taken
 
 log = logging.getLogger(__name__)
 
@@ -156,14 +157,19 @@ class SharedEmbedder:
 
     def _gather(self, asked: Sequence[_Asked]) -> None:
         """Give others the time to join the next call, then let it begin."""
-        if not asked or not wait([asked[0].answer], self._window()).not_done:
-            return
+        with away():
+            if not asked or not wait([asked[0].answer], self._window()).not_done:
+                return
         with self._changing:
             if any(one in self._queue for one in asked):
                 self._begin()
 
     def _window(self) -> float:
         return min(self._took / 2, GATHER_S)
+
+    def _call_in_turn(self, batch: list[_Asked]) -> None:
+        with taken():
+            self._call(batch)
 
     def _call(self, batch: list[_Asked]) -> None:
         """Ask for `batch` and tell all who wait for it; then let the next calls begin."""
@@ -218,7 +224,7 @@ class SharedEmbedder:
         while self._queue and self._calls < self._at_once:
             self._calls += 1
             batch = self._next()
-            self._threads.submit(batch[0].context.copy().run, self._call, batch)
+            self._threads.submit(batch[0].context.copy().run, self._call_in_turn, batch)
 
     def _next(self) -> list[_Asked]:
         size = count = 0
@@ -240,7 +246,8 @@ def _note_who_asks(batch: Sequence[_Asked]) -> None:
 
 def _result(asked: _Asked, seconds: float) -> Vector:
     try:
-        return asked.answer.result(seconds)
+        with away():
+            return asked.answer.result(seconds)
     except ServiceError as failure:
         if asked.asked_by != request_id.get():  # whose lines have the model's own error
             log.warning("%s in a call that was made for %s", failure.code, asked.asked_by)

@@ -67,7 +67,8 @@ class Nearest:
     limit: int
     where: Filter
     bare: bool = False
-    """The payloads may be left out: `whole` gives those that are needed."""
+    """For ranking alone: the payloads may be left out and the ids the engine's own, which can be
+    compared. `whole` makes Records of those that are needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +246,7 @@ class VectorStore(VectorStoreBase):
     ) -> tuple[Sequence[Record], Sequence[Record], frozenset[int]]:
         """The two lists of a hybrid search, in one call, and the ids of the query's words.
 
-        With `bare` the records may be without their payloads, see `whole`.
+        With `bare` they are for `rank` and `whole` alone, see Nearest.
         """
         words = self._bm25.query(query)
         requests = [Nearest(self._checked(dense), limit, where, bare)]
@@ -254,8 +255,8 @@ class VectorStore(VectorStoreBase):
         similar, *worded = self._lists(requests)
         return similar, worded[0] if worded else [], frozenset(words.indices)
 
-    def whole(self, records: Sequence[Record]) -> Sequence[Record]:
-        """Records of `hybrid` with their payloads; one that was deleted since is left out."""
+    def whole(self, records: Sequence[Record]) -> Sequence[Record | None]:
+        """Bare records of `hybrid`, each with its id and payload; None where it is gone since."""
         return records
 
     def page(
@@ -403,9 +404,14 @@ class VectorStore(VectorStoreBase):
         dimensions = self._prepared.dimensions if self._prepared else 0
         if len(vector) != dimensions:
             raise ValueError(f"a vector of {len(vector)} numbers, not {dimensions}")
-        if not all(map(math.isfinite, vector)):
+        if not is_finite(vector):
             raise ValueError("a vector with a number that is not finite")
         return vector
+
+
+def is_finite(vector: Vector) -> bool:
+    """Whether every number is; their sum, which is fast to make, mostly tells."""
+    return math.isfinite(sum(vector)) or all(map(math.isfinite, vector))
 
 
 def _or(nothing: T, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -266,7 +266,7 @@ def _record(point: Any) -> Record:
         id=str(point.id),
         payload=point.payload or {},
         score=getattr(point, "score", 0.0),
-        tokens=frozenset(sparse.indices) if sparse else frozenset(),
+        tokens=frozenset(sparse.indices if sparse else ()),
     )
 
 

@@ -15,7 +15,6 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from app.turns import taken
 
-
 LINGER_MS = 20
 
 
@@ -27,17 +26,26 @@ class DeadlineWorker(ThreadWorker):
 
     def init_process(self) -> None:
         self._deadlines: dict[Any, float] = {}  # all as long, so the first is the next
+        self._queued = 0  # connections that wait for a thread
         self._changing = threading.Lock()
         super().init_process()
 
+    def enqueue_req(self, conn: Any) -> None:
+        with self._changing:
+            self._queued += 1
+        super().enqueue_req(conn)
+
     def handle(self, conn: Any) -> Any:
+        with self._changing:
+            self._queued -= 1
         while True:
             self._arm(conn)
             try:
                 kept = self._handle_one(conn)
             finally:
                 self._disarm(conn)
-            if kept is not True or not self.alive or not _is_readable(conn):
+            may_stay = kept is True and self.alive and not self._queued
+            if not may_stay or not _is_readable(conn):
                 return kept
 
     def _handle_one(self, conn: Any) -> Any:

@@ -206,29 +206,17 @@ class History:
         nothing at all. `purge` also erases the texts of its memories, deleted ones too, from
         the history, the intents and the file; their events stay.
         """
-        mine = INTENTS.c.seq == number
 
         def write(connection: Connection) -> None:
             _add_rows(connection, rows)
             for messages, session_scope in said:
                 _keep_said(connection, messages, session_scope)
-            if keep:
-                driver(connection).execute(FINISH_INTENT, {"number": number})
-            else:
-                connection.execute(delete(INTENTS).where(mine))
+            driver(connection).execute(FINISH_INTENT if keep else DROP_INTENT, (number,))
             if answer is not None:
                 mine_too = ANSWERS.c.intent == number
                 connection.execute(update(ANSWERS).where(mine_too).values(answer=answer))
             if forget is not None:
-                connection.execute(delete(MESSAGES).where(_within(MESSAGES, forget)))
-                answered = ANSWERS.c.answer.is_not(None)
-                connection.execute(delete(ANSWERS).where(_within(ANSWERS, forget), answered))
-            if purge and forget:
-                erase = update(HISTORY).values(old_memory=None, new_memory=None)
-                connection.execute(erase.where(_within(HISTORY, forget)))
-            if forget == {}:
-                connection.execute(delete(HISTORY))
-                connection.execute(delete(INTENTS).where(INTENTS.c.done))
+                _forget(connection, forget, purge=purge)
 
         self._transactions.run(write)
         if purge or forget == {}:
@@ -381,6 +369,18 @@ def _add_rows(connection: Connection, records: Sequence[Mapping[str, Any]]) -> N
         for record in records
     ]
     driver(connection).executemany(ADD_ROW, rows)
+
+
+def _forget(connection: Connection, scope: Scope, *, purge: bool) -> None:
+    connection.execute(delete(MESSAGES).where(_within(MESSAGES, scope)))
+    answered = ANSWERS.c.answer.is_not(None)
+    connection.execute(delete(ANSWERS).where(_within(ANSWERS, scope), answered))
+    if purge and scope:
+        erase = update(HISTORY).values(old_memory=None, new_memory=None)
+        connection.execute(erase.where(_within(HISTORY, scope)))
+    if not scope:
+        connection.execute(delete(HISTORY))
+        connection.execute(delete(INTENTS).where(INTENTS.c.done))
 
 
 def _keep_said(

@@ -38,7 +38,10 @@ def candidates(limit: int) -> int:
 
 
 def rank(
-    similar: Sequence[Record], worded: Sequence[Record], query: frozenset[int] | set[int], limit: int | None = None
+    similar: Sequence[Record],
+    worded: Sequence[Record],
+    query: frozenset[int] | set[int],
+    limit: int | None = None,
 ) -> list[Ranked]:
     """The best `limit` (None: all) of both lists as one, best first.
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from app.errors import IdempotencyKeyReused, RequestInProgress
 from app.memory.history import History
 from app.scopes import Scope
+from app.turns import away
 
 WAIT_S = 5.0
 POLL_S = 0.05
@@ -45,7 +46,8 @@ def once(
             return found.answer
         if time.monotonic() > deadline:
             raise RequestInProgress
-        time.sleep(POLL_S)
+        with away():
+            time.sleep(POLL_S)
     try:
         return work()
     except BaseException:

@@ -89,7 +89,7 @@ READ_ROWS = (
     "actor_id, role FROM history WHERE memory_id = :memory_id ORDER BY seq"
 )
 ADD_INTENT = "INSERT INTO intents (process, body, done) VALUES (:process, :body, 0)"
-FINISH_INTENT = "UPDATE intents SET done = 1 WHERE seq = :number"
+FINISH_INTENT = "UPDATE intents SET done = 1 WHERE seq = ?"
 DROP_INTENT = "DELETE FROM intents WHERE seq = ?"
 ADD_MESSAGE = _insert(MESSAGES)
 KEEP_LAST = (

@@ -117,8 +117,7 @@ def _transaction(connection: Connection) -> Iterator[Connection]:
 def driver(connection: Connection) -> sqlite3.Connection:
     """What `connection` runs on, for the statements of every request: to send one through
     SQLAlchemy takes several times as long as SQLite takes to run it."""
-    found = connection.connection.dbapi_connection
-    assert isinstance(found, sqlite3.Connection)
+    found: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]
     return found
 
 

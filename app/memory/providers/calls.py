@@ -8,6 +8,7 @@ from typing import TypeVar
 from app.errors import ProviderRateLimited, ProviderUnavailable, ServiceError
 from app.logs import SANE_ID
 from app.metrics import ModelMeter
+from app.turns import away
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,8 @@ def call(
         pause = _pause(failure)
         if pause is None or time.monotonic() + pause >= deadline:
             raise
-    time.sleep(pause)
+    with away():
+        time.sleep(pause)
     meter.again()
     return _tried(request, deadline - time.monotonic(), translate, meter)
 

@@ -4,7 +4,7 @@ import logging
 import threading
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import ollama
@@ -22,6 +22,7 @@ from app.errors import (
 from app.memory.providers.calls import call
 from app.metrics import ModelMeter
 from app.trace import pass_on
+from app.turns import away
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,8 @@ class OllamaEmbeddings:
 
     def __call__(self, texts: list[str]) -> list[list[float]]:
         def request(left: float) -> list[list[float]]:
-            answer = self._clients.within(left).embed(model=self._model, input=texts)
+            with away():
+                answer = self._clients.within(left).embed(model=self._model, input=texts)
             self._meter.tokens(answer.prompt_eval_count)
             return [list(vector) for vector in answer.embeddings]
 
@@ -62,9 +64,9 @@ class OllamaChat:
 
     def __call__(self, messages: Any, response_format: Any, seconds: float) -> str:
         def request(left: float) -> str:
-            answer = self._clients.within(left).chat(
-                model=self._model, messages=messages, format="json" if response_format else None
-            )
+            shape: Literal["json"] | None = "json" if response_format else None
+            with away():
+                answer = self._clients.within(left).chat(self._model, messages, format=shape)
             self._meter.tokens(answer.prompt_eval_count, answer.eval_count)
             return answer.message.content or ""
 
@@ -93,7 +95,8 @@ class OllamaModels:
 
     def _missing(self, seconds: float) -> list[str]:
         def request(left: float) -> list[str]:
-            found = self._clients.within(left).list().models
+            with away():
+                found = self._clients.within(left).list().models
             names = {_full(model.model or "") for model in found}
             return [model for model in self._models if _full(model) not in names]
 

@@ -188,8 +188,7 @@ class EdgeStore(VectorStore, engine="edge"):
             batch = QueryBatchRequest([_query_request(request) for request in requests])
             answers = zip(requests, self._live.query_batch(batch), strict=True)
             return [
-                [*map(_bare_record if request.bare else _record, hits)]
-                for request, hits in answers
+                [*map(_bare_record if request.bare else _record, hits)] for request, hits in answers
             ]
 
     def whole(self, records: Sequence[Record]) -> Sequence[Record | None]:

@@ -112,7 +112,7 @@ LAYERS = [
         "app.memory.transactions",
         "app.memory.tables",
     },
-    {"app.memory.payloads"},
+    {"app.memory.payloads", "app.memory.lean"},
 ]
 
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 
 from app.config import Settings
 from app.errors import ServiceError, VectorStoreTimeout, VectorStoreUnavailable
+from app.memory import lean  # noqa: F401  # the first of those that import mem0
 from app.memory.engine import Memory
 from app.memory.history import History
 from app.memory.journal import Journal

@@ -53,7 +53,7 @@ class Intent:
     repeat: tuple[str, str] | None = None
     """Of an add with an idempotency key: who asked, and the key."""
     answer: str | None = None
-    said: Sequence[tuple[Sequence[Mapping[str, Any]], str]] = ()
+    said: Sequence[tuple[Sequence[Mapping[str, Any]], str]] = field(default_factory=list)
     """What an LLM will be given of the conversation next time, see History.save_messages."""
 
     def apply(self, store: VectorStore) -> None:

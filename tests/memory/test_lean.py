@@ -1,0 +1,33 @@
+"""What an import of the memory leaves out, in processes of their own."""
+
+import subprocess
+import sys
+
+from tests.service import ROOT
+
+
+def run(script: str) -> str:
+    command = [sys.executable, "-W", "error", "-c", script]
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+
+def test_mem0_comes_without_qdrant_client() -> None:
+    script = "import sys, app.memory.stores.edge; print({*sys.modules} & {'mem0', 'qdrant_client'})"
+    assert run(script) == "{'mem0'}\n"
+
+
+def test_a_qdrant_server_still_gets_the_real_one() -> None:
+    script = (
+        "import app.memory.stores.server as server, qdrant_client; "
+        "print(server.QdrantClient is qdrant_client.QdrantClient, qdrant_client.__file__ != None)"
+    )
+    assert run(script) == "True True\n"
+
+
+def test_one_that_is_imported_already_is_left_alone() -> None:
+    script = (
+        "import qdrant_client, app.memory, sys; from mem0.configs.vector_stores import qdrant; "
+        "print(sys.modules['qdrant_client'] is qdrant_client, "
+        "qdrant.QdrantConfig.QdrantClient is qdrant_client.QdrantClient)"
+    )
+    assert run(script) == "True True\n"

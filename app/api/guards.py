@@ -94,6 +94,6 @@ def _is_loopback(host: str) -> bool:
 
 
 def _add_headers(response: Response) -> Response:
-    for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
+    given = response.headers
+    given.extend((name, value) for name, value in HEADERS.items() if name not in given)
     return response

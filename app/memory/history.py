@@ -56,6 +56,7 @@ from app.scopes import SCOPE_KEYS, Scope
 
 BUSY_TIMEOUT_S = 30
 ANSWERS_KEPT_S = 24 * 3600
+LOG_PAGES = 8000  # 32 MB: then a commit, which somebody waits for, must empty the log itself
 MESSAGES_KEPT = 10  # of each conversation, as mem0 keeps them
 
 P = ParamSpec("P")
@@ -169,7 +170,7 @@ class History:
         with self._transactions.alone() as connection:
             connection.execute(delete(HISTORY))
             connection.execute(delete(MESSAGES))
-        self._checkpoint()
+        self._empty_log()
 
     # ---- what the service needs besides
 
@@ -220,7 +221,7 @@ class History:
 
         self._transactions.run(write)
         if purge or forget == {}:
-            self._checkpoint()
+            self._empty_log()
 
     @_translated
     def cancel(self, number: int) -> None:
@@ -310,6 +311,11 @@ class History:
         self._transactions.run(write)
 
     @_translated
+    def checkpoint(self) -> None:
+        """Bring what is in the write-ahead log into the file, and wait for nobody."""
+        self._read("PRAGMA wal_checkpoint(PASSIVE)")
+
+    @_translated
     def check(self) -> None:
         """Raises HistoryUnavailable when it does not answer."""
         with self._engine.connect() as connection:
@@ -317,10 +323,10 @@ class History:
 
     # ---- inside
 
-    def _read(self, statement: str, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def _read(self, statement: str, asked: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         with closing(self._engine.raw_connection()) as pooled:
             found = pooled.cursor()
-            found.execute(statement, asked)
+            found.execute(statement, asked or {})
             names = [column[0] for column in found.description]
             return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
@@ -338,7 +344,7 @@ class History:
                     f"{SCHEMA_VERSION}. It was written by a newer version: run that one."
                 )
 
-    def _checkpoint(self) -> None:
+    def _empty_log(self) -> None:
         """Bring the write-ahead log into the file, so that erased texts are gone from both."""
         with self._engine.connect() as connection:
             busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar()
@@ -401,6 +407,7 @@ def _set_up_connection(connection: Any, _record: Any) -> None:
     # None: the driver begins no transaction of its own, so that BEGIN IMMEDIATE can be said.
     connection.isolation_level = None
     connection.execute("PRAGMA secure_delete=ON")
+    connection.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
     # SQLite's own timeout does not cover a change of the journal mode: while another connection
     # writes it answers "locked" at once.
     deadline = time.monotonic() + BUSY_TIMEOUT_S

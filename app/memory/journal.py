@@ -180,6 +180,10 @@ class Journal:
             flush()
             self._history.forget(done)
 
+    def checkpoint(self) -> None:
+        """Keep the history's log short, so that no commit has to."""
+        self._history.checkpoint()
+
     def close(self) -> None:
         self._file(self.process).unlink(missing_ok=True)
         self._life.close()
@@ -280,7 +284,7 @@ def _if_dead(path: Path) -> Iterator[bool]:
 
 
 class Caretaker:
-    """A thread that settles and flushes every so often, and at once when it is started."""
+    """A thread that settles, flushes and tidies every so often, and at once when it is started."""
 
     def __init__(self, journal: Journal, store: VectorStore, seconds: float) -> None:
         self._journal = journal
@@ -299,6 +303,7 @@ class Caretaker:
             try:
                 self._journal.settle(self._store)
                 self._journal.flushed(self._store.flush)
+                self._journal.checkpoint()
             except ServiceError as error:
                 log.warning("not settled yet: %s", error.code)
             if self._end.wait(self._seconds):

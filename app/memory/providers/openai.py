@@ -7,6 +7,7 @@ On urllib3 and not on the openai library, which nothing else here needs: that on
 import json
 import ssl
 from base64 import b64decode
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -56,19 +57,18 @@ class Client:
     """Posts JSON; safe for many threads."""
 
     def __init__(self, base_url: str, key: str) -> None:
-        self._base_url = base_url.rstrip("/")
         self._headers = {
             "Authorization": f"Bearer {key}",
             "Content-Type": "application/json",
             "User-Agent": "memory-service-api",
         }
-        self._pool = _pool(base_url)
+        self._send, self._base = _sender(base_url.rstrip("/"))
 
     def post(self, path: str, body: dict[str, Any], seconds: float) -> Any:
         """The JSON of an answer. Raises Refused, urllib3's HTTPError, or ValueError."""
-        response = self._pool.request(
+        response = self._send(
             "POST",
-            self._base_url + path,
+            self._base + path,
             body=json.dumps(body).encode(),
             headers=self._headers | headers(),
             timeout=urllib3.Timeout(connect=min(seconds, CONNECT_S), read=seconds),
@@ -112,8 +112,11 @@ class _SecurePool(urllib3.HTTPSConnectionPool):
     ConnectionCls = _SecureInTurn
 
 
-def _pool(base_url: str) -> urllib3.PoolManager:
-    """Through the proxy that the environment names, if any; trusts the system's authorities."""
+def _sender(base_url: str) -> tuple[Callable[..., urllib3.BaseHTTPResponse], str]:
+    """What sends a request, and what stands before each path.
+
+    Through the proxy that the environment names, if any; trusts the system's authorities.
+    """
     options: dict[str, Any] = {"maxsize": POOL}
     url = urlsplit(base_url)
     if url.scheme == "https":
@@ -125,7 +128,9 @@ def _pool(base_url: str) -> urllib3.PoolManager:
     if proxy and not proxy_bypass(url.hostname or ""):
         pools = urllib3.ProxyManager(proxy, **options)
     pools.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
-    return pools
+    if isinstance(pools, urllib3.ProxyManager) and url.scheme == "http":
+        return pools.urlopen, base_url  # such a proxy is told the whole address
+    return pools.connection_from_url(base_url).urlopen, url.path
 
 
 class OpenAIEmbeddings:

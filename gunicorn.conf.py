@@ -6,10 +6,10 @@ from typing import Any
 
 from gunicorn.glogging import Logger
 
+from app import worker
 from app.config import Settings, share_metrics, shared_metrics
 from app.errors import StartupError
 from app.logs import log_config
-from app.worker import DeadlineWorker
 
 try:
     settings = Settings.from_env()
@@ -20,7 +20,7 @@ bind = f"{settings.host}:{settings.port}"
 workers = settings.web_concurrency  # 1 unless on a Qdrant server: Edge serves one process
 
 
-class Worker(DeadlineWorker):
+class Worker(worker.Worker):
     read_timeout = settings.request_read_timeout
 
 

@@ -140,7 +140,7 @@ def stock_mem0(stub: Stub, folder: Path) -> Iterator[Stock]:
 
 
 class Floor(Service):
-    """The bare Flask handler under the same gunicorn."""
+    """The bare Flask handler under the same gunicorn, with its own threaded worker."""
 
     application = "benchmarks.floor:app"
 
@@ -155,7 +155,7 @@ def ours(stub: Stub, folder: Path, **settings: str) -> Iterator[Target]:
 @contextmanager
 def floor(folder: Path) -> Iterator[Target]:
     folder.mkdir(exist_ok=True)
-    with Floor(folder / "data") as service:
+    with Floor(folder / "data", GUNICORN_CMD_ARGS="--worker-class gthread") as service:
         yield Target(service)
 
 

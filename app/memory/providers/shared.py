@@ -13,6 +13,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import nullcontext
 from contextvars import copy_context
 from hashlib import blake2b
 
@@ -124,9 +125,10 @@ class SharedEmbedder:
             asked, mine = self._join(missing, caller, found)
             if mine:
                 self._call(mine)
-            else:
-                self._gather(asked)
-            answers = [(one.text, _wait(one, caller, deadline)) for one in asked]
+            with nullcontext() if all(one.answer.done() for one in asked) else away():
+                if not mine:
+                    self._gather(asked)
+                answers = [(one.text, _wait(one, caller, deadline)) for one in asked]
             found |= {text: vector for text, vector in answers if vector is not None}
             missing = [text for text, vector in answers if vector is None]
         # A list for each place: nobody can change what is another's.
@@ -157,9 +159,8 @@ class SharedEmbedder:
 
     def _gather(self, asked: Sequence[_Asked]) -> None:
         """Give others the time to join the next call, then let it begin."""
-        with away():
-            if not asked or not wait([asked[0].answer], self._window()).not_done:
-                return
+        if not asked or not wait([asked[0].answer], self._window()).not_done:
+            return
         with self._changing:
             if any(one in self._queue for one in asked):
                 self._begin()
@@ -246,8 +247,7 @@ def _note_who_asks(batch: Sequence[_Asked]) -> None:
 
 def _result(asked: _Asked, seconds: float) -> Vector:
     try:
-        with away():
-            return asked.answer.result(seconds)
+        return asked.answer.result(seconds)
     except ServiceError as failure:
         if asked.asked_by != request_id.get():  # whose lines have the model's own error
             log.warning("%s in a call that was made for %s", failure.code, asked.asked_by)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from app.errors import ProviderBadAnswer, ProviderRefused, ProviderTimeout, ServiceError
 from app.logs import request_id
 from app.memory.stores.base import Vector
-from app.turns import away, taken
+from app.turns import away
 
 log = logging.getLogger(__name__)
 
@@ -168,10 +168,6 @@ class SharedEmbedder:
     def _window(self) -> float:
         return min(self._took / 2, GATHER_S)
 
-    def _call_in_turn(self, batch: list[_Asked]) -> None:
-        with taken():
-            self._call(batch)
-
     def _call(self, batch: list[_Asked]) -> None:
         """Ask for `batch` and tell all who wait for it; then let the next calls begin."""
         started = time.monotonic()
@@ -225,7 +221,7 @@ class SharedEmbedder:
         while self._queue and self._calls < self._at_once:
             self._calls += 1
             batch = self._next()
-            self._threads.submit(batch[0].context.copy().run, self._call_in_turn, batch)
+            self._threads.submit(batch[0].context.copy().run, self._call, batch)
 
     def _next(self) -> list[_Asked]:
         size = count = 0

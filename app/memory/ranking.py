@@ -55,12 +55,14 @@ def rank(
     """
     by_meaning = {record.id: _unit(record.score) for record in similar}
     best = max((record.score for record in worded), default=0.0)
-    share = 1 / (best * len(query)) if best > 0 else 0.0
+    if best <= 0:
+        worded = ()
+    words = len(query)
     by_words = {
-        record.id: _unit(record.score * share * len(query.intersection(record.tokens)))
-        for record in (worded if share else ())
+        record.id: _unit(len(query.intersection(record.tokens)) / words * (record.score / best))
+        for record in worded
     }
-    records = {record.id: record for record in (*(worded if share else ()), *similar)}
+    records = {record.id: record for record in (*worded, *similar)}
     # The id settles ties, so that the same search gives the same order twice.
     order = sorted((-by_meaning.get(id_, 0.0) - by_words.get(id_, 0.0), id_) for id_ in records)
     return [

@@ -225,8 +225,8 @@ class MemoryService:
         """
         vector: Vector | None = None
         while True:
-            if text not in (None, self._find(memory_id, within).payload.get("data")):
-                vector = vector or self._memory.embed([str(text)], "update")[0]
+            if text is not None and text != self._find(memory_id, within).payload.get("data"):
+                vector = vector or self._memory.embed([text], "update")[0]
             with self._writing.shared(), self._changing[memory_id]:
                 old = self._find(memory_id, within).payload
                 if vector is None and text not in (None, old.get("data")):

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """CPU of each route: ms per request, as a multiple of a bare Flask handler, and against mem0.
 
-    .venv/bin/python benchmarks/cpu.py [ROUNDS ["ROUTE; ROUTE"]]
+    .venv/bin/python benchmarks/cpu.py [ROUNDS [CLIENTS ["ROUTE; ROUTE"]]]
 
-One gunicorn worker, embedded engine, OpenAI's stub at 384 dimensions, 1,000 memories, 8 clients;
-stock mem0 in process, called from 8 threads. All in turn, ROUNDS times (default 3), 2 s each.
-BENCH_X=... gives the service the setting X. Then history of a memory among 100,000 rows.
+One gunicorn worker, embedded engine, OpenAI's stub at 384 dimensions, 1,000 memories, CLIENTS
+(default 8); stock mem0 in process, called from as many threads; the bare handler under gunicorn's
+own threaded worker. All in turn, ROUNDS times (default 3), 2 s each. BENCH_X=... gives the service
+the setting X. Then history of a memory among 100,000 rows.
 """
 
 import sqlite3
@@ -28,7 +29,6 @@ SCENARIOS = [
     "update",
     "add, infer=true",
 ]
-CLIENTS = 8
 SECONDS = 2.0
 ROWS = 100_000
 
@@ -48,7 +48,8 @@ def long_history(target: Target) -> None:
 
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
-    wanted = sys.argv[2].split("; ") if len(sys.argv) > 2 else SCENARIOS
+    clients = int(sys.argv[2]) if len(sys.argv) > 2 else 8
+    wanted = sys.argv[3].split("; ") if len(sys.argv) > 3 else SCENARIOS
     with tempfile.TemporaryDirectory() as tmp, ExitStack() as stack:
         folder = Path(tmp)
         stub = stack.enter_context(openai_stub())
@@ -63,9 +64,9 @@ def main() -> None:
         def row(name: str, scenario: str) -> None:
             found = in_turn(
                 {
-                    "bare": lambda: bare.load("get", CLIENTS, SECONDS),
-                    "ours": lambda: service.load(scenario, CLIENTS, SECONDS),
-                    "mem0": lambda: mem0.load(scenario, CLIENTS, SECONDS),
+                    "bare": lambda: bare.load("get", clients, SECONDS),
+                    "ours": lambda: service.load(scenario, clients, SECONDS),
+                    "mem0": lambda: mem0.load(scenario, clients, SECONDS),
                 },
                 rounds,
             )

@@ -1,7 +1,7 @@
 """gunicorn's threaded worker, for many short requests. What differs from its own:
 
 - A request must be whole within a time. There each connection that stops in the middle of one
-  holds a thread for ever.
+  holds a thread for ever, and one that sends nothing holds it for 5 s.
 - A thread stays with its connection for a moment: mostly the next request follows at once, and to
   hand the connection to the main loop and back is a third of what a bare handler costs.
 - Requests take turns at running Python, see app.turns.
@@ -14,7 +14,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.workers.gthread import _DEFER, ThreadWorker
 
 from app.turns import taken
 
@@ -55,10 +55,12 @@ class Worker(ThreadWorker):
                 return kept
 
     def _handle_one(self, conn: Any) -> Any:
-        if conn.initialized or _is_readable(conn):
-            with taken():
-                return super().handle(conn)
-        return super().handle(conn)  # its first byte is late: that is not waited for in a turn
+        if not conn.initialized:
+            if not _is_readable(conn):
+                return _DEFER  # to the main loop; gunicorn itself would hold this thread for 5 s
+            conn.data_ready = True
+        with taken():
+            return super().handle(conn)
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         """From here on only the body can be late; what comes after it may take its time."""

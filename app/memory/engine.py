@@ -1,7 +1,6 @@
 """mem0's Memory on parts that are given to it, with reading of our own."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, Protocol
 
@@ -102,7 +101,7 @@ class Memory(mem0.Memory):
         best = [found for found in rank(*hits, limit) if found.score >= (threshold or 0)]
         whole = store.whole([found.record for found in best])
         return [
-            replace(found, record=record)
+            Ranked(record, found.similarity, found.keyword)
             for found, record in zip(best, whole, strict=True)
             if record is not None
         ]

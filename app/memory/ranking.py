@@ -73,4 +73,4 @@ def rank(
 
 def _unit(score: float) -> float:
     """Into 0..1: float32 cosine of equal vectors comes out as 1.0000001."""
-    return min(max(score, 0.0), 1.0)
+    return score if 0.0 <= score <= 1.0 else float(score > 0)

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 from uuid import UUID
@@ -196,7 +195,7 @@ class EdgeStore(VectorStore, engine="edge"):
         ids = [str(UUID(int=int(record.id))) for record in records]
         found = {record.id: record.payload for record in self.get_many(ids)}
         return [
-            replace(record, id=id_, payload=found[id_]) if id_ in found else None
+            Record(id_, found[id_], record.score, record.tokens) if id_ in found else None
             for id_, record in zip(ids, records, strict=True)
         ]
 

@@ -8,6 +8,7 @@ again. Prints start to first 200, resident memory, the search's p50 at both size
 and the share of it that goes into embedding the query (measured alone, in this process).
 """
 
+import itertools
 import statistics
 import subprocess
 import sys
@@ -63,8 +64,10 @@ def main() -> None:
             print(f"start to first 200: {time.perf_counter() - started:.2f} s")
             print(f"resident, idle: {resident_mb(service.process.pid):.0f} MB")
 
-            def search(number: int) -> None:
-                service.ask("search", query=question(number))
+            numbers = itertools.count()  # every query is new: no cache answers it
+
+            def search(_number: int) -> None:
+                service.ask("search", query=question(next(numbers)))
 
             grow(service, 0, 100)
             small = p50_ms(search)
@@ -72,7 +75,7 @@ def main() -> None:
             large = p50_ms(search)
             print(f"resident, 10,000 memories: {resident_mb(service.process.pid):.0f} MB")
 
-        from app.memory.minilm import MiniLM
+        from app.memory.providers.minilm import MiniLM
 
         model = MiniLM()
         embedding = p50_ms(lambda number: model.embed(question(number)))

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from app.keys import Caller, Keys
 from tests.browser.conftest import Open
@@ -80,6 +80,26 @@ def test_without_a_key_the_page_says_that_it_is_locked(locked: Service, open_pag
     page.get_by_role("button", name="Enter a key").click()
     unlock(page, ADMIN)
     expect(page.locator("#items a")).to_have_count(2)
+
+
+def test_who_left_the_question_is_not_asked_again_by_an_answer_that_was_late(
+    locked: Service, open_page: Open
+) -> None:
+    page = open_page(locked)
+    held: list[Route] = []
+    page.route("**/scopes", lambda route: held.append(route))
+    with page.expect_request("**/scopes"):
+        page.reload()
+    page.get_by_role("dialog").press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    with page.expect_response("**/scopes") as late:
+        held[0].continue_()
+    assert late.value.status == 401
+    late.value.finished()
+    page.evaluate("new Promise(requestAnimationFrame)")  # the page has seen it by now
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.get_by_role("button", name="Enter a key").click()
+    expect(page.get_by_role("dialog")).to_have_count(1)
 
 
 def test_a_scoped_key_shows_its_own_scope_and_adds_to_it(locked: Service, open_page: Open) -> None:

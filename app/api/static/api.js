@@ -48,18 +48,19 @@ async function ask(method, path, body, { signal, headers, as = key() } = {}) {
   const sent = { ...headers };
   if (body !== undefined) sent["Content-Type"] = "application/json";
   if (as) sent.Authorization = `Bearer ${as}`;
+  const since = performance.now();
   const request = { method, signal, headers: sent, body: JSON.stringify(body), cache: "no-store" };
   const [response, text] = await answer(path, request);
   const json = parsed(text);
   if (response.ok && json !== undefined) return json;
   const problem = new Problem(response.status, json);
-  if (problem.status === 401 && as === key()) locked(problem);
+  if (problem.status === 401 && as === key()) locked(problem, since);
   throw problem;
 }
 
-/** Say that a key is needed, or another one; `problem` says why. */
-export function locked(problem) {
-  events.dispatchEvent(new CustomEvent("locked", { detail: problem }));
+/** Say that a key is needed, or another one; `problem` says why, `since` when it was asked for. */
+export function locked(problem, since = performance.now()) {
+  events.dispatchEvent(new CustomEvent("locked", { detail: { problem, since } }));
 }
 
 async function answer(path, request) {

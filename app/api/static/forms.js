@@ -162,10 +162,11 @@ export function removeAll(scope, total, done) {
 }
 
 let asking = false;
+let left = 0; // when the question was last left; what was asked of the service before is answered
 
 /** Ask for the key, unless that is being done; it is tried before it is kept. */
-export function askKey(problem) {
-  if (asking) return;
+export function askKey(problem, since) {
+  if (asking || since < left) return;
   asking = true;
   const input = h("input", { name: "key", type: "password", autocomplete: "off", autofocus: true });
   openDialog({
@@ -176,7 +177,10 @@ export function askKey(problem) {
       await tried(input.value.trim());
       setKey(input.value.trim());
     },
-    closed: () => (asking = false),
+    closed: () => {
+      asking = false;
+      left = performance.now();
+    },
   });
 }
 

@@ -104,7 +104,7 @@ function listen() {
   $("delete-all").addEventListener("click", removeAll);
   $("refresh").addEventListener("click", reload);
   $("forget").addEventListener("click", forget);
-  events.addEventListener("locked", ({ detail: problem }) => forms.askKey(problem));
+  events.addEventListener("locked", ({ detail: { problem, since } }) => forms.askKey(problem, since));
   events.addEventListener("key", keyChanged);
   phone();
 }

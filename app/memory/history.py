@@ -59,6 +59,9 @@ ANSWERS_KEPT_S = 24 * 3600
 LOG_PAGES = 8000  # 32 MB: then a commit, which somebody waits for, must empty the log itself
 MESSAGES_KEPT = 10  # of each conversation, as mem0 keeps them
 
+Said = Sequence[tuple[Sequence[Mapping[str, Any]], str]]
+"""Messages, and the conversation that they belong to."""
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -197,11 +200,11 @@ class History:
         forget: Scope | None = None,
         purge: bool = False,
         answer: str | None = None,
-        said: Sequence[tuple[Sequence[Mapping[str, Any]], str]] = (),
+        said: Said = (),
     ) -> None:
         """Put `rows` in the place of an intent, which is kept as done where `keep` says so.
 
-        `said` are messages to keep, with the conversation of each, as for `save_messages`.
+        `said` is kept as by `save_messages`.
 
         `forget` drops the conversations of every scope that it spans; {} is a reset and leaves
         nothing at all. `purge` also erases the texts of its memories, deleted ones too, from

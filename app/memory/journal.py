@@ -17,16 +17,16 @@ import json
 import logging
 import threading
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
 from app.errors import HistoryUnavailable, ServiceError, VectorStoreTimeout, VectorStoreUnavailable
-from app.memory.history import History
+from app.memory.history import History, Said
 from app.memory.payloads import Payload, new_id
 from app.memory.stores.base import EmbedderInfo, Vector, VectorStore
 from app.metrics import JOURNAL_SETTLED
@@ -53,7 +53,7 @@ class Intent:
     repeat: tuple[str, str] | None = None
     """Of an add with an idempotency key: who asked, and the key."""
     answer: str | None = None
-    said: Sequence[tuple[Sequence[Mapping[str, Any]], str]] = field(default_factory=list)
+    said: Said = field(default_factory=list)
     """What an LLM will be given of the conversation next time, see History.save_messages."""
 
     def apply(self, store: VectorStore) -> None:

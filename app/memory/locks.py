@@ -19,12 +19,10 @@ class SharedLock:
     @contextmanager
     def shared(self) -> Iterator[None]:
         with self._changed:
-            free = not self._exclusive and not self._waiting
-            self._sharing += free
-        if not free:
+            shares = self._share()
+        if not shares:
             with away(), self._changed:
-                self._changed.wait_for(lambda: not self._exclusive and not self._waiting)
-                self._sharing += 1
+                self._changed.wait_for(self._share)
         try:
             yield
         finally:
@@ -47,6 +45,12 @@ class SharedLock:
             with self._changed:
                 self._exclusive = False
                 self._changed.notify_all()
+
+    def _share(self) -> bool:
+        """Share it, if that may be now."""
+        free = not self._exclusive and not self._waiting
+        self._sharing += free
+        return free
 
 
 class Lock:

@@ -8,7 +8,7 @@ from typing import Any
 from app.errors import LLMNotConfigured, MemoryNotFound
 from app.memory.engine import Memory
 from app.memory.filters import Filter, in_scope
-from app.memory.history import History
+from app.memory.history import History, Said
 from app.memory.journal import Caretaker, Intent, Journal
 from app.memory.locks import KeyedLock, SharedLock
 from app.memory.payloads import (
@@ -33,7 +33,6 @@ LISTED_AT_ONCE = 10_000  # of what is to be deleted: few calls, and an answer th
 
 Message = Mapping[str, str]
 Points = Mapping[str, tuple[Vector, Payload]]
-Said = Sequence[tuple[Sequence[Mapping[str, Any]], str]]
 
 
 @dataclass(frozen=True)

@@ -126,6 +126,8 @@ setup-dev: ## install what testing needs into .venv
 setup-browser:
 	$(SET_UP) $(BROWSER)
 
+# Extras stay in: where `coverage` is locked and pytest-cov wants `coverage[toml]`, Python 3.11's
+# pip takes the newest one for that, and refuses it for want of a hash once there is a newer one.
 .PHONY: lock
 lock: ## compile the lock files from pyproject.toml (LOCK_ARGS=--upgrade for newer versions)
 	@set -e; tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; trap 'exit 1' HUP INT TERM; \
@@ -133,7 +135,7 @@ lock: ## compile the lock files from pyproject.toml (LOCK_ARGS=--upgrade for new
 	"$$tmp/bin/python" -m pip --disable-pip-version-check --quiet install $(UV); \
 	unset UV_FIND_LINKS UV_INDEX UV_EXTRA_INDEX_URL UV_CONSTRAINT UV_OVERRIDE UV_EXCLUDE_NEWER UV_PRERELEASE; \
 	compile() { \
-		"$$tmp/bin/uv" --no-config --quiet pip compile --universal --python-version 3.11 \
+		"$$tmp/bin/uv" --no-config --quiet pip compile --universal --python-version 3.11 --no-strip-extras \
 			--fork-strategy fewest --generate-hashes --no-emit-index-url --no-emit-find-links \
 			--custom-compile-command "make lock" $(LOCK_ARGS) "$$@"; \
 	}; \

@@ -1,33 +1,51 @@
-"""Requests take turns at running Python.
+"""Requests take turns at running Python, and one thread watches for all who wait.
 
 Only one thread at a time can run Python anyway. Left to the interpreter, threads that compete for
-it wake one another after each short system call and mostly in vain: with 8 clients that was 30
-context switches and half of the CPU time of a `get`. So a request holds a turn while it computes
-and lets go of it while it waits: for a model, a disk, a lock.
+it wake one another after each short system call, and mostly in vain: half of the CPU time of a
+`get` with 8 clients. So a request holds a turn while it computes, and lets go of it while it
+waits.
 
-A turn is advice, not a lock. Who keeps it for longer than TURN_S while others wait goes on without
-one, beside whoever comes next: nothing can be deadlocked by it, and a wait that is not marked as
-one costs the others no more than that.
+What is waited for is watched in one place. Who lets go of a turn that nobody else wants watches
+for all, and hands the turn to whom the first event belongs, mostly itself; while somebody
+computes, nobody watches. So a thread sleeps until it has the turn, and none wakes to queue for it.
+After the Leader/Followers pattern: Schmidt et al., Pattern-Oriented Software Architecture 2, 2000.
+
+- `readable(socket, seconds)` waits for an answer, a `Gate` for another thread.
+- `away()` is for what waits anywhere else, such as inside a library.
+- `watch`, `ready`, `next` and `silent` are the worker's: connections that requests come from.
+
+A turn is advice, not a lock. Who keeps it for longer than TURN_S while others want it goes on
+without one, beside whoever comes next: nothing can be deadlocked by it, and a wait that is not
+marked as one costs the others no more than that.
 """
 
+import select
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 TURN_S = 0.005
+GUARD_S = 0.02  # how often it is looked whether a turn lasts too long, or nobody watches
+GUARDED = 10  # looks without a turn that anybody had, until the guard sleeps
+LOOK_S = 0.002  # how old what is known of new requests may be while threads queue for the turn
+WATCH_S = 1.0  # how long one watches at a time where nothing comes
 COMES, COMES_BACK = range(2)
 
 
 class _Turn:
     """One thread's turn, or its place in the queue for one."""
 
-    __slots__ = ("come",)
+    __slots__ = ("come", "connection", "held", "queues")
 
-    def __init__(self) -> None:
+    def __init__(self, *, queues: bool = True) -> None:
         self.come = threading.Lock()  # a bare lock: a handover is all that an event would add to
         self.come.acquire()
+        self.queues = queues  # else its thread takes no turns, and waits beside them
+        self.held = False  # also where it was taken away since, and the thread goes on without
+        self.connection: Any = None  # what to serve in it
 
 
 class Turns:
@@ -40,13 +58,25 @@ class Turns:
         self._changing = threading.Lock()
         self._holder: _Turn | None = None
         self._since = 0.0
-        self._queues: tuple[deque[_Turn], ...] = (deque(), deque())
+        self._queues: tuple[deque[Any], ...] = (deque(), deque())  # of turns and connections
         self._next = COMES
         self._mine = threading.local()
 
+        self._epoll: Any = None  # a select.epoll, where connections are served
+        self._watcher: _Turn | None = None  # of the thread that watches, or was told to
+        self._looked_at = 0.0
+        self._answers: dict[int, _Turn] = {}  # by file number: whose answer will come there
+        self._connections: dict[int, tuple[Any, float]] = {}  # and until when, the oldest first
+        self._resting: list[_Turn] = []  # threads without a request
+        self._start_thread: Callable[[], bool] = lambda: False
+        self._starting = False
+        self._stirred = threading.Event()  # else the guard sleeps
+
+    # ---- holding a turn
+
     @contextmanager
     def taken(self) -> Iterator[None]:
-        """Hold a turn; `away` lets go of it."""
+        """Hold a turn, except while waiting."""
         self._take(COMES)
         try:
             yield
@@ -56,7 +86,7 @@ class Turns:
     @contextmanager
     def away(self) -> Iterator[None]:
         """Wait without the turn, and queue for another one then. Nothing where there is none."""
-        if getattr(self._mine, "turn", None) is None:
+        if not self._turn().held:
             yield
             return
         self._give()
@@ -65,43 +95,353 @@ class Turns:
         finally:
             self._take(COMES_BACK)
 
-    # ---- inside
+    def readable(self, sock: Any, seconds: float | None) -> bool:
+        """Wait without the turn until there is something to read; False where that took longer
+        than `seconds` (None: no limit)."""
+        turn = self._turn()
+        if self._epoll is None or not turn.held:
+            with self.away():
+                return _readable(sock, seconds)
+        number = sock.fileno()
+        with self._changing:
+            self._answers[number] = turn
+            self._arm(number)
+        return self._called(turn, seconds, lambda: self._answers.pop(number, None) is not None)
+
+    def wait_at(self, gate: "Gate", seconds: float | None) -> bool:
+        """Wait without the turn until `gate` is open; False where that took too long."""
+        turn = self._turn()
+        mine = turn if turn.held else _Turn(queues=False)
+
+        def give_up() -> bool:
+            if mine in gate.waiting:
+                gate.waiting.remove(mine)
+            return not gate.is_open
+
+        with self._changing:
+            if gate.is_open:
+                return True
+            gate.waiting.append(mine)
+        if mine is turn:
+            return self._called(turn, seconds, give_up)
+        if mine.come.acquire(timeout=-1 if seconds is None else seconds):
+            return True
+        with self._changing:
+            return not give_up()
+
+    def let_through(self, gate: "Gate") -> None:
+        with self._changing:
+            gate.is_open = True
+            for turn in gate.waiting:
+                if turn.queues:
+                    self._queues[COMES_BACK].append(turn)
+                else:
+                    _wake(turn)
+            gate.waiting.clear()
+            if self._holder is None:
+                self._pass_on()
+
+    # ---- serving connections
+
+    def open(self, start_thread: Callable[[], bool]) -> None:
+        """Begin to watch, in the process that serves, since what epoll watches is no child's.
+
+        `start_thread` starts one that asks for `next` until that is None, or gives False where
+        there are enough.
+        """
+        self._epoll = select.epoll()
+        self._start_thread = start_thread
+        threading.Thread(target=self._guard, name="turns", daemon=True).start()
+
+    @property
+    def are_used(self) -> bool:
+        return self._epoll is not None
+
+    def watch(self, connection: Any, seconds: float) -> None:
+        """Give `connection` to whoever asks for `next`, as soon as its socket, `sock`, has
+        something to read; it is `silent` where that takes longer than `seconds`."""
+        number = connection.sock.fileno()
+        with self._changing:
+            self._connections[number] = (connection, time.monotonic() + seconds)
+            self._arm(number)
+            self._appoint()
+
+    def ready(self, connection: Any) -> None:
+        """The same for one whose next request was read already."""
+        with self._changing:
+            self._queues[COMES].append(connection)
+
+    def silent(self, seconds: float = 0.0) -> list[Any]:
+        """The connections whose time is over, or will be in so many seconds: watched no more."""
+        now = time.monotonic() + seconds
+        with self._changing:
+            over = [number for number, (_, until) in self._connections.items() if until <= now]
+            return [self._connections.pop(number)[0] for number in over]
+
+    def next(self, seconds: float) -> Any:
+        """Give back the turn, and come with the next connection in another. None, without a
+        turn, where there is nothing to do for `seconds`."""
+        turn = self._turn()
+        turn.connection = None
+        with self._changing:
+            self._starting = self._starting and turn.held  # else it has just been started
+            turn.held = False
+            if self._holder in (turn, None):
+                self._pass_on(turn)
+            if turn.held:
+                return turn.connection
+            self._resting.append(turn)
+        if self._rest(turn, time.monotonic() + seconds):
+            return turn.connection
+        with self._changing:
+            if turn in self._resting:
+                self._resting.remove(turn)
+                self._leave_to_others(turn)
+                return None
+        self._queue(turn)  # it was called at the last moment
+        return turn.connection
+
+    # ---- inside: the turn
+
+    def _turn(self) -> _Turn:
+        """Of this thread."""
+        turn: _Turn | None = getattr(self._mine, "turn", None)
+        if turn is None:
+            turn = self._mine.turn = _Turn()
+        return turn
 
     def _take(self, queue: int) -> None:
-        turn = self._mine.turn = _Turn()
+        turn = self._turn()
         with self._changing:
             if self._holder is None:
-                self._hand_to(turn)
+                self._hold(turn)
                 return
             self._queues[queue].append(turn)
-            ahead = sum(map(len, self._queues))
-        # As long as it takes where all that are ahead use up their turns; mostly it comes sooner.
-        while not turn.come.acquire(timeout=self._seconds * max(1, ahead)):
+        self._queue(turn)
+
+    def _queue(self, turn: _Turn) -> None:
+        """Until the turn comes, which is certain."""
+        while not (turn.come.acquire(timeout=-1 if self._epoll else self._seconds) and turn.held):
+            self.look_after()  # who serves no connections has no guard
             with self._changing:
-                if time.monotonic() - self._since >= self._seconds:
-                    self._pass_on()
-                ahead = sum(map(len, self._queues))
+                if turn.held and turn.come.locked():  # it took it for itself
+                    return
 
     def _give(self) -> None:
-        turn, self._mine.turn = self._mine.turn, None
+        turn = self._turn()
+        turn.held = False
         with self._changing:
             if self._holder is turn:  # else it was taken away
                 self._pass_on()
 
-    def _pass_on(self) -> None:
-        for queue in (self._next, 1 - self._next):
-            if self._queues[queue]:
-                self._next = 1 - queue
-                self._hand_to(self._queues[queue].popleft())
-                return
+    def _pass_on(self, mine: _Turn | None = None) -> None:
+        """To the next in the queues, or to nobody. `mine` is a thread's that is free to serve
+        what is there."""
+        looks = self._epoll and any(self._queues)
+        if looks and time.monotonic() - self._looked_at > LOOK_S:
+            self._call(self._epoll.poll(0))
         self._holder = None
+        for queue in (self._next, 1 - self._next):
+            if not self._queues[queue]:
+                continue
+            first = self._queues[queue][0]
+            turn = first if isinstance(first, _Turn) else self._free(mine, first)
+            if turn:
+                self._queues[queue].popleft()
+                self._next = 1 - queue
+                self._hold(turn)
+                return
 
-    def _hand_to(self, turn: _Turn) -> None:
+    def _free(self, mine: _Turn | None, connection: Any) -> _Turn | None:
+        """The turn of a thread that will serve `connection`; None where all have something to
+        do: then it waits for one."""
+        turn = mine
+        if mine in self._resting:
+            self._resting.remove(mine)
+        elif turn is None and self._resting:
+            turn = self._resting.pop()
+        if turn:
+            turn.connection = connection
+        else:
+            self._start()
+        return turn
+
+    def _hold(self, turn: _Turn) -> None:
+        """Give the turn to the thread whose `turn` it is, and wake it where it is another's."""
         self._holder = turn
         self._since = time.monotonic()
+        turn.held = True
+        if self._watcher is turn:
+            self._watcher = None
+        if turn is self._turn():
+            turn.come.acquire(blocking=False)  # where it was told to watch at the last moment
+        else:
+            _wake(turn)
+        if not self._stirred.is_set():
+            self._stirred.set()
+
+    # ---- inside: watching
+
+    def _called(
+        self, turn: _Turn, seconds: float | None, give_up: Callable[[], bool]
+    ) -> bool:
+        """Let go of the turn until an event calls this thread; False where it took too long.
+        `give_up` takes back what was waited for, and is False where that came after all."""
+        with self._changing:
+            turn.held = False
+            if self._holder is turn:
+                self._pass_on()
+            if turn.held:
+                return True
+        if self._rest(turn, None if seconds is None else time.monotonic() + seconds):
+            return True
+        with self._changing:
+            late = give_up()
+            if late and self._holder is None:
+                self._hold(turn)
+                return False
+            if late:
+                self._queues[COMES_BACK].append(turn)
+            self._leave_to_others(turn)
+        self._queue(turn)
+        return not late
+
+    def _rest(self, turn: _Turn, deadline: float | None) -> bool:
+        """Until the turn comes, and meanwhile watch for all where nobody else does. False where
+        it has not come by `deadline`."""
+        while True:
+            with self._changing:
+                if self._is_unwatched() and not turn.held:
+                    self._watcher = turn
+            if self._watcher is not turn:
+                if not turn.come.acquire(timeout=_left(deadline, -1)):
+                    return False
+                if turn.held:
+                    return True
+            if self._watcher is turn and self._watch(turn, deadline):
+                return True
+            if _left(deadline, 1) == 0:
+                return False
+
+    def _watch(self, turn: _Turn, deadline: float | None) -> bool:
+        """Until somebody has the turn; whether it is this thread. Who has no request watches for
+        as long as anybody waits, whatever the `deadline`."""
+        while True:
+            free = turn in self._resting
+            events = self._epoll.poll(WATCH_S if free else _left(deadline, WATCH_S))
+            with self._changing:
+                self._call(events)
+                if self._holder is None:
+                    self._pass_on(turn if free else None)
+                wanted = free and self._is_waited_for()
+                if self._holder or (_left(deadline, 1) == 0 and not wanted):
+                    if self._watcher is turn:
+                        self._watcher = None
+                    return self._holder is turn
+
+    def _call(self, events: Iterable[tuple[int, int]]) -> None:
+        """Put those that events are for into the queues."""
+        self._looked_at = time.monotonic()
+        for number, _ in events:
+            if turn := self._answers.pop(number, None):
+                self._queues[COMES_BACK].append(turn)
+            elif found := self._connections.pop(number, None):
+                self._queues[COMES].append(found[0])
+
+    def _arm(self, number: int) -> None:
+        """Tell of one event, then no more of this file."""
+        once = select.EPOLLIN | select.EPOLLONESHOT
+        try:
+            self._epoll.modify(number, once)
+        except FileNotFoundError:
+            self._epoll.register(number, once)
+
+    def _is_unwatched(self) -> bool:
+        return self._holder is None and self._watcher is None and self._epoll is not None
+
+    def _is_waited_for(self) -> bool:
+        return bool(self._connections or self._answers)
+
+    def _appoint(self) -> None:
+        """Let some thread watch where that is needed and none does."""
+        if not self._is_unwatched() or not self._is_waited_for():
+            return
+        turn = self._resting[-1] if self._resting else next(iter(self._answers.values()), None)
+        if turn:
+            self._watcher = turn
+            _wake(turn)
+        else:
+            self._start()
+
+    def _leave_to_others(self, turn: _Turn) -> None:
+        """Watch no more, also where this thread has just been told to."""
+        if self._watcher is turn:
+            self._watcher = None
+        self._appoint()
+
+    def _start(self) -> None:
+        self._starting = self._starting or self._start_thread()
+
+    def _guard(self) -> None:
+        """A thread that looks after what turns alone are no help for."""
+        idle = 0
+        while True:
+            time.sleep(GUARD_S)
+            idle = 0 if self.look_after() else idle + 1
+            if idle == GUARDED:
+                self._stirred.clear()
+                self._stirred.wait()
+                idle = 0
+
+    def look_after(self) -> bool:
+        """Take the turn from who keeps it for too long while others want it, and see that
+        somebody watches where nobody has it. Whether anybody has it."""
+        with self._changing:
+            if self._holder is None:
+                if any(self._queues):
+                    self._pass_on()
+                self._appoint()
+            elif time.monotonic() - self._since >= self._seconds:
+                if self._epoll and self._watcher is None:
+                    self._call(self._epoll.poll(0))
+                if any(self._queues):
+                    self._pass_on()
+            return self._holder is not None
+
+
+class Gate:
+    """What one thread opens, once, and others wait for."""
+
+    def __init__(self, turns: Turns | None = None) -> None:
+        self._turns = turns or TURNS
+        self.is_open = False
+        self.waiting: list[_Turn] = []
+
+    def open(self) -> None:
+        self._turns.let_through(self)
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Without the turn; whether it is open. After `seconds` (None: no limit) it may not be."""
+        return self.is_open or self._turns.wait_at(self, seconds)
+
+
+def _wake(turn: _Turn) -> None:
+    if turn.come.locked():  # else it was woken already, and does not know it yet
         turn.come.release()
 
 
-_turns = Turns()
-taken = _turns.taken
-away = _turns.away
+def _left(deadline: float | None, otherwise: float) -> float:
+    """Seconds until `deadline`, at least 0; `otherwise` where there is none."""
+    return otherwise if deadline is None else max(0.0, deadline - time.monotonic())
+
+
+def _readable(sock: Any, seconds: float | None) -> bool:
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(None if seconds is None else seconds * 1000))
+
+
+TURNS = Turns()
+"""This process's."""
+
+taken, away, readable = TURNS.taken, TURNS.away, TURNS.readable

@@ -9,13 +9,12 @@ is undone and told to its caller alone. Nobody is told of success before the com
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from app.turns import away
+from app.turns import Gate, away
 
 T = TypeVar("T")
 
@@ -27,9 +26,11 @@ class _Job:
 
     def __init__(self, work: Callable[[Connection], Any]) -> None:
         self.work = work
-        self.done = Future[Any]()
-        self.told = threading.Event()
-        """Set when it is done, or when its thread shall write for those who wait."""
+        self.is_done = False
+        self.result: Any = None
+        self.failure: BaseException | None = None
+        self.told = Gate()
+        """Open when it is done, or when its thread shall write for those who wait."""
 
 
 class Transactions:
@@ -50,12 +51,12 @@ class Transactions:
             self._waiting.append(mine)
             waits, self._writing = self._writing, True
         if waits:
-            with away():
-                mine.told.wait()
-        if not mine.done.done():
+            mine.told.wait()
+        if not mine.is_done:
             self._write_all()
-        result: T = mine.done.result()
-        return result
+        if mine.failure:
+            raise mine.failure
+        return mine.result  # type: ignore[no-any-return]  # what `work` gave
 
     def _write_all(self) -> None:
         """Write what waits, the caller's own included, and let one of the next go on."""
@@ -65,14 +66,11 @@ class Transactions:
         with self._changing:
             self._writing = bool(self._waiting)
             following = self._waiting[:1]
-        for job, (result, failure) in zip(jobs, outcomes, strict=True):
-            if failure is None:
-                job.done.set_result(result)
-            else:
-                job.done.set_exception(failure)
-            job.told.set()
+        for job, (job.result, job.failure) in zip(jobs, outcomes, strict=True):
+            job.is_done = True
+            job.told.open()
         for job in following:
-            job.told.set()
+            job.told.open()
 
     def _written(self, jobs: list[_Job]) -> list[tuple[Any, BaseException | None]]:
         """The result or the failure of each."""

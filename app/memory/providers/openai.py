@@ -16,7 +16,6 @@ from urllib.request import getproxies, proxy_bypass
 import certifi
 import numpy as np
 import urllib3
-from urllib3.util.wait import wait_for_read
 
 from app.config import Settings
 from app.errors import (
@@ -32,7 +31,7 @@ from app.errors import (
 from app.memory.providers.calls import call
 from app.metrics import ModelMeter
 from app.trace import headers
-from app.turns import away
+from app.turns import away, readable
 
 DEFAULT_LLM = "gpt-5-mini"
 DEFAULT_EMBEDDER = "text-embedding-3-small"
@@ -93,9 +92,7 @@ class _InTurn(urllib3.connection.HTTPConnection):
             super().connect()
 
     def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]  # as urllib3's own
-        with away():
-            answered = wait_for_read(self.sock, self.timeout)
-        if not answered:
+        if not readable(self.sock, self.timeout):
             raise TimeoutError
         return super().getresponse()
 

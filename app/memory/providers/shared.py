@@ -1,8 +1,9 @@
 """One embedder for many callers: what is known is not asked again, what can wait goes together.
 
-A text that comes alone is asked for at once, in its caller's own thread. What comes while a call
-is under way goes together into the next, which begins half a call's time later, and at the latest
-after GATHER_S. Nobody's failure is another's: what a model refuses in a common call is asked for
+A text that comes alone is asked for at once, in its caller's own thread, and so is every text
+where the model is quicker than it takes to gather. Else what comes while a call is under way goes
+together into the next, which begins half a call's time later, and at the latest after GATHER_S.
+Nobody's failure is another's: what a model refuses in a common call is asked for
 again text by text, and each caller waits no longer than its own time limit, whatever the others
 do.
 """
@@ -12,7 +13,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from contextvars import copy_context
 from hashlib import blake2b
@@ -23,12 +24,14 @@ from numpy.typing import NDArray
 from app.errors import ProviderBadAnswer, ProviderRefused, ProviderTimeout, ServiceError
 from app.logs import request_id
 from app.memory.stores.base import Vector
-from app.turns import away
+from app.turns import TURNS, Gate, taken
 
 log = logging.getLogger(__name__)
 
 AT_ONCE = 4
 GATHER_S = 0.03
+QUICK_S = 0.002  # a call of a model that is worth no gathering
+SLOWER = 1.1  # at most so many times as long, from call to call, is a quick one thought to take
 TOGETHER = 64  # texts of one common call
 TOGETHER_BYTES = 250_000  # and their size: OpenAI takes 300,000 tokens
 CACHE_BYTES = 16 * 2**20  # 2,600 vectors of 1536 numbers
@@ -90,7 +93,9 @@ class _Asked:
         self.caller = caller
         self.context = copy_context()  # the request that asked for it, for the log and the trace
         self.asked_by = "-"
-        self.answer: Future[Vector] = Future()
+        self.vector: Vector = []
+        self.failure: BaseException | None = None
+        self.answered = Gate()
         self.since = time.monotonic()
         self.joined = False
         self.alone = False
@@ -125,10 +130,9 @@ class SharedEmbedder:
             asked, mine = self._join(missing, caller, found)
             if mine:
                 self._call(mine)
-            with nullcontext() if all(one.answer.done() for one in asked) else away():
-                if not mine:
-                    self._gather(asked)
-                answers = [(one.text, _wait(one, caller, deadline)) for one in asked]
+            else:
+                self._gather(asked)
+            answers = [(one.text, _wait(one, caller, deadline)) for one in asked]
             found |= {text: vector for text, vector in answers if vector is not None}
             missing = [text for text, vector in answers if vector is None]
         # A list for each place: nobody can change what is another's.
@@ -151,19 +155,23 @@ class SharedEmbedder:
                     one = self._asked[text] = _Asked(text, caller)
                     new.append(one)
                 asked.append(one)
-            if new and not self._calls:
-                self._calls = 1
+            if new and (not self._calls or self._is_quick()):
+                self._calls += 1
                 return asked, new
             self._queue += new
             return asked, []
 
     def _gather(self, asked: Sequence[_Asked]) -> None:
         """Give others the time to join the next call, then let it begin."""
-        if not asked or not wait([asked[0].answer], self._window()).not_done:
+        if not asked or asked[0].answered.wait(self._window()):
             return
         with self._changing:
             if any(one in self._queue for one in asked):
                 self._begin()
+
+    def _is_quick(self) -> bool:
+        """Whether a further call at once is better than a common one."""
+        return 0 < self._took < QUICK_S and self._calls < self._at_once and not self._queue
 
     def _window(self) -> float:
         return min(self._took / 2, GATHER_S)
@@ -180,15 +188,19 @@ class SharedEmbedder:
                 self._cache.put(one.text, vector)
             self._forget(batch)
             for one, vector in zip(batch, vectors, strict=True):
-                one.answer.set_result(vector)
+                one.vector = vector
+                one.answered.open()
         except BaseException as failure:
             if not self._asks_again(batch, failure):
                 for one in batch:
-                    one.answer.set_exception(failure)
+                    one.failure = failure
+                    one.answered.open()
         finally:
+            took = time.monotonic() - started
             with self._changing:
                 self._calls -= 1
-                self._took = time.monotonic() - started
+                # Much of it may be others' turns, when this one's answer was there.
+                self._took = min(took, self._took * SLOWER or took)
                 if not self._calls or self._is_due():
                     self._begin()
 
@@ -221,7 +233,12 @@ class SharedEmbedder:
         while self._queue and self._calls < self._at_once:
             self._calls += 1
             batch = self._next()
-            self._threads.submit(batch[0].context.copy().run, self._call, batch)
+            self._threads.submit(batch[0].context.copy().run, self._call_in_turn, batch)
+
+    def _call_in_turn(self, batch: list[_Asked]) -> None:
+        # A thread more that would compete with those of requests.
+        with taken() if TURNS.are_used else nullcontext():
+            self._call(batch)
 
     def _next(self) -> list[_Asked]:
         size = count = 0
@@ -241,22 +258,17 @@ def _note_who_asks(batch: Sequence[_Asked]) -> None:
         one.asked_by = request_id.get()
 
 
-def _result(asked: _Asked, seconds: float) -> Vector:
-    try:
-        return asked.answer.result(seconds)
-    except ServiceError as failure:
-        if asked.asked_by != request_id.get():  # whose lines have the model's own error
-            log.warning("%s in a call that was made for %s", failure.code, asked.asked_by)
-        raise
-
-
 def _wait(asked: _Asked, caller: object, deadline: float) -> Vector | None:
     """The answer; None where it is to be asked again: the time was up for another caller only."""
-    try:
-        return _result(asked, max(0.0, deadline - time.monotonic()))
-    except TimeoutError:
-        raise ProviderTimeout("The embedder did not answer in time.") from None
-    except ProviderTimeout:
-        if asked.caller is caller or time.monotonic() >= deadline:
-            raise
+    if not asked.answered.wait(max(0.0, deadline - time.monotonic())):
+        raise ProviderTimeout("The embedder did not answer in time.")
+    failure = asked.failure
+    if failure is None:
+        return asked.vector
+    theirs = asked.caller is not caller
+    if type(failure) is ProviderTimeout and theirs and time.monotonic() < deadline:
         return None
+    if isinstance(failure, ServiceError) and asked.asked_by != request_id.get():
+        # Whose lines have the model's own error.
+        log.warning("%s in a call that was made for %s", failure.code, asked.asked_by)
+    raise failure

@@ -23,9 +23,11 @@ import select
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from app.events import Events
 
 TURN_S = 0.005
 GUARD_S = 0.02  # how often it is looked whether a turn lasts too long, or nobody watches
@@ -62,7 +64,8 @@ class Turns:
         self._next = COMES
         self._mine = threading.local()
 
-        self._epoll: Any = None  # a select.epoll, where connections are served
+        self._events: Events | None = None  # where connections are served
+        self._closing = False
         self._watcher: _Turn | None = None  # of the thread that watches, or was told to
         self._looked_at = 0.0
         self._answers: dict[int, _Turn] = {}  # by file number: whose answer will come there
@@ -99,13 +102,13 @@ class Turns:
         """Wait without the turn until there is something to read; False where that took longer
         than `seconds` (None: no limit)."""
         turn = self._turn()
-        if self._epoll is None or not turn.held:
+        if self._events is None or not turn.held:
             with self.away():
                 return _readable(sock, seconds)
         number = sock.fileno()
         with self._changing:
             self._answers[number] = turn
-            self._arm(number)
+            self._events.arm(number)
         return self._called(turn, seconds, lambda: self._answers.pop(number, None) is not None)
 
     def wait_at(self, gate: "Gate", seconds: float | None) -> bool:
@@ -144,18 +147,27 @@ class Turns:
     # ---- serving connections
 
     def open(self, start_thread: Callable[[], bool]) -> None:
-        """Begin to watch, in the process that serves, since what epoll watches is no child's.
+        """Begin to watch, in the process that serves.
 
         `start_thread` starts one that asks for `next` until that is None, or gives False where
         there are enough.
         """
-        self._epoll = select.epoll()
+        self._events = Events()
         self._start_thread = start_thread
         threading.Thread(target=self._guard, name="turns", daemon=True).start()
 
+    def close(self) -> None:
+        """Let those go that have nothing to do."""
+        with self._changing:
+            self._closing = True
+            for turn in self._resting:
+                _wake(turn)
+        if self._events:
+            self._events.ring()
+
     @property
     def are_used(self) -> bool:
-        return self._epoll is not None
+        return self._events is not None
 
     def watch(self, connection: Any, seconds: float) -> None:
         """Give `connection` to whoever asks for `next`, as soon as its socket, `sock`, has
@@ -163,7 +175,8 @@ class Turns:
         number = connection.sock.fileno()
         with self._changing:
             self._connections[number] = (connection, time.monotonic() + seconds)
-            self._arm(number)
+            if self._events:
+                self._events.arm(number)
             self._appoint()
 
     def ready(self, connection: Any) -> None:
@@ -190,6 +203,8 @@ class Turns:
                 self._pass_on(turn)
             if turn.held:
                 return turn.connection
+            if self._closing:
+                return None
             self._resting.append(turn)
         if self._rest(turn, time.monotonic() + seconds):
             return turn.connection
@@ -221,7 +236,7 @@ class Turns:
 
     def _queue(self, turn: _Turn) -> None:
         """Until the turn comes, which is certain."""
-        while not (turn.come.acquire(timeout=-1 if self._epoll else self._seconds) and turn.held):
+        while not (turn.come.acquire(timeout=-1 if self._events else self._seconds) and turn.held):
             self.look_after()  # who serves no connections has no guard
             with self._changing:
                 if turn.held and turn.come.locked():  # it took it for itself
@@ -237,9 +252,8 @@ class Turns:
     def _pass_on(self, mine: _Turn | None = None) -> None:
         """To the next in the queues, or to nobody. `mine` is a thread's that is free to serve
         what is there."""
-        looks = self._epoll and any(self._queues)
-        if looks and time.monotonic() - self._looked_at > LOOK_S:
-            self._call(self._epoll.poll(0))
+        if any(self._queues) and time.monotonic() - self._looked_at > LOOK_S:
+            self._look()
         self._holder = None
         for queue in (self._next, 1 - self._next):
             if not self._queues[queue]:
@@ -259,7 +273,7 @@ class Turns:
         if mine in self._resting:
             self._resting.remove(mine)
         elif turn is None and self._resting:
-            turn = self._resting.pop()
+            turn = self._resting.pop(0 if self._resting[-1] is self._watcher else -1)
         if turn:
             turn.connection = connection
         else:
@@ -271,20 +285,20 @@ class Turns:
         self._holder = turn
         self._since = time.monotonic()
         turn.held = True
-        if self._watcher is turn:
-            self._watcher = None
         if turn is self._turn():
             turn.come.acquire(blocking=False)  # where it was told to watch at the last moment
         else:
             _wake(turn)
+            if self._watcher is turn and self._events:
+                self._events.ring()
+        if self._watcher is turn:
+            self._watcher = None
         if not self._stirred.is_set():
             self._stirred.set()
 
     # ---- inside: watching
 
-    def _called(
-        self, turn: _Turn, seconds: float | None, give_up: Callable[[], bool]
-    ) -> bool:
+    def _called(self, turn: _Turn, seconds: float | None, give_up: Callable[[], bool]) -> bool:
         """Let go of the turn until an event calls this thread; False where it took too long.
         `give_up` takes back what was waited for, and is False where that came after all."""
         with self._changing:
@@ -309,55 +323,54 @@ class Turns:
     def _rest(self, turn: _Turn, deadline: float | None) -> bool:
         """Until the turn comes, and meanwhile watch for all where nobody else does. False where
         it has not come by `deadline`."""
-        while True:
+        while not (self._closing and turn in self._resting):
             with self._changing:
                 if self._is_unwatched() and not turn.held:
                     self._watcher = turn
-            if self._watcher is not turn:
-                if not turn.come.acquire(timeout=_left(deadline, -1)):
-                    return False
-                if turn.held:
+            if self._watcher is turn:
+                if self._watch(turn, deadline):
                     return True
-            if self._watcher is turn and self._watch(turn, deadline):
+            elif not turn.come.acquire(timeout=_left(deadline, -1)):
+                return False
+            elif turn.held:
                 return True
             if _left(deadline, 1) == 0:
-                return False
+                break
+        return False
 
     def _watch(self, turn: _Turn, deadline: float | None) -> bool:
         """Until somebody has the turn; whether it is this thread. Who has no request watches for
         as long as anybody waits, whatever the `deadline`."""
-        while True:
+        while self._events:
             free = turn in self._resting
-            events = self._epoll.poll(WATCH_S if free else _left(deadline, WATCH_S))
+            numbers = self._events.poll(WATCH_S if free else _left(deadline, WATCH_S))
             with self._changing:
-                self._call(events)
+                self._call(numbers)
                 if self._holder is None:
                     self._pass_on(turn if free else None)
                 wanted = free and self._is_waited_for()
-                if self._holder or (_left(deadline, 1) == 0 and not wanted):
+                over = _left(deadline, 1) == 0 and not wanted
+                if self._holder or over or (free and self._closing):
                     if self._watcher is turn:
                         self._watcher = None
                     return self._holder is turn
+        return False
 
-    def _call(self, events: Iterable[tuple[int, int]]) -> None:
-        """Put those that events are for into the queues."""
+    def _look(self) -> None:
+        if self._events:
+            self._call(self._events.poll(0))
+
+    def _call(self, numbers: list[int]) -> None:
+        """Put those whose files have something into the queues."""
         self._looked_at = time.monotonic()
-        for number, _ in events:
+        for number in numbers:
             if turn := self._answers.pop(number, None):
                 self._queues[COMES_BACK].append(turn)
             elif found := self._connections.pop(number, None):
                 self._queues[COMES].append(found[0])
 
-    def _arm(self, number: int) -> None:
-        """Tell of one event, then no more of this file."""
-        once = select.EPOLLIN | select.EPOLLONESHOT
-        try:
-            self._epoll.modify(number, once)
-        except FileNotFoundError:
-            self._epoll.register(number, once)
-
     def _is_unwatched(self) -> bool:
-        return self._holder is None and self._watcher is None and self._epoll is not None
+        return self._holder is None and self._watcher is None and self._events is not None
 
     def _is_waited_for(self) -> bool:
         return bool(self._connections or self._answers)
@@ -402,8 +415,8 @@ class Turns:
                     self._pass_on()
                 self._appoint()
             elif time.monotonic() - self._since >= self._seconds:
-                if self._epoll and self._watcher is None:
-                    self._call(self._epoll.poll(0))
+                if self._watcher is None:
+                    self._look()
                 if any(self._queues):
                     self._pass_on()
             return self._holder is not None

@@ -10,6 +10,7 @@
 - An answer's head and what follows it are sent as one.
 """
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -40,6 +41,12 @@ class Worker(ThreadWorker):
         super().init_process()
 
     # ---- the main loop
+
+    def run(self) -> None:
+        try:
+            super().run()
+        finally:
+            TURNS.close()
 
     def enqueue_req(self, conn: Any) -> None:
         """A connection is new, or has something to read again."""
@@ -131,11 +138,16 @@ class PatientSocket:
 
     def recv(self, size: int) -> bytes:
         while not self.is_late:
+            left = self._until - time.monotonic()
             try:
-                return self.plain.recv(size)  # type: ignore[no-any-return]  # a socket's
+                if left > 0:
+                    return self.plain.recv(size)  # type: ignore[no-any-return]  # a socket's
             except BlockingIOError:
-                left = self._until - time.monotonic()
-                self.is_late = left <= 0 or not readable(self.plain, left)
+                if readable(self.plain, left):
+                    continue
+            self.is_late = True
+            with suppress(OSError):  # gone meanwhile; else gunicorn would wait for its end
+                self.plain.shutdown(socket.SHUT_RD)
         return b""
 
     def sendall(self, data: bytes) -> None:

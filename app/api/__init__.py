@@ -1,5 +1,8 @@
 """HTTP: the only code that knows Flask."""
 
+import json
+from typing import Any
+
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
@@ -8,9 +11,10 @@ from app.config import Settings
 
 
 class _Json(DefaultJSONProvider):
-    ensure_ascii = False
-    sort_keys = False
-    compact = True
+    _encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))  # made once
+
+    def dumps(self, obj: Any, **_options: Any) -> str:
+        return self._encoder.encode(obj)
 
 
 def init_app(app: Flask, settings: Settings) -> None:

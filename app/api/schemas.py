@@ -292,12 +292,7 @@ def _body() -> Any:
     if request.mimetype != "application/json":
         raise UnsupportedMediaType
     try:
-        return json.loads(
-            raw.decode(),
-            object_pairs_hook=_object,
-            parse_constant=_constant,
-            parse_float=_float,
-        )
+        return _STRICT.decode(raw.decode())
     except RecursionError:
         raise InvalidRequest("The body is nested too deeply.") from None
     except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are such
@@ -324,6 +319,10 @@ def _float(digits: str) -> float:
     if math.isinf(value):
         raise InvalidRequest("The body holds a number that is too large.")
     return value
+
+
+# Made once: json.loads would make one for each body.
+_STRICT = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=_float)
 
 
 def _field(wrong: ErrorDetails) -> str:

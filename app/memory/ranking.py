@@ -12,7 +12,8 @@ MIN_CANDIDATES = 80
 class Record:
     """A point of the store: its payload, and the score of the list it was found in."""
 
-    id: str
+    id: Any
+    """A UUID as text; the engine's own where the record is bare."""
     payload: dict[str, Any]
     score: float = 0.0
     tokens: Collection[int] = ()

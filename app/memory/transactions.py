@@ -66,7 +66,8 @@ class Transactions:
         with self._changing:
             self._writing = bool(self._waiting)
             following = self._waiting[:1]
-        for job, (job.result, job.failure) in zip(jobs, outcomes, strict=True):
+        for job, outcome in zip(jobs, outcomes, strict=True):
+            job.result, job.failure = outcome
             job.is_done = True
             job.told.open()
         for job in following:
@@ -103,7 +104,8 @@ def _transaction(connection: Connection) -> Iterator[Connection]:
     without waiting, when another process wrote in between.
     """
     try:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        connection.begin()
+        driver(connection).execute("BEGIN IMMEDIATE")
         yield connection
         with away():
             connection.commit()

@@ -70,6 +70,10 @@ class Nearest:
     """For ranking alone: the payloads may be left out and the ids the engine's own, which can be
     compared. `whole` makes Records of those that are needed."""
 
+    @property
+    def by_words(self) -> bool:
+        return isinstance(self.vector, SparseVector)
+
 
 @dataclass(frozen=True, slots=True)
 class Cursor:

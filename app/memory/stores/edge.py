@@ -5,7 +5,7 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -39,7 +39,6 @@ from qdrant_edge import (
     RangeDateTime,
     RangeFloat,
     ScrollRequest,
-    SparseVector,
     UpdateOperation,
 )
 from qdrant_edge import Filter as EdgeFilter
@@ -63,6 +62,7 @@ from app.memory.stores.base import (
 log = logging.getLogger(__name__)
 
 _CLAUSES = ("must", "should", "must_not")
+NOTHING: Payload = {}  # of a bare record
 COMPLETE = "complete"  # marks a successor that has everything
 HELD = "WouldBlock"  # how Edge says that another process has the directory
 MAX_DELETED = 1 / 3  # of the stored points, at a start
@@ -93,6 +93,7 @@ class EdgeStore(VectorStore, engine="edge"):
         self._creating = threading.Lock()
         self._signature = folder / "embedder.json"
         self._shard: EdgeShard | None = None
+        self._words = _Words()
         self._compaction: str | None = None
         if self._exists() and not self._is_full():
             self._load()
@@ -187,12 +188,23 @@ class EdgeStore(VectorStore, engine="edge"):
             batch = QueryBatchRequest([_query_request(request) for request in requests])
             answers = zip(requests, self._live.query_batch(batch), strict=True)
             return [
-                [*map(_bare_record if request.bare else _record, hits)] for request, hits in answers
+                self._bare(request, hits) if request.bare else [*map(_record, hits)]
+                for request, hits in answers
             ]
+
+    def _bare(self, request: Nearest, hits: Sequence[Any]) -> list[Record]:
+        """Records by their numbers: to write 160 ids as text would cost half of the query."""
+        ids = [hit.id.int for hit in hits]
+        if not request.by_words:
+            return [Record(id_, NOTHING, hit.score) for id_, hit in zip(ids, hits, strict=True)]
+        words = self._words.of(dict(zip(ids, hits, strict=True)), self._live)
+        return [
+            Record(id_, NOTHING, hit.score, words[id_]) for id_, hit in zip(ids, hits, strict=True)
+        ]
 
     def whole(self, records: Sequence[Record]) -> Sequence[Record | None]:
         """Read now: the payloads of all candidates would be most of a search's cost."""
-        ids = [str(UUID(int=int(record.id))) for record in records]
+        ids = [_id(record.id) for record in records]
         found = {record.id: record.payload for record in self.get_many(ids)}
         return [
             Record(id_, found[id_], record.score, record.tokens) if id_ in found else None
@@ -215,6 +227,7 @@ class EdgeStore(VectorStore, engine="edge"):
         self.need_room()
         with _translated():
             self._live.update(UpdateOperation.delete_points(list(ids)))
+        self._words.forget(ids)
 
     def _count(self, where: Filter) -> int:
         with _translated():
@@ -231,6 +244,7 @@ class EdgeStore(VectorStore, engine="edge"):
         self.need_room()
         with _translated():
             self._live.update(UpdateOperation.delete_points_by_filter(EdgeFilter()))
+        self._words.forget_all()
 
     def check(self) -> str | None:
         self.need_room()
@@ -336,26 +350,59 @@ def _record(point: Any) -> Record:
     return Record(str(point.id), point.payload or {}, score, frozenset(_tokens(point.vector)))
 
 
-def _bare_record(hit: Any) -> Record:
-    """By its number: to write 160 ids as text would cost as much as half of the query."""
-    return Record(hit.id.int, {}, hit.score, _tokens(hit.vector))
-
-
 def _tokens(vector: Any) -> Sequence[int]:
     indices: Sequence[int] = vector[SPARSE].indices if vector else ()
     return indices
 
 
 def _query_request(request: Nearest) -> QueryRequest:
-    by_words = isinstance(request.vector, SparseVector)
-    using = SPARSE if by_words else None
     return QueryRequest(
         limit=request.limit,
-        query=Query.Nearest(request.vector, using=using),
+        query=Query.Nearest(request.vector, using=SPARSE if request.by_words else None),
         filter=to_edge(request.where),
         with_payload=not request.bare,
-        with_vector=[SPARSE] if by_words else False,
+        with_vector=[SPARSE] if request.by_words and not request.bare else False,
     )
+
+
+def _id(number: Any) -> str:
+    return str(UUID(int=number))
+
+
+class _Words:
+    """The words of the memories that searches have met lately, by their numbers: to read them
+    takes as long as to find the memories. Safe for many threads."""
+
+    def __init__(self, most: int = 20_000) -> None:
+        """Of so many memories: 8 MB where they have ten words each."""
+        self._most = most
+        self._known: dict[int, tuple[int, Sequence[int]]] = {}  # with the version of the point
+
+    def of(self, hits: Mapping[int, Any], shard: EdgeShard) -> dict[int, Sequence[int]]:
+        found = {}
+        unknown = []
+        for id_, hit in hits.items():
+            version, words = self._known.get(id_, (None, ()))
+            if version == hit.version:
+                found[id_] = words
+            else:
+                unknown.append(id_)
+        if unknown:
+            if len(self._known) + len(unknown) > self._most:
+                self._known.clear()
+            found |= dict.fromkeys(unknown, ())  # one may be gone since
+            for point in shard.retrieve([*map(_id, unknown)], False, [SPARSE]):
+                id_ = point.id.int  # type: ignore[union-attr]  # ours are UUIDs
+                found[id_] = tuple(_tokens(point.vector))
+                self._known[id_] = (hits[id_].version, found[id_])
+        return found
+
+    def forget(self, ids: Iterable[str]) -> None:
+        for id_ in ids:
+            self._known.pop(UUID(id_).int, None)
+
+    def forget_all(self) -> None:
+        self._known.clear()
 
 
 def to_edge(where: Filter) -> EdgeFilter:

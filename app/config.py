@@ -124,11 +124,11 @@ class Settings(BaseModel):
         """Whether the vectors are on a Qdrant server, not embedded."""
         return bool(self.qdrant_url or self.qdrant_host)
 
-    @field_validator("admin_api_key")
+    @field_validator("admin_api_key", "openai_api_key")
     @classmethod
     def _can_be_a_header(cls, key: SecretStr | None) -> SecretStr | None:
         if key and not re.fullmatch(r"[!-~]+", key.get_secret_value()):
-            raise ValueError("must be visible ASCII characters; 'make key' prints one")
+            raise ValueError("must be visible ASCII characters")
         return key
 
     @field_validator("cors_origins")

@@ -104,8 +104,7 @@ def _transaction(connection: Connection) -> Iterator[Connection]:
     without waiting, when another process wrote in between.
     """
     try:
-        connection.begin()
-        driver(connection).execute("BEGIN IMMEDIATE")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
         yield connection
         with away():
             connection.commit()

@@ -237,7 +237,7 @@ class SharedEmbedder:
 
     def _call_in_turn(self, batch: list[_Asked]) -> None:
         # A thread more that would compete with those of requests.
-        with taken() if TURNS.are_used else nullcontext():
+        with taken() if TURNS.guarded else nullcontext():
             self._call(batch)
 
     def _next(self) -> list[_Asked]:

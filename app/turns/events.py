@@ -64,6 +64,11 @@ class Events(_Files):
         with suppress(BlockingIOError):  # it has been rung more often than anybody can miss
             self._clapper.send(b"!")
 
+    def close(self) -> None:
+        """Once nobody polls any more."""
+        self._bell.close()
+        self._clapper.close()
+
     def poll(self, seconds: float) -> list[int]:
         numbers = super().poll(seconds)
         if self._bell.fileno() in numbers:

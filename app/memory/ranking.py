@@ -63,9 +63,12 @@ def rank(
         record.id: _unit(len(query.intersection(record.tokens)) / words * (record.score / best))
         for record in worded
     }
+    totals = dict(by_meaning)
+    for id_, share in by_words.items():
+        totals[id_] = totals.get(id_, 0.0) + share
     records = {record.id: record for record in (*worded, *similar)}
     # The id settles ties, so that the same search gives the same order twice.
-    order = sorted((-by_meaning.get(id_, 0.0) - by_words.get(id_, 0.0), id_) for id_ in records)
+    order = sorted((-total, id_) for id_, total in totals.items())
     return [
         Ranked(records[id_], by_meaning.get(id_, 0.0), by_words.get(id_, 0.0))
         for _, id_ in order[:limit]

@@ -3,7 +3,10 @@
 The service posts to OpenAI over urllib3, see the module; the library says what is right.
 """
 
+import shutil
+import ssl
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import openai as library
@@ -22,6 +25,7 @@ from app.errors import (
 from app.memory.providers import openai as ours
 from tests.servers.base import Fault
 from tests.servers.openai import OpenAIServer
+from tests.servers.passage import Passage, certificate
 
 KEY = "sk-of-the-tests"
 MODEL = "text-embedding-3-small"
@@ -157,3 +161,60 @@ def test_a_redirect_is_not_followed(server: OpenAIServer, client: ours.Client) -
         with pytest.raises(ProviderRefused):
             embed(client)
         assert elsewhere.requests == []
+
+
+# ---- by which way
+
+
+@pytest.fixture
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment that names no proxy but those of the test."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        for spelt in (name, name.upper()):
+            monkeypatch.delenv(spelt, raising=False)
+    return monkeypatch
+
+
+def test_it_goes_through_the_proxy_that_the_environment_names(
+    server: OpenAIServer, no_proxies: pytest.MonkeyPatch
+) -> None:
+    with Passage(server.port, proxy=True) as proxy:
+        no_proxies.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
+        client = ours.Client("http://models.example:81/v1", KEY)
+        assert len(embed(client)) == len(embed(client)) == len(TEXTS)
+        assert proxy.asked == [b"POST http://models.example:81/v1/embeddings HTTP/1.1"] * 2
+    assert server.requests[-1].headers["host"] == "models.example:81"
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ssl.SSLContext]:
+    if not shutil.which("openssl"):
+        pytest.skip("no openssl here that could make a certificate")
+    return certificate(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.mark.parametrize("through_a_proxy", [False, True])
+def test_it_speaks_tls_with_who_shows_a_certificate_that_is_trusted(
+    server: OpenAIServer,
+    no_proxies: pytest.MonkeyPatch,
+    tls: tuple[Path, ssl.SSLContext],
+    through_a_proxy: bool,
+) -> None:
+    trusted, shown = tls
+    with (
+        Passage(server.port, tls=shown) as secure,
+        Passage(secure.port, proxy=True) as proxy,
+    ):
+        if through_a_proxy:
+            no_proxies.setenv("https_proxy", f"http://127.0.0.1:{proxy.port}")
+        url = f"https://127.0.0.1:{secure.port}/v1"
+        with pytest.raises(ProviderUnavailable):
+            embed(ours.Client(url, KEY))
+        assert server.requests == []
+        no_proxies.setenv("SSL_CERT_FILE", str(trusted))
+        client = ours.Client(url, KEY)
+        assert len(embed(client)) == len(embed(client)) == len(TEXTS)
+        connect = b"CONNECT 127.0.0.1:%d" % secure.port
+        assert {line.rpartition(b" ")[0] for line in proxy.asked} == (
+            {connect} if through_a_proxy else set()
+        )

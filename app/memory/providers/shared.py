@@ -1,9 +1,8 @@
 """One embedder for many callers: what is known is not asked again, what can wait goes together.
 
-A text that comes alone is asked for at once, in its caller's own thread, and so is every text
-where the model is quicker than it takes to gather. Else what comes while a call is under way goes
-together into the next, which begins half a call's time later, and at the latest after GATHER_S.
-Nobody's failure is another's: what a model refuses in a common call is asked for
+A text that comes alone is asked for at once, in its caller's own thread. What comes while a call
+is under way goes together into the next, which begins half a call's time later, and at the latest
+after GATHER_S. Nobody's failure is another's: what a model refuses in a common call is asked for
 again text by text, and each caller waits no longer than its own time limit, whatever the others
 do.
 """
@@ -30,8 +29,6 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 4
 GATHER_S = 0.03
-QUICK_S = 0.002  # a call of a model that is worth no gathering
-SLOWER = 1.1  # at most so many times as long, from call to call, is a quick one thought to take
 TOGETHER = 64  # texts of one common call
 TOGETHER_BYTES = 250_000  # and their size: OpenAI takes 300,000 tokens
 CACHE_BYTES = 16 * 2**20  # 2,600 vectors of 1536 numbers
@@ -155,8 +152,8 @@ class SharedEmbedder:
                     one = self._asked[text] = _Asked(text, caller)
                     new.append(one)
                 asked.append(one)
-            if new and (not self._calls or self._is_quick()):
-                self._calls += 1
+            if new and not self._calls:
+                self._calls = 1
                 return asked, new
             self._queue += new
             return asked, []
@@ -168,10 +165,6 @@ class SharedEmbedder:
         with self._changing:
             if any(one in self._queue for one in asked):
                 self._begin()
-
-    def _is_quick(self) -> bool:
-        """Whether a further call at once is better than a common one."""
-        return 0 < self._took < QUICK_S and self._calls < self._at_once and not self._queue
 
     def _window(self) -> float:
         return min(self._took / 2, GATHER_S)
@@ -196,11 +189,9 @@ class SharedEmbedder:
                     one.failure = failure
                     one.answered.open()
         finally:
-            took = time.monotonic() - started
             with self._changing:
                 self._calls -= 1
-                # Much of it may be others' turns, when this one's answer was there.
-                self._took = min(took, self._took * SLOWER or took)
+                self._took = time.monotonic() - started
                 if not self._calls or self._is_due():
                     self._begin()
 

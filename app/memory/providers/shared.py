@@ -1,8 +1,9 @@
 """One embedder for many callers: what is known is not asked again, what can wait goes together.
 
-A text that comes alone is asked for at once, in its caller's own thread. What comes while a call
-is under way goes together into the next, which begins half a call's time later, and at the latest
-after GATHER_S. Nobody's failure is another's: what a model refuses in a common call is asked for
+A text that comes alone is asked for at once, in its caller's own thread, and so are a few at a
+time while calls are so quick that to gather would cost more. Else what comes while a call is under
+way goes together into the next, which begins half a call's time later, and at the latest after
+GATHER_S. Nobody's failure is another's: what a model refuses in a common call is asked for
 again text by text, and each caller waits no longer than its own time limit, whatever the others
 do.
 """
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 4
 GATHER_S = 0.03
+QUICK_S = 0.02  # of a call, the wait for a turn after it included: so it is also when few ask
 TOGETHER = 64  # texts of one common call
 TOGETHER_BYTES = 250_000  # and their size: OpenAI takes 300,000 tokens
 CACHE_BYTES = 16 * 2**20  # 2,600 vectors of 1536 numbers
@@ -152,8 +154,8 @@ class SharedEmbedder:
                     one = self._asked[text] = _Asked(text, caller)
                     new.append(one)
                 asked.append(one)
-            if new and not self._calls:
-                self._calls = 1
+            if new and (not self._calls or self._is_quick()):
+                self._calls += 1
                 return asked, new
             self._queue += new
             return asked, []
@@ -165,6 +167,10 @@ class SharedEmbedder:
         with self._changing:
             if any(one in self._queue for one in asked):
                 self._begin()
+
+    def _is_quick(self) -> bool:
+        """Whether one more call beside those under way is better than a common one."""
+        return 0 < self._took < QUICK_S and self._calls < self._at_once and not self._queue
 
     def _window(self) -> float:
         return min(self._took / 2, GATHER_S)

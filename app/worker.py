@@ -57,7 +57,7 @@ class Worker(ThreadWorker):
             conn.parser = http.get_parser(self.cfg, PatientSocket(conn.sock), conn.client)
             conn.data_ready = True  # it is waited for before a thread has it
         conn.sock = conn.parser.unreader.sock
-        TURNS.watch(conn, WATCHED_S)
+        self._expect(conn)
 
     def notify(self) -> None:
         """What gunicorn's loop calls at least once a second."""
@@ -68,14 +68,19 @@ class Worker(ThreadWorker):
             self.finish_request(conn, _done(conn.initialized or _DEFER))
 
     def _start_thread(self) -> bool:
-        with self._changing:
-            starts = self._serving < self.cfg.threads
-            self._serving += starts
-        if starts:
-            with suppress(RuntimeError):  # it is shut down
+        with self._changing, suppress(RuntimeError):  # the pool may be shut down
+            if self._serving < self.cfg.threads:
                 self.tpool.submit(self._serve)
+                self._serving += 1
                 return True
         return False
+
+    def _expect(self, conn: Any) -> None:
+        """Its next request."""
+        if conn.parser.unreader.buf.getvalue():  # which no event would tell of
+            TURNS.ready(conn)
+        else:
+            TURNS.watch(conn, WATCHED_S)
 
     # ---- the threads
 
@@ -96,13 +101,11 @@ class Worker(ThreadWorker):
             outcome.set_exception(failure)
         with suppress(OSError):  # the client is gone
             conn.sock.flush()
-        if not (self.alive and outcome.exception() is None and outcome.result() is True):
+        if self.alive and outcome.exception() is None and outcome.result() is True:
+            self._expect(conn)
+        else:
             conn.sock = conn.sock.plain
             self.method_queue.defer(self.finish_request, conn, outcome)
-        elif conn.parser.unreader.buf.getvalue():
-            TURNS.ready(conn)
-        else:
-            TURNS.watch(conn, WATCHED_S)
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         kept = super().handle_request(req, conn)

@@ -252,7 +252,6 @@ def test_one_whose_next_request_is_there_already_is_served_in_its_turn(desk: Des
     theirs.send(b"first")
     connection = SimpleNamespace(sock=ours)
     desk.turns.ready(connection)
-    desk.turns.look_after()
     wait_for(lambda: desk.answered == [b"first"])
 
 

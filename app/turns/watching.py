@@ -66,6 +66,8 @@ class Turns(Computing):
         """The same for one whose next request was read already."""
         with self._changing:
             self._queues[COMES].append(connection)
+            if self._holder is None:
+                self._pass_on()
 
     def silent(self, seconds: float = 0.0) -> list[Any]:
         """The connections whose time is over, or will be in so many seconds: watched no more."""

@@ -29,7 +29,7 @@ from app.turns import TURNS, Gate, taken
 log = logging.getLogger(__name__)
 
 AT_ONCE = 4
-GATHER_S = 0.03
+GATHER_S = 0.01
 QUICK_S = 0.02  # of a call, the wait for a turn after it included: so it is also when few ask
 TOGETHER = 64  # texts of one common call
 TOGETHER_BYTES = 250_000  # and their size: OpenAI takes 300,000 tokens

@@ -276,3 +276,32 @@ def names_used(tree: ast.Module) -> set[tuple[str, str]]:
         *((name, member) for name, member in accesses if name in {*imported, "self._live"}),
         *((name, "__init__") for name in imported),
     }
+
+
+def asked_words(store: EdgeStore, query: str) -> list[int]:
+    """How many of the query's words each memory has that is found by them."""
+    _, worded, words = store.hybrid(query, EAST, EVERYTHING, 10, bare=True)
+    return [len(words.intersection(record.tokens)) for record in worded]
+
+
+def test_the_words_of_a_memory_that_a_search_has_met_are_those_it_has_now(
+    store: EdgeStore,
+) -> None:
+    one, other = str(uuid.uuid4()), str(uuid.uuid4())
+    store.put({one: (EAST, {"data": "green tea"}), other: (EAST, {"data": "green apples"})})
+    assert asked_words(store, "green tea") == asked_words(store, "green tea") == [2, 1]
+    store.put({one: (EAST, {"data": "green grass"})})
+    assert asked_words(store, "green tea") == [1, 1]
+    store.overwrite_payload(one, {"data": "green grass", "category": "plants"})
+    assert asked_words(store, "green grass") == [2, 1]
+    store.delete(one)
+    store.put({one: (EAST, {"data": "black tea"})})
+    assert asked_words(store, "black tea") == [2]
+
+
+def test_no_more_memories_words_are_kept_than_may_be(store: EdgeStore) -> None:
+    store._words = edge._Words(most=3)
+    for word in ("tea", "coffee", "milk", "water", "juice", "wine", "beer"):
+        store.put({str(uuid.uuid4()): (EAST, {"data": word})})
+        assert asked_words(store, word) == [1]
+        assert 1 <= len(store._words._known) <= 3

@@ -188,26 +188,27 @@ class Turns(Computing):
         return False
 
     def _watch(self, turn: Turn, deadline: float | None) -> bool:
-        """Until somebody has the turn; whether it is this thread. Who has no request watches for
-        as long as anybody waits, whatever the `deadline`."""
+        """Until somebody has the turn; whether this thread has had it. Who has no request watches
+        for as long as anybody waits, whatever the `deadline`."""
         while self._events:
             free = turn in self._resting
             numbers = self._events.poll(WATCH_S if free else _left(deadline, WATCH_S))
             with self._changing:
                 self._call(numbers)
-                if self._holder is None:
+                # It may have been called, and have lost the turn again before it woke.
+                if self._holder is None and not turn.held:
                     self._pass_on(turn if free else None)
                 wanted = free and self._is_waited_for()
                 over = _left(deadline, 1) == 0 and not wanted
-                if self._holder or over or (free and self._closing):
+                if turn.held or self._holder or over or (free and self._closing):
                     if self._watcher is turn:
                         self._watcher = None
-                    return self._holder is turn
+                    return turn.held
         return False
 
     def _look(self) -> None:
         if self._events:
-            self._call(self._events.poll(0))
+            self._call(self._events.look())
 
     def _call(self, numbers: list[int]) -> None:
         """Put those whose files have something into the queues."""

@@ -33,7 +33,6 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from app.config import VERSION, shared_metrics
 from app.errors import ServiceError
-from app.turns import away
 
 # A series more for each that counts, with the time of its start: Prometheus does not need it.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no types
@@ -221,8 +220,7 @@ class Memories:
                 self._asked, self._asked_at = self._thread.submit(self._count), now
             asked = self._asked
         try:
-            with away():
-                return asked.result(timeout=self.BOUND_S)
+            return asked.result(timeout=self.BOUND_S)
         except (ServiceError, TimeoutError):
             return None
 

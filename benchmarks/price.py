@@ -27,7 +27,6 @@ from flask import Flask  # noqa: E402
 from app import create_app  # noqa: E402
 from app.config import Settings, prepare_environment  # noqa: E402
 from app.keys import Caller, Keys, new_key_id  # noqa: E402
-from app.turns import taken  # noqa: E402
 
 prepare_environment(Path(tempfile.mkdtemp()))
 
@@ -130,7 +129,6 @@ def main() -> None:
         rows = {
             "as shipped": Measured(shipped),
             "without a line in the log": Measured(shipped),
-            "holding a turn, as under gunicorn": Measured(shipped, around=taken),
             "with a traceparent": Measured(shipped, {"traceparent": TRACEPARENT}),
             "with the admin key": Measured(locked, {"Authorization": f"Bearer {ADMIN}"}),
             "with a user's key": Measured(locked, {"Authorization": f"Bearer {user}"}),

@@ -4,8 +4,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from app.turns import away
-
 
 class SharedLock:
     """Many may hold it shared, or one exclusively; who waits for that lets nobody else in."""
@@ -21,7 +19,7 @@ class SharedLock:
         with self._changed:
             shares = self._share()
         if not shares:
-            with away(), self._changed:
+            with self._changed:
                 self._changed.wait_for(self._share)
         try:
             yield
@@ -32,7 +30,7 @@ class SharedLock:
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        with away(), self._changed:
+        with self._changed:
             self._waiting += 1
             try:
                 self._changed.wait_for(lambda: not self._exclusive and not self._sharing)
@@ -53,26 +51,11 @@ class SharedLock:
         return free
 
 
-class Lock:
-    """One holder at a time; who waits for it leaves the turn to others."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-
-    def __enter__(self) -> None:
-        if not self._lock.acquire(blocking=False):
-            with away():
-                self._lock.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
-
-
 class KeyedLock:
     """One lock for each key, out of a fixed number: equal keys always share theirs."""
 
     def __init__(self, stripes: int = 256) -> None:
-        self._locks = [Lock() for _ in range(stripes)]
+        self._locks = [threading.Lock() for _ in range(stripes)]
 
-    def __getitem__(self, key: str) -> Lock:
+    def __getitem__(self, key: str) -> threading.Lock:
         return self._locks[hash(key) % len(self._locks)]

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from app.errors import TooManyRequests
-from app.turns import away
 
 WAIT_S = 2.0
 WAITING_SHARE = 8  # so many may wait: one for each 8 places
@@ -33,9 +32,8 @@ class Places:
     def _wait(self) -> None:
         if self._may_wait.acquire(blocking=False):
             try:
-                with away():
-                    if self._free.acquire(timeout=self._seconds):
-                        return
+                if self._free.acquire(timeout=self._seconds):
+                    return
             finally:
                 self._may_wait.release()
         raise TooManyRequests("The LLM has more to do than LLM_CONCURRENCY allows; try again.")

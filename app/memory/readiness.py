@@ -8,7 +8,6 @@ from contextvars import copy_context
 from typing import TypedDict
 
 from app.errors import ServiceError
-from app.turns import away
 
 BOUND_S = 2.0
 FRESH_S = 1.0
@@ -37,7 +36,7 @@ class Readiness:
 
     def __call__(self) -> dict[str, Check]:
         """The state of each dependency, at most a second old."""
-        with away(), self._asking:
+        with self._asking:
             if time.monotonic() - self._asked_at >= FRESH_S:
                 self._last = self._ask()
                 self._asked_at = time.monotonic()

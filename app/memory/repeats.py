@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from app.errors import IdempotencyKeyReused, RequestInProgress
 from app.memory.history import History
 from app.scopes import Scope
-from app.turns import away
 
 WAIT_S = 5.0
 POLL_S = 0.05
@@ -46,8 +45,7 @@ def once(
             return found.answer
         if time.monotonic() > deadline:
             raise RequestInProgress
-        with away():
-            time.sleep(POLL_S)
+        time.sleep(POLL_S)
     try:
         return work()
     except BaseException:

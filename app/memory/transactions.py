@@ -14,8 +14,6 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from app.turns import Gate, away
-
 T = TypeVar("T")
 
 TOGETHER = 64  # in one transaction: nobody waits for very many others
@@ -29,8 +27,8 @@ class _Job:
         self.is_done = False
         self.result: Any = None
         self.failure: BaseException | None = None
-        self.told = Gate()
-        """Open when it is done, or when its thread shall write for those who wait."""
+        self.told = threading.Event()
+        """Set when it is done, or when its thread shall write for those who wait."""
 
 
 class Transactions:
@@ -69,9 +67,9 @@ class Transactions:
         for job, outcome in zip(jobs, outcomes, strict=True):
             job.result, job.failure = outcome
             job.is_done = True
-            job.told.open()
+            job.told.set()
         for job in following:
-            job.told.open()
+            job.told.set()
 
     def _written(self, jobs: list[_Job]) -> list[tuple[Any, BaseException | None]]:
         """The result or the failure of each."""
@@ -106,8 +104,7 @@ def _transaction(connection: Connection) -> Iterator[Connection]:
     try:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         yield connection
-        with away():
-            connection.commit()
+        connection.commit()
     except BaseException:
         connection.rollback()
         raise

@@ -8,7 +8,6 @@ from typing import TypeVar
 from app.errors import ProviderRateLimited, ProviderUnavailable, ServiceError
 from app.logs import SANE_ID
 from app.metrics import ModelMeter
-from app.turns import away
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +34,7 @@ def call(
         pause = _pause(failure)
         if pause is None or time.monotonic() + pause >= deadline:
             raise
-    with away():
-        time.sleep(pause)
+    time.sleep(pause)
     meter.again()
     return _tried(request, deadline - time.monotonic(), translate, meter)
 

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 from app.errors import StartupError
-from app.turns import away
 
 Array = NDArray[np.float32]
 
@@ -48,10 +47,6 @@ class MiniLM:
 
     def embed_batch(self, texts: list[str], memory_action: str | None = None) -> list[list[float]]:
         """The vectors of many texts, in their order."""
-        with away():  # most of it is numpy's, which lets other threads run Python
-            return self._embed(texts)
-
-    def _embed(self, texts: list[str]) -> list[list[float]]:
         encodings = self._tokenizer.encode_batch(texts)
         # Neighbours in length share a batch, so that little of it is padding.
         order = sorted(range(len(texts)), key=lambda i: len(encodings[i].ids))

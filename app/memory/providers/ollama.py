@@ -22,7 +22,6 @@ from app.errors import (
 from app.memory.providers.calls import call
 from app.metrics import ModelMeter
 from app.trace import pass_on
-from app.turns import away
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +44,7 @@ class OllamaEmbeddings:
 
     def __call__(self, texts: list[str]) -> list[list[float]]:
         def request(left: float) -> list[list[float]]:
-            with away():
-                answer = self._clients.within(left).embed(model=self._model, input=texts)
+            answer = self._clients.within(left).embed(model=self._model, input=texts)
             self._meter.tokens(answer.prompt_eval_count)
             return [list(vector) for vector in answer.embeddings]
 
@@ -65,8 +63,7 @@ class OllamaChat:
     def __call__(self, messages: Any, response_format: Any, seconds: float) -> str:
         def request(left: float) -> str:
             shape: Literal["json"] | None = "json" if response_format else None
-            with away():
-                answer = self._clients.within(left).chat(self._model, messages, format=shape)
+            answer = self._clients.within(left).chat(self._model, messages, format=shape)
             self._meter.tokens(answer.prompt_eval_count, answer.eval_count)
             return answer.message.content or ""
 
@@ -95,8 +92,7 @@ class OllamaModels:
 
     def _missing(self, seconds: float) -> list[str]:
         def request(left: float) -> list[str]:
-            with away():
-                found = self._clients.within(left).list().models
+            found = self._clients.within(left).list().models
             names = {_full(model.model or "") for model in found}
             return [model for model in self._models if _full(model) not in names]
 

@@ -4,7 +4,6 @@ On urllib3 and not on the openai library, which nothing else here needs: that on
 22 MB at each start, and more than twice the CPU for an embedding (2.4 against 1.1 ms of an add).
 """
 
-import http.client
 import json
 import ssl
 from base64 import b64decode
@@ -32,7 +31,6 @@ from app.errors import (
 from app.memory.providers.calls import call
 from app.metrics import ModelMeter
 from app.trace import headers
-from app.turns import away, readable
 
 DEFAULT_LLM = "gpt-5-mini"
 DEFAULT_EMBEDDER = "text-embedding-3-small"
@@ -87,61 +85,6 @@ def connect(settings: Settings) -> Client:
     return Client(settings.openai_base_url or "https://api.openai.com/v1", key)
 
 
-class _InTurn(urllib3.connection.HTTPConnection):
-    """A connection that leaves the turn to others while it waits.
-
-    Its requests are those of `Client.post`, which gives all headers and a whole body: they are
-    sent as they are. urllib3's own way to make one and to wrap its answer is a third of its cost.
-    """
-
-    def connect(self) -> None:
-        with away():
-            super().connect()
-
-    def request(
-        self, method: str, url: str, body: Any = None, headers: Any = None, **_options: Any
-    ) -> None:
-        lines = [f"{method} {url} HTTP/1.1", *map(": ".join, headers.items())]
-        head = "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""])
-        if self.sock is None:
-            self.connect()
-        self.sock.settimeout(self.timeout)
-        self.sock.sendall(head.encode("latin-1") + body)
-
-    def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]  # as urllib3's own
-        if not readable(self.sock, self.timeout):
-            raise TimeoutError
-        answer = http.client.HTTPResponse(self.sock, method="POST")
-        try:
-            answer.begin()
-        except BaseException:
-            answer.close()
-            raise
-        if answer.will_close:
-            self.close()
-        return urllib3.HTTPResponse(
-            body=answer,
-            headers=dict(answer.headers.items()),
-            status=answer.status,
-            version=answer.version,
-            version_string="HTTP/1.1",
-            reason=answer.reason,
-            original_response=answer,
-        )
-
-
-class _SecureInTurn(_InTurn, urllib3.connection.HTTPSConnection):
-    """The same over TLS."""
-
-
-class _Pool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _InTurn
-
-
-class _SecurePool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _SecureInTurn
-
-
 def _sender(base_url: str) -> tuple[Callable[..., urllib3.BaseHTTPResponse], str]:
     """What sends a request, and what stands before each path.
 
@@ -157,7 +100,6 @@ def _sender(base_url: str) -> tuple[Callable[..., urllib3.BaseHTTPResponse], str
     pools = urllib3.PoolManager(**options)
     if proxy and not proxy_bypass(url.hostname or ""):
         pools = urllib3.ProxyManager(proxy, **options)
-    pools.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
     if isinstance(pools, urllib3.ProxyManager) and url.scheme == "http":
         return pools.urlopen, base_url  # such a proxy is told the whole address
     return pools.connection_from_url(base_url).urlopen, url.path

@@ -14,7 +14,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from contextvars import copy_context
 from hashlib import blake2b
 
@@ -24,7 +23,6 @@ from numpy.typing import NDArray
 from app.errors import ProviderBadAnswer, ProviderRefused, ProviderTimeout, ServiceError
 from app.logs import request_id
 from app.memory.stores.base import Vector
-from app.turns import TURNS, Gate, taken
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +92,7 @@ class _Asked:
         self.asked_by = "-"
         self.vector: Vector = []
         self.failure: BaseException | None = None
-        self.answered = Gate()
+        self.answered = threading.Event()
         self.since = time.monotonic()
         self.joined = False
         self.alone = False
@@ -188,12 +186,12 @@ class SharedEmbedder:
             self._forget(batch)
             for one, vector in zip(batch, vectors, strict=True):
                 one.vector = vector
-                one.answered.open()
+                one.answered.set()
         except BaseException as failure:
             if not self._asks_again(batch, failure):
                 for one in batch:
                     one.failure = failure
-                    one.answered.open()
+                    one.answered.set()
         finally:
             with self._changing:
                 self._calls -= 1
@@ -230,12 +228,7 @@ class SharedEmbedder:
         while self._queue and self._calls < self._at_once:
             self._calls += 1
             batch = self._next()
-            self._threads.submit(batch[0].context.copy().run, self._call_in_turn, batch)
-
-    def _call_in_turn(self, batch: list[_Asked]) -> None:
-        # A thread more that would compete with those of requests.
-        with taken() if TURNS.guarded else nullcontext():
-            self._call(batch)
+            self._threads.submit(batch[0].context.copy().run, self._call, batch)
 
     def _next(self) -> list[_Asked]:
         size = count = 0

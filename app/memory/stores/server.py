@@ -28,7 +28,6 @@ from app.memory.stores.base import (
     VectorStore,
 )
 from app.trace import pass_on
-from app.turns import away
 
 log = logging.getLogger(__name__)
 
@@ -244,8 +243,7 @@ class ServerStore(VectorStore, engine="server"):
 @contextmanager
 def _translated() -> Iterator[None]:
     try:
-        with away():
-            yield
+        yield
     except ResponseHandlingException as error:
         if "timed out" in str(error):
             raise VectorStoreTimeout("The Qdrant server did not answer in time.") from error

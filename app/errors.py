@@ -91,6 +91,23 @@ class IdempotencyKeyReused(ServiceError):
         super().__init__("This Idempotency-Key came with another body before: take a new one.")
 
 
+class IdempotencyKeyErased(ServiceError):
+    """The answer was erased with the memories: it can be neither given nor made again."""
+
+    code = "idempotency_key_erased"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "What this Idempotency-Key stored was erased since. Take a new key to store it again."
+        )
+
+
+class FilterTooExpensive(InvalidRequest):
+    """A filter that would keep everybody else waiting."""
+
+    code = "filter_too_expensive"
+
+
 class LLMNotConfigured(ServiceError):
     code = "llm_not_configured"
 
@@ -105,6 +122,13 @@ class Unavailable(ServiceError):
     """Something that this service stands on is down, refusing or not ready; it may come back."""
 
     retry_after = 5
+
+
+class ServiceBusy(Unavailable):
+    """Too much is at work already, or another write that must come first takes too long."""
+
+    code = "service_busy"
+    retry_after = 1
 
 
 class VectorStoreUnavailable(Unavailable):

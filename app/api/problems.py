@@ -14,6 +14,7 @@ log = logging.getLogger(__name__)
 
 STATUS = {
     "invalid_request": 400,
+    "filter_too_expensive": 400,
     "unauthorized": 401,
     "forbidden": 403,
     "host_not_allowed": 403,
@@ -22,6 +23,7 @@ STATUS = {
     "not_found": 404,
     "method_not_allowed": 405,
     "request_in_progress": 409,
+    "idempotency_key_erased": 410,
     "payload_too_large": 413,
     "unsupported_media_type": 415,
     "idempotency_key_reused": 422,
@@ -32,6 +34,7 @@ STATUS = {
     "provider_quota_exceeded": 502,
     "provider_refused": 502,
     "provider_bad_answer": 502,
+    "service_busy": 503,
     "vector_store_unavailable": 503,
     "history_unavailable": 503,
     "provider_unavailable": 503,

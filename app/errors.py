@@ -135,8 +135,18 @@ class VectorStoreUnavailable(Unavailable):
     code = "vector_store_unavailable"
 
 
+class VectorStoreRefused(VectorStoreUnavailable):
+    """What was to be written was certainly not: nothing was sent, or it was refused as a whole."""
+
+
 class HistoryUnavailable(Unavailable):
     code = "history_unavailable"
+
+
+class MaintenanceFailed(Unavailable):
+    """What settles unfinished writes does not get on."""
+
+    code = "maintenance_failed"
 
 
 class StorageFull(Unavailable):

@@ -24,23 +24,23 @@ def main() -> None:
 
 def _reembed(settings: Settings) -> None:
     # Only now: they import mem0, which reads the environment just then.
-    from app.memory.history import History
+    from app.memory.database import Database
     from app.memory.journal import Journal
     from app.memory.providers import open_embedder
     from app.memory.reembedding import reembed
     from app.memory.stores import open_store
 
     store = open_store(settings)
-    history = History(settings.data_dir / "history.db")
+    database = Database(settings.data_dir / "history.db")
     try:
         # What a crash left is settled while its vectors still fit the collection.
-        journal = Journal(history, settings.data_dir / "processes", flushes=not settings.on_server)
+        journal = Journal(database, settings.data_dir / "processes", flushes=not settings.on_server)
         journal.settle(store)
         journal.close()
         reembed(store, open_embedder(settings), lambda line: print(line, flush=True))
     finally:
         store.close()
-        history.close()
+        database.close()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 import re
 import unicodedata
+from collections.abc import Mapping
+from typing import Any
 
 Scope = dict[str, str]
 """Any of user_id, agent_id, run_id."""
@@ -27,3 +29,13 @@ def scope_id(value: str) -> str:
     if value == "*":
         raise ValueError("must name one; leave it out to mean all")
     return unicodedata.normalize("NFC", value)
+
+
+def is_within(memory: Mapping[str, Any], scope: Scope) -> bool:
+    """Whether what has these ids is of `scope`; of the empty one everything is."""
+    return all(memory.get(key) == value for key, value in scope.items())
+
+
+def overlap(one: Scope, other: Scope) -> bool:
+    """Whether a memory may be of both."""
+    return all(other.get(key, value) == value for key, value in one.items())

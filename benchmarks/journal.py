@@ -25,11 +25,13 @@ from app.config import prepare_environment  # noqa: E402
 
 prepare_environment(Path(tempfile.mkdtemp()))
 
+from app.memory.database import Database  # noqa: E402
 from app.memory.history import History  # noqa: E402
-from app.memory.journal import Intent, Journal  # noqa: E402
+from app.memory.journal import Journal  # noqa: E402
 from app.memory.payloads import history_row, new_id, new_payload  # noqa: E402
 from app.memory.stores.base import EmbedderInfo, VectorStore  # noqa: E402
 from app.memory.stores.edge import EdgeStore  # noqa: E402
+from app.memory.writes import Write  # noqa: E402
 from tests.service import Service  # noqa: E402
 
 SIZE = 384
@@ -41,17 +43,18 @@ MANY = 100_000
 class NoJournal(Journal):
     """Writes the points, then the rows, and hopes."""
 
-    def write(self, store: VectorStore, intent: Intent) -> None:
-        intent.apply(store)
-        self._history.batch_add_history(intent.rows)
+    def write(self, store: VectorStore, intent: Write) -> None:
+        for step in intent.steps(store):
+            step()
+        History(self.database).batch_add_history(intent.rows)
 
 
-def adding(number: int) -> Intent:
+def adding(number: int) -> Write:
     payload = new_payload(f"note {number}", {"user_id": f"u{number % 20}"}, {})
     vector = [1.0 if place == number % SIZE else 0.01 for place in range(SIZE)]
     id_ = new_id()
     row = history_row("ADD", id_, None, payload)
-    return Intent([row], {id_: (vector, payload)}, embedder=EMBEDDER)
+    return Write([row], {id_: (vector, payload)}, embedder=EMBEDDER)
 
 
 def price(folder: Path) -> None:
@@ -61,15 +64,15 @@ def price(folder: Path) -> None:
             here = folder / f"{name}{round_}"
             store = EdgeStore(here / "qdrant")
             store.prepare(EMBEDDER)
-            history = History(here / "history.db")
-            journal = kind(history, here / "processes", flushes=True)
+            database = Database(here / "history.db")
+            journal = kind(database, here / "processes", flushes=True)
             started = time.perf_counter()
             for number in range(ADDS):
                 journal.write(store, adding(number))
             rates[name].append(ADDS / (time.perf_counter() - started))
             journal.close()
             store.close()
-            history.close()
+            database.close()
     on, off = (statistics.median(rates[name]) for name in ("with", "without"))
     print(f"adds per second: {on:.0f} with the journal, {off:.0f} without, ratio {on / off:.2f}")
 

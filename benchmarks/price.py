@@ -30,6 +30,7 @@ from app.keys import Caller, Keys, new_key_id  # noqa: E402
 
 prepare_environment(Path(tempfile.mkdtemp()))
 
+from app.memory.database import Database  # noqa: E402
 from app.memory.engine import Memory  # noqa: E402
 from app.memory.history import History  # noqa: E402
 from app.memory.journal import Journal  # noqa: E402
@@ -110,8 +111,9 @@ class Measured:
 
 def service(folder: Path, kind: type[Journal]) -> MemoryService:
     store = EdgeStore(folder / "qdrant")
-    history = History(folder / "history.db")
-    journal = kind(history, folder / "processes", flushes=True)
+    database = Database(folder / "history.db")
+    history = History(database)
+    journal = kind(database, folder / "processes", flushes=True)
     return MemoryService(Memory(store, history, Same(), None), store, history, journal)
 
 

@@ -53,10 +53,32 @@ def test_a_failure_is_not_remembered(service: Service, user: str) -> None:
     assert add(service, f"k-{user}", user_id=user, infer=False).status_code == 201
 
 
-def test_delete_all_forgets_the_answers_of_its_scope(service: Service, user: str) -> None:
-    first = add(service, f"k-{user}", user_id=user).json()["result"]
+def test_after_delete_all_the_first_answer_comes_again_and_nothing_is_stored(
+    service: Service, user: str
+) -> None:
+    first = add(service, f"k-{user}", user_id=user)
     service.ask("delete_all", user_id=user)
-    assert add(service, f"k-{user}", user_id=user).json()["result"] != first
+    again = add(service, f"k-{user}", user_id=user)
+    assert (again.status_code, again.json()) == (201, first.json())
+    assert service.ask("get_all", user_id=user)["total"] == 0
+
+
+def test_after_a_purge_the_same_is_410_and_another_body_still_422(
+    service: Service, user: str
+) -> None:
+    add(service, f"k-{user}", user_id=user)
+    service.ask("delete_all", user_id=user, purge=True)
+    again = add(service, f"k-{user}", user_id=user)
+    assert (again.status_code, again.json()["code"]) == (410, "idempotency_key_erased")
+    assert add(service, f"k-{user}", user_id=user, data="y").status_code == 422
+    assert service.ask("get_all", user_id=user)["total"] == 0
+
+
+def test_after_a_reset_the_same_is_410(fresh_service: Service) -> None:
+    add(fresh_service, "k", user_id="a")
+    fresh_service.ask("reset")
+    assert add(fresh_service, "k", user_id="a").status_code == 410
+    assert fresh_service.ask("get_all")["total"] == 0
 
 
 def test_eight_at_once_store_one(service: Service, user: str) -> None:

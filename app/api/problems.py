@@ -42,6 +42,7 @@ STATUS = {
     "model_not_ready": 503,
     "embedder_mismatch": 503,
     "storage_full": 503,
+    "maintenance_failed": 503,
     "provider_timeout": 504,
     "vector_store_timeout": 504,
 }

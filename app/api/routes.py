@@ -137,7 +137,8 @@ def delete() -> Answer:
 def delete_all() -> Answer:
     asked = parse(DeleteAllRequest)
     deleted = memory().delete_all(asked.scope(), purge=asked.purge)
-    return {"message": "Memories deleted.", "deleted": deleted}
+    answer: Answer = {"message": "Memories deleted.", "deleted": deleted.memories}
+    return answer | {"left": deleted.left} if asked.purge else answer
 
 
 @bp.post("/reset")

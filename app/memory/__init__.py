@@ -12,6 +12,7 @@ from contextlib import suppress
 from app.config import Settings
 from app.errors import ServiceError, VectorStoreTimeout, VectorStoreUnavailable
 from app.memory import lean  # noqa: F401  # the first of those that import mem0
+from app.memory.database import Database
 from app.memory.engine import Memory
 from app.memory.history import History
 from app.memory.journal import Journal
@@ -39,7 +40,8 @@ def open_memory(settings: Settings) -> MemoryService:
     """
     providers = open_providers(settings)
     store = open_store(settings)
-    history = History(settings.data_dir / "history.db")
+    database = Database(settings.data_dir / "history.db")
+    history = History(database)
     instructions = "\n".join(filter(None, [LANGUAGE_RULE, settings.custom_instructions]))
     memory = Memory(store, history, providers.embedder, providers.llm, instructions)
 
@@ -52,15 +54,24 @@ def open_memory(settings: Settings) -> MemoryService:
         with suppress(VectorStoreUnavailable, VectorStoreTimeout):
             store.prepare(providers.embedder.info)
 
-    journal = Journal(history, settings.data_dir / "processes", flushes=not settings.on_server)
+    journal = Journal(database, settings.data_dir / "processes", flushes=not settings.on_server)
     if not settings.on_server:
         try:
             journal.settle(store)  # nothing to wait for, and nobody has seen it half yet
-        except ServiceError as error:  # such as a full disk; the caretaker goes on with it
+        except ServiceError as error:  # such as a full disk; maintenance goes on with it
             log.warning("not settled yet: %s: %s", error.code, error.detail)
+        except Exception as error:  # nothing of what was left may keep the service from starting
+            log.critical(
+                "what was left cannot be settled: %s", type(error).__name__, exc_info=error
+            )
 
-    checks = {"vector_store": store.check, "history": history.check, "embedder": check_embedder}
-    service = MemoryService(
+    checks = {
+        "vector_store": store.check,
+        "history": database.check,
+        "embedder": check_embedder,
+        "maintenance": lambda: service.maintenance.check(),
+    }
+    service: MemoryService = MemoryService(
         memory,
         store,
         history,

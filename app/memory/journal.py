@@ -1,34 +1,39 @@
-"""Intents: what a write is about to do, kept until nothing can take it back.
+"""Every write leaves its intent in the history database before it touches the vectors.
 
-Every write leaves its intent in the history database before it touches the vectors; the
-history rows then take the intent's place in one transaction. What a crash, a timeout or a
+The history rows then take the intent's place in one transaction. What a crash, a timeout or a
 power cut leaves behind is settled from the intents, in their order:
 
 - one that was done, on a store that may have lost what was not flushed: done once more;
 - one of a deletion of many: finished, so that it is never seen half;
 - any other: if the points show that it took place it is finished, else it never was.
 
-An intent names its process, which holds a file lock as long as it lives: only intents of dead
-processes are settled by others, however old those of living ones are.
+From a failure until it is settled an intent is unsure. Nobody writes to its memories meanwhile:
+whoever wants to settles it first (`clear_way`), or is told what keeps it from being settled. So
+what is settled or done again never meets anything that was acknowledged after it.
 """
 
-import fcntl
-import json
 import logging
 import threading
-from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
-from typing import IO
 
-import numpy as np
-
-from app.errors import HistoryUnavailable, ServiceError, VectorStoreTimeout, VectorStoreUnavailable
-from app.memory.history import History, Said
-from app.memory.payloads import Payload, new_id
-from app.memory.stores.base import EmbedderInfo, Vector, VectorStore
+from app.errors import (
+    HistoryUnavailable,
+    ServiceBusy,
+    ServiceError,
+    VectorStoreRefused,
+    VectorStoreTimeout,
+    VectorStoreUnavailable,
+)
+from app.memory.answers import Answers
+from app.memory.database import Database
+from app.memory.intents import Intents, Part, StoredIntent
+from app.memory.liveness import Liveness
+from app.memory.locks import LOCK_S
+from app.memory.stores.base import VectorStore
+from app.memory.writes import Deletion, UnknownVersion, Write, read
 from app.metrics import JOURNAL_SETTLED
 from app.scopes import Scope
 
@@ -36,275 +41,302 @@ log = logging.getLogger(__name__)
 
 DELETE_BATCH = 50_000  # in one call, so that nobody who looks meanwhile sees a part
 
-
-@dataclass(frozen=True)
-class Intent:
-    """One write: points to put or to give another payload, or ids to delete, and its history."""
-
-    rows: list[Payload]
-    """History rows, written when it is done."""
-    points: dict[str, tuple[Vector | None, Payload]] = field(default_factory=dict)
-    """By id; without a vector only the payload changes."""
-    deleted: list[str] = field(default_factory=list)
-    embedder: EmbedderInfo | None = None
-    scope: Scope | None = None
-    """Of a delete_all: its conversations go as well; {} is a reset."""
-    purge: bool = False
-    repeat: tuple[str, str] | None = None
-    """Of an add with an idempotency key: who asked, and the key."""
-    answer: str | None = None
-    said: Said = field(default_factory=list)
-    """What an LLM will be given of the conversation next time, see History.save_messages."""
-
-    def apply(self, store: VectorStore) -> None:
-        """Any number of times with the same result."""
-        if self.scope == {}:
-            store.clear()
-        vectors = {id_: (v, payload) for id_, (v, payload) in self.points.items() if v is not None}
-        store.put(vectors)
-        for id_, (vector, payload) in self.points.items():
-            if vector is None:
-                store.overwrite_payload(id_, payload)
-        for start in range(0, len(self.deleted), DELETE_BATCH):
-            store.delete_many(self.deleted[start : start + DELETE_BATCH])
-
-    def stands(self, store: VectorStore, *, alone: bool) -> bool:
-        """Whether it is to be finished: a deletion of many always, any other where the points
-        show that it took place; each write gives a memory a time of its own.
-
-        Unless this process is `alone`, a reset too must show: others may have added since.
-        """
-        if self.scope == {}:
-            return alone or not store.count({})
-        if self.scope is not None:
-            return True
-        found = {record.id: record.payload for record in store.get_many([*self.points])}
-        changed = all(
-            found.get(id_, {}).get("updated_at") == payload["updated_at"]
-            for id_, (_, payload) in self.points.items()
-        )
-        return changed and not (self.deleted and store.get_many(self.deleted))
-
-    def undo(self, store: VectorStore) -> None:
-        """Make sure that an add which is not there does not arrive late."""
-        store.delete_many([row["memory_id"] for row in self.rows if row["event"] == "ADD"])
-
-    def to_json(self) -> str:
-        points = {
-            id_: (None if vector is None else _packed(vector), payload)
-            for id_, (vector, payload) in self.points.items()
-        }
-        embedder = self.embedder and [self.embedder.name, self.embedder.dimensions]
-        return json.dumps({**vars(self), "points": points, "embedder": embedder})
-
-    @classmethod
-    def from_json(cls, text: str) -> "Intent":
-        given = json.loads(text)
-        given["embedder"] = given["embedder"] and EmbedderInfo(*given["embedder"])
-        given["points"] = {
-            id_: (None if packed is None else _unpacked(packed), payload)
-            for id_, (packed, payload) in given["points"].items()
-        }
-        return cls(**given)
-
-
-def _packed(vector: Vector) -> str:
-    return b64encode(np.asarray(vector, np.float32).tobytes()).decode()
-
-
-def _unpacked(text: str) -> Vector:
-    vector: Vector = np.frombuffer(b64decode(text), np.float32).tolist()
-    return vector
+Intent = Write | Deletion
 
 
 class Journal:
     """The intents of one process, and what is left of those of dead ones."""
 
-    def __init__(self, history: History, folder: Path, *, flushes: bool) -> None:
-        """`folder` has the lock files. `flushes`: the store is this process's own, and forgets
-        in a power cut what was not flushed."""
-        self._history = history
-        self._folder = folder
+    def __init__(
+        self,
+        database: Database,
+        folder: Path,
+        *,
+        flushes: bool,
+        delete_batch: int = DELETE_BATCH,
+    ) -> None:
+        """`folder` has the lock files of the living. `flushes`: the store is this process's
+        own, and forgets in a power cut what was not flushed."""
+        self._delete_batch = delete_batch
+        self.answers = Answers(database)
+        self.database = database
+        self._intents = Intents(database)
+        self._liveness = Liveness(folder)
         self._flushes = flushes
-        self.process = new_id()
-        folder.mkdir(parents=True, exist_ok=True)
-        self._life = _locked(self._file(self.process))
-        self._unsure: set[int] = set()
+        self.process = self._liveness.process
+        self._unsure: dict[str, tuple[Intent, bool]] = {}  # and whether the store was asked
+        self._unreadable: set[int] = set()
+        self._left_behind = True  # until everything of dead processes was settled once
         self._changing = threading.Lock()
         self._settling = threading.Lock()
 
-    def write(self, store: VectorStore, intent: Intent) -> None:
+    # ---- writing
+
+    def write(self, store: VectorStore, intent: Write) -> None:
         """Carry out `intent` with its history. Raises what failed; then nothing is half done,
         or it will be settled when what failed answers again."""
         store.need_room()
-        number = self._history.begin(self.process, intent.to_json(), intent.repeat)
+        with self._unsure_unless_begun(intent):
+            number = self._intents.begin(
+                self.process, intent.id, intent.VERSION, intent.to_json(), repeat=intent.repeat
+            )
+        self._carry_out(intent, intent.steps(store), number)
+
+    def delete(
+        self,
+        store: VectorStore,
+        deletion: Deletion,
+        parts: Iterable[Part],
+        begins: Callable[[], None] = lambda: None,
+    ) -> None:
+        """The same for a deletion of many. The parts are read one after the other, and `begins`
+        is called when all are written down."""
+        store.need_room()
+        first, second = next(read_on := iter(parts), None), next(read_on, None)
+        with self._unsure_unless_begun(deletion):
+            number = self._intents.begin(
+                self.process,
+                deletion.id,
+                deletion.VERSION,
+                deletion.to_json(),
+                parts=[first] if first else [],
+                collecting=second is not None,
+            )
+            if second is not None:
+                for part in chain([second], read_on):
+                    self._intents.append(number, part)
+                self._intents.complete(number)
+        begins()
+        self._carry_out(deletion, self._deletion_steps(store, deletion, number), number)
+
+    @contextmanager
+    def _unsure_unless_begun(self, intent: Intent) -> Iterator[None]:
         try:
-            intent.apply(store)
-        except (VectorStoreTimeout, VectorStoreUnavailable):
-            self._remember(number)  # it may have been carried out all the same
-            raise
+            yield
         except BaseException:
-            self._history.cancel(number)
+            self._remember(intent, asked=False)  # it may be written down all the same
+            raise
+
+    def _carry_out(self, intent: Intent, steps: Iterable[Callable[[], None]], number: int) -> None:
+        taken = 0
+        try:
+            for step in steps:
+                step()
+                taken += 1
+        except BaseException as error:
+            unknown = isinstance(error, VectorStoreTimeout | VectorStoreUnavailable)
+            if taken or (unknown and not isinstance(error, VectorStoreRefused)):
+                self._remember(intent, asked=True)
+            else:
+                self._cancel(intent)
             raise
         try:
             self._finish(number, intent)
-        except HistoryUnavailable:
-            self._remember(number)
+        except BaseException:
+            self._remember(intent, asked=True)
             raise
 
+    def _cancel(self, intent: Intent) -> None:
+        try:
+            self._intents.cancel(intent.id)
+        except HistoryUnavailable:  # what failed before is what the caller is told
+            self._remember(intent, asked=False)
+
+    def _deletion_steps(
+        self, store: VectorStore, deletion: Deletion, number: int
+    ) -> Iterator[Callable[[], None]]:
+        if not deletion.scope:
+            yield store.clear
+        for ids in self._intents.ids(number, self._delete_batch):
+            yield lambda ids=ids: store.delete_many(ids)  # type: ignore[misc]  # bound now
+
+    def _finish(self, number: int, intent: Intent) -> None:
+        keep = self._flushes
+        if isinstance(intent, Deletion):
+            self._intents.finish_deletion(number, intent.scope, keep=keep, purge=intent.purge)
+            return
+        self._intents.finish(number, intent.rows, keep=keep, answer=intent.answer, said=intent.said)
+
+    # ---- settling
+
+    def clear_way(
+        self,
+        store: VectorStore,
+        ids: Collection[str] = (),
+        scope: Scope | None = None,
+        *,
+        whole: bool = False,
+    ) -> None:
+        """Before a write to the memories `ids`, or to new ones of `scope`, or with `whole` to
+        all that are within it: settle what is unsure about them.
+
+        Raises what keeps it from being settled; then nothing may be written there.
+        """
+        # Where the store is this process's own, nobody can die beside it later.
+        if (not self._flushes or self._left_behind) and self._intents.writing_beside(self.process):
+            with self._alone():
+                self._settle_dead_ones(store)
+        if not self._unsure:
+            return
+        with self._changing:
+            met = [
+                intent
+                for intent, _ in self._unsure.values()
+                if intent.touches(ids, scope, whole=whole)
+            ]
+        for intent in met:
+            with self._alone():
+                self._settle_unsure(store, intent.id)
+
+    def clear_key(self, store: VectorStore, repeat: tuple[str, str]) -> None:
+        """Settle what is unsure about the request with this idempotency key."""
+        with self._changing:
+            met = [i for i, _ in self._unsure.values() if isinstance(i, Write)]
+        for intent in met:
+            if intent.repeat == repeat:
+                with self._alone():
+                    self._settle_unsure(store, intent.id)
+
     def settle(self, store: VectorStore) -> None:
-        """Settle what dead processes left, and what this one could not know."""
-        with self._settling:
-            for process in self._history.processes():
-                if process == self.process:
-                    continue
-                with _if_dead(self._file(process)) as dead:
-                    if dead:
-                        self._settle_dead(store, process)
-            with self._changing:
-                unsure = set(self._unsure)
-            for number, done, text in self._history.intents(self.process) if unsure else ():
-                if number in unsure:
-                    intent = Intent.from_json(text)
-                    # Not again what took place: others may have written since.
-                    again = intent.scope is not None
-                    stands = intent.stands(store, alone=self._flushes)
-                    self._settle(store, number, intent, done=done, stands=stands, again=again)
-                    with self._changing:
-                        self._unsure.discard(number)
+        """Settle what dead processes left, and what this one could not know. Goes on after a
+        failure where that makes sense, and raises it."""
+        failures = []
+        with self._alone():
+            self._settle_dead_ones(store)
+            for id_ in [*self._unsure]:
+                try:
+                    self._settle_unsure(store, id_)
+                except (VectorStoreTimeout, VectorStoreUnavailable, HistoryUnavailable):
+                    raise  # it is so for all
+                except ServiceError as failure:
+                    failures.append(failure)
+        if failures:
+            raise failures[0]
 
     def flushed(self, flush: Callable[[], None]) -> None:
         """Call `flush`, and forget the intents that it covers."""
-        done = self._history.done(self.process) if self._flushes else []
+        done = self._intents.done(self.process) if self._flushes else []
         if done:
             flush()
-            self._history.forget(done)
+            self._intents.forget(done)
 
-    def checkpoint(self) -> None:
-        """Keep the history's log short, so that no commit has to."""
-        self._history.checkpoint()
+    @property
+    def unsure(self) -> int:
+        """How many writes wait to be settled."""
+        return len(self._unsure)
+
+    @property
+    def unreadable(self) -> Sequence[int]:
+        """The numbers of intents that a newer version left; they are kept for it."""
+        return sorted(self._unreadable)
 
     def close(self) -> None:
-        self._file(self.process).unlink(missing_ok=True)
-        self._life.close()
+        self._liveness.close()
 
     # ---- inside
 
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        if not self._settling.acquire(timeout=LOCK_S):
+            raise ServiceBusy("An earlier write is still being settled; ask again.")
+        try:
+            yield
+        finally:
+            self._settling.release()
+
+    def _settle_dead_ones(self, store: VectorStore) -> None:
+        for process in self._intents.processes():
+            if process != self.process:
+                with self._liveness.if_dead(process) as dead:
+                    if dead:
+                        self._settle_dead(store, process)
+        self._left_behind = False
+
     def _settle_dead(self, store: VectorStore, process: str) -> None:
-        left = [
-            (n, done, Intent.from_json(text)) for n, done, text in self._history.intents(process)
-        ]
+        left = [*self._readable(self._intents.of(process))]
         # Asked before anything is done again: a put that is repeated would hide that a later
         # delete, which was cut off, had taken place.
-        alone = self._flushes
-        stands = {n: done or intent.stands(store, alone=alone) for n, done, intent in left}
-        for number, done, intent in left:
-            again = self._flushes or intent.scope is not None
-            self._settle(store, number, intent, done=done, stands=stands[number], again=again)
+        stands = {
+            stored.number: stored.done or intent.took_effect(store, alone=self._flushes)
+            for stored, intent in left
+            if not stored.collecting
+        }
+        for stored, intent in left:
+            if stands.get(stored.number):
+                if self._flushes or isinstance(intent, Deletion):
+                    self._do_again(store, intent, stored.number)
+                self._settled(stored.number, intent, done=stored.done)
+            else:
+                if not stored.collecting:
+                    intent.undo(store)
+                self._intents.cancel(stored.id)
+                _tell_undone()
         store.flush()
-        self._history.forget([*stands])
-        self._history.release_all(process)
+        self._intents.forget([*stands])
+        self.answers.release_all(process)
 
-    def _settle(
-        self,
-        store: VectorStore,
-        number: int,
-        intent: Intent,
-        *,
-        done: bool,
-        stands: bool,
-        again: bool,
-    ) -> None:
-        known = intent.embedder or store.embedder()
-        if known and known.name:
-            store.prepare(known)
-        if not stands:
-            intent.undo(store)
-            self._history.cancel(number)
-            JOURNAL_SETTLED.labels("undone").inc()
-            log.info("a write that did not take place was undone")
+    def _settle_unsure(self, store: VectorStore, id_: str) -> None:
+        """One of this process; nothing where another thread was faster."""
+        found = self._unsure.get(id_)
+        if found is None:
             return
-        if again:
-            _again(intent, store).apply(store)
-        self._finish(number, intent, done=done)
+        intent, asked = found
+        if not asked:
+            self._intents.cancel(id_)
+        elif number := self._intents.number(id_):
+            self._settle_asked(store, intent, number)
+        with self._changing:
+            self._unsure.pop(id_, None)
+
+    def _settle_asked(self, store: VectorStore, intent: Intent, number: int) -> None:
+        if intent.took_effect(store, alone=self._flushes):
+            if isinstance(intent, Deletion):
+                self._do_again(store, intent, number)
+        elif self._flushes and not intent.adds:
+            # The engine's own log may have it, and would do it at the next start.
+            self._do_again(store, intent, number)
+        else:
+            intent.undo(store)
+            self._intents.cancel(intent.id)
+            _tell_undone()
+            return
+        self._settled(number, intent)
+
+    def _settled(self, number: int, intent: Intent, *, done: bool = False) -> None:
+        if not done:
+            self._finish(number, intent)
         JOURNAL_SETTLED.labels("finished").inc()
         log.info("a write that was cut off was finished")
 
-    def _finish(self, number: int, intent: Intent, *, done: bool = False) -> None:
-        self._history.finish(
-            number,
-            [] if done else intent.rows,
-            keep=self._flushes,
-            forget=intent.scope,
-            purge=intent.purge,
-            answer=intent.answer,
-            said=() if done else intent.said,
-        )
+    def _do_again(self, store: VectorStore, intent: Intent, number: int) -> None:
+        if isinstance(intent, Deletion):
+            for step in self._deletion_steps(store, intent, number):
+                step()
+            return
+        if intent.embedder and intent.embedder.name:
+            store.prepare(intent.embedder)
+        for step in intent.steps(store, again=True):
+            step()
 
-    def _remember(self, number: int) -> None:
-        with self._changing:
-            self._unsure.add(number)
-
-    def _file(self, process: str) -> Path:
-        return self._folder / f"{process}.lock"
-
-
-def _again(intent: Intent, store: VectorStore) -> Intent:
-    """Without new payloads for memories that a later write deleted."""
-    there = {record.id for record in store.get_many([*intent.points])}
-    points = {
-        id_: (vector, payload)
-        for id_, (vector, payload) in intent.points.items()
-        if vector is not None or id_ in there
-    }
-    return Intent(**{**vars(intent), "points": points})
-
-
-def _locked(path: Path) -> IO[str]:
-    file = path.open("w")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        raise
-    return file
-
-
-@contextmanager
-def _if_dead(path: Path) -> Iterator[bool]:
-    """Whether the process of this lock file is gone; holds the lock so that one looks at a time."""
-    try:
-        file = _locked(path)
-    except BlockingIOError:
-        yield False
-        return
-    with file:
-        yield True
-        path.unlink(missing_ok=True)
-
-
-class Caretaker:
-    """A thread that settles, flushes and tidies every so often, and at once when it is started."""
-
-    def __init__(self, journal: Journal, store: VectorStore, seconds: float) -> None:
-        self._journal = journal
-        self._store = store
-        self._seconds = seconds
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="caretaker", daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        self._end.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while True:
+    def _readable(self, stored: Sequence[StoredIntent]) -> Iterator[tuple[StoredIntent, Intent]]:
+        for one in stored:
             try:
-                self._journal.settle(self._store)
-                self._journal.flushed(self._store.flush)
-                self._journal.checkpoint()
-            except ServiceError as error:
-                log.warning("not settled yet: %s", error.code)
-            if self._end.wait(self._seconds):
-                return
+                yield one, read(one.version, one.body)
+            except (UnknownVersion, ValueError, TypeError, KeyError):
+                if one.number not in self._unreadable:
+                    self._unreadable.add(one.number)
+                    log.error(
+                        "the unfinished write %d (version %d) cannot be read here and is kept: "
+                        "the version of this service that left it will settle it",
+                        one.number,
+                        one.version,
+                    )
+
+    def _remember(self, intent: Intent, *, asked: bool) -> None:
+        with self._changing:
+            self._unsure[intent.id] = (intent, asked)
+
+
+def _tell_undone() -> None:
+    JOURNAL_SETTLED.labels("undone").inc()
+    log.info("a write that did not take place was undone")

@@ -91,10 +91,6 @@ def scope_of(payload: Payload) -> Scope:
     return {key: payload[key] for key in SCOPE_KEYS if payload.get(key)}
 
 
-def is_within(payload: Payload, scope: Scope) -> bool:
-    return all(payload.get(key) == value for key, value in scope.items())
-
-
 def is_expired(payload: Payload) -> bool:
     date = payload.get("expiration_date")
     return isinstance(date, str) and date < today()

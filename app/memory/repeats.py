@@ -1,15 +1,17 @@
 """Idempotency keys: an add that is sent again gives the first answer and stores nothing.
 
 After the IETF draft draft-ietf-httpapi-idempotency-key-header. Key, intent and answer share the
-history database's transactions, so that after a crash the key is settled with its intent.
+history database's transactions, so that after a crash the key is settled with its intent. A
+deletion keeps the key and its answer, a purge the key alone: a late repeat must not store again
+what was deleted.
 """
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.errors import IdempotencyKeyReused, RequestInProgress
-from app.memory.history import History
+from app.errors import IdempotencyKeyErased, IdempotencyKeyReused, RequestInProgress
+from app.memory.answers import Answers
 from app.scopes import Scope
 
 WAIT_S = 5.0
@@ -26,23 +28,34 @@ class Repeat:
 
 
 def once(
-    history: History, process: str, repeat: Repeat, scope: Scope, work: Callable[[], str]
+    answers: Answers,
+    process: str,
+    repeat: Repeat,
+    scope: Scope,
+    *,
+    work: Callable[[], str],
+    settle: Callable[[], None],
 ) -> str:
     """The answer of `work`, or the one that it gave when this was asked before.
 
-    `work` keeps its answer with `History.finish` or `History.answer`. While the first is at work
+    `work` keeps its answer with its intent, or with `Answers.answer`. While the first is at work
     the second waits for up to 5 s; then, RequestInProgress. A failure is not remembered: asking
-    again tries again. IdempotencyKeyReused where the key came with another body.
+    again tries again; `settle` decides about one of which it is not known whether it took place.
+    IdempotencyKeyReused where the key came with another body, IdempotencyKeyErased where its
+    memories were purged since.
     """
     deadline = time.monotonic() + WAIT_S
     while True:
-        found = history.claim(repeat.caller, repeat.key, repeat.fingerprint, process, scope)
+        found = answers.claim(repeat.caller, repeat.key, repeat.fingerprint, process, scope)
         if found is None:
             break
         if found.fingerprint != repeat.fingerprint:
             raise IdempotencyKeyReused
+        if found.erased:
+            raise IdempotencyKeyErased
         if found.answer is not None:
             return found.answer
+        settle()
         if time.monotonic() > deadline:
             raise RequestInProgress
         time.sleep(POLL_S)
@@ -50,5 +63,5 @@ def once(
         return work()
     except BaseException:
         # Not where an intent of it is still open: that will be settled with its key.
-        history.release(repeat.caller, repeat.key)
+        answers.release(repeat.caller, repeat.key)
         raise

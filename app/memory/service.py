@@ -2,23 +2,26 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from app.errors import LLMNotConfigured, MemoryNotFound
+from app.errors import LLMNotConfigured, MemoryNotFound, ServiceBusy, ServiceError
 from app.memory.engine import Memory
 from app.memory.filters import Filter, in_scope
 from app.memory.history import History, Said
-from app.memory.journal import Caretaker, Intent, Journal
-from app.memory.locks import KeyedLock, SharedLock
+from app.memory.intents import Part
+from app.memory.journal import Journal
+from app.memory.locks import KeyedLock, ScopeLock
+from app.memory.maintenance import Maintenance
 from app.memory.payloads import (
     Payload,
     changed_payload,
     history_row,
     is_expired,
-    is_within,
     new_id,
     new_payload,
+    scope_of,
     to_memory,
 )
 from app.memory.places import Places
@@ -26,10 +29,15 @@ from app.memory.ranking import Ranked, Record
 from app.memory.readiness import Check
 from app.memory.repeats import Repeat, once
 from app.memory.stores.base import Cursor, Vector, VectorStore
-from app.scopes import SCOPE_KEYS, Scope
+from app.memory.writes import Deletion, Write
+from app.scopes import SCOPE_KEYS, Scope, is_within
 
 MAX_IDS = 1000  # of users, agents and runs each, that are counted
-LISTED_AT_ONCE = 10_000  # of what is to be deleted: few calls, and an answer that can be held
+PART, PART_CHARACTERS = 1000, 2_000_000  # of what is to be deleted: as much as a row should hold
+LOG_IS_READ = (
+    "A reader of history.db still needs its write-ahead log, which has the texts; it is emptied "
+    "as soon as that reader lets go."
+)
 
 Message = Mapping[str, str]
 Points = Mapping[str, tuple[Vector, Payload]]
@@ -41,6 +49,22 @@ class Added:
 
     stored: list[dict[str, str]]
     failed: int = 0
+
+    def to_json(self) -> str:
+        return json.dumps(vars(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Added":
+        return cls(**json.loads(text))
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """What a deletion took."""
+
+    memories: int
+    left: list[dict[str, str]]
+    """After a purge: `where` the texts may still stand, and in `detail` until when."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +99,11 @@ class MemoryService:
         """`store` and `history` are the ones that `memory` reads from; all are closed with it."""
         self._readiness = readiness
         self._journal = journal
-        self._caretaker = Caretaker(journal, store, flush_seconds)
+        self.maintenance = Maintenance(journal, store, history, flush_seconds)
         self._memory = memory
         self._store = store
         self._history = history
-        self._writing = SharedLock()  # exclusive for what deletes by scope: scopes overlap
+        self._scopes = ScopeLock()
         self._changing = KeyedLock()  # by memory id
         self._inferring = KeyedLock()  # by scope
         self._thinking = Places(llm_places)
@@ -198,7 +222,7 @@ class MemoryService:
         if infer and self._memory.llm is None:
             raise LLMNotConfigured
 
-        def work() -> str:
+        def work() -> Added:
             new = _New(messages, scope, metadata or {}, expiration_date, repeat)
             if not infer:
                 return self._store_as_given(new)
@@ -206,9 +230,16 @@ class MemoryService:
                 return self._infer(new)
 
         if repeat is None:
-            return Added(**json.loads(work()))
-        answer = once(self._history, self._journal.process, repeat, scope, work)
-        return Added(**json.loads(answer))
+            return work()
+        answer = once(
+            self._journal.answers,
+            self._journal.process,
+            repeat,
+            scope,
+            work=lambda: work().to_json(),
+            settle=lambda: self._journal.clear_key(self._store, (repeat.caller, repeat.key)),
+        )
+        return Added.from_json(answer)
 
     def update(
         self,
@@ -226,47 +257,44 @@ class MemoryService:
         while True:
             if text is not None and text != self._find(memory_id, within).payload.get("data"):
                 vector = vector or self._memory.embed([text], "update")[0]
-            with self._writing.shared(), self._changing[memory_id]:
-                old = self._find(memory_id, within).payload
+            with self._alone_with(memory_id, within) as old:
                 if vector is None and text not in (None, old.get("data")):
                     continue  # another writer changed the text: it has to be embedded after all
                 new = changed_payload(old, text, changes or {})
-                self._write(
-                    [history_row("UPDATE", memory_id, old, new)],
-                    points={memory_id: (vector, new)},
-                )
+                rows = [history_row("UPDATE", memory_id, old, new)]
+                embedder = self._memory.embedding_model.info if vector else None
+                write = Write(rows, points={memory_id: (vector, new)}, embedder=embedder)
+                self._journal.write(self._store, write)
                 return to_memory(memory_id, new)
 
     def delete(self, memory_id: str, *, within: Scope | None = None) -> None:
-        with self._writing.shared(), self._changing[memory_id]:
-            old = self._find(memory_id, within).payload
+        with self._alone_with(memory_id, within) as old:
             row = history_row("DELETE", memory_id, old, None)
-            self._write([row], deleted=[memory_id])
+            self._journal.write(self._store, Write([row], deleted=[memory_id]))
 
-    def delete_all(self, scope: Scope, *, purge: bool = False) -> int:
-        """Delete the memories of a scope, and its conversations; how many memories there were.
+    def delete_all(self, scope: Scope, *, purge: bool = False) -> Deleted:
+        """Delete the memories of a scope, and its conversations.
 
         `purge` erases their texts from the history too, also of ones deleted before.
         """
         if not scope:
             raise ValueError("a scope is needed: an empty one is everybody's")
-        with self._writing.exclusive():
+        with self._scopes.exclusive(scope):
+            self._journal.clear_way(self._store, scope=scope, whole=True)
             if purge:  # so that no earlier intent keeps a text
-                self._journal.settle(self._store)
                 self._journal.flushed(self._store.flush)
-            gone = [*self._store.every(in_scope(scope, show_expired=True), page=LISTED_AT_ONCE)]
-            rows = [history_row("DELETE", record.id, record.payload, None) for record in gone]
-            if purge:
-                rows = [row | {"old_memory": None} for row in rows]
-            ids = [record.id for record in gone]
-            self._write(rows, deleted=ids, scope=scope, purge=purge)
-        return len(gone)
+            ids: list[str] = []
+            parts = self._parts(scope, purge, ids)
+            self._journal.delete(self._store, Deletion(scope, purge), parts)
+            return Deleted(len(ids), self._left() if purge else [])
 
     def reset(self) -> int:
         """Delete everything, the history too; how many memories there were."""
-        with self._writing.exclusive():
+        with self._scopes.exclusive({}):
+            self._journal.clear_way(self._store, scope={}, whole=True)
             deleted = self._store.count({})
-            self._write([], scope={})
+            self._journal.delete(self._store, Deletion({}), [])
+            self._journal.database.empty_log()
         return deleted
 
     def ready(self) -> dict[str, Check]:
@@ -275,12 +303,14 @@ class MemoryService:
 
     def close(self) -> None:
         """Finish the writes at work, and bring everything to the disk."""
-        self._caretaker.close()
-        with self._writing.exclusive():
+        self.maintenance.close()
+        with suppress(ServiceBusy), self._scopes.exclusive({}):
+            pass  # what is at work still is settled at the next start
+        with suppress(ServiceError):
             self._journal.flushed(self._store.flush)
-            self._journal.close()
-            self._store.close()
-            self._history.close()
+        self._journal.close()
+        self._store.close()
+        self._history.close()
 
     # ---- inside
 
@@ -290,8 +320,20 @@ class MemoryService:
             raise MemoryNotFound
         return record
 
-    def _infer(self, new: _New) -> str:
-        """What the LLM finds; the answer as JSON of an Added."""
+    @contextmanager
+    def _alone_with(self, memory_id: str, within: Scope | None) -> Iterator[Payload]:
+        """The payload of a memory that nobody else changes meanwhile, and of which nothing is
+        unsure."""
+
+        def scope() -> Scope:
+            return scope_of(self._find(memory_id, within).payload)
+
+        with self._scopes.shared(scope), self._changing[memory_id]:
+            self._journal.clear_way(self._store, [memory_id])
+            yield self._find(memory_id, within).payload
+
+    def _infer(self, new: _New) -> Added:
+        """What the LLM finds."""
         draft = self._memory.draft(
             new.messages,
             new.scope,
@@ -300,9 +342,9 @@ class MemoryService:
         )
         with self._inferring[json.dumps(new.scope, sort_keys=True)]:
             points = self._unknown(draft.points, new.scope)
-            return self._store_new(points, new.repeat, draft.failed, draft.messages)
+            return self._store_new(points, new, draft.failed, draft.messages)
 
-    def _store_as_given(self, new: _New) -> str:
+    def _store_as_given(self, new: _New) -> Added:
         """One memory for each message, except what the system said, as mem0 has it."""
         said = [message for message in new.messages if message["role"] != "system"]
         vectors = self._memory.embed([message["content"] for message in said], "add")
@@ -318,29 +360,36 @@ class MemoryService:
             for message in said
         ]
         points = {new_id(): point for point in zip(vectors, payloads, strict=True)}
-        return self._store_new(points, new.repeat)
+        return self._store_new(points, new)
 
-    def _store_new(
-        self, points: Points, repeat: Repeat | None, failed: int = 0, said: Said = ()
-    ) -> str:
-        stored = [
-            {"id": id_, "memory": payload["data"], "event": "ADD"}
-            for id_, (_, payload) in points.items()
-        ]
-        answer = json.dumps({"stored": stored, "failed": failed})
-        asked = repeat and (repeat.caller, repeat.key)
+    def _store_new(self, points: Points, new: _New, failed: int = 0, said: Said = ()) -> Added:
+        added = Added(
+            [
+                {"id": id_, "memory": payload["data"], "event": "ADD"}
+                for id_, (_, payload) in points.items()
+            ],
+            failed,
+        )
+        asked = (new.repeat.caller, new.repeat.key) if new.repeat else None
+        answer = added.to_json() if asked else None
         if points:
-            rows = [history_row("ADD", id_, None, payload) for id_, (_, payload) in points.items()]
-            with self._writing.shared():
-                self._write(
-                    rows, points=dict(points), repeat=asked, answer=repeat and answer, said=said
-                )
-            return answer
-        if asked:
-            self._history.answer(*asked, answer)
+            write = Write(
+                [history_row("ADD", id_, None, payload) for id_, (_, payload) in points.items()],
+                points=dict(points),
+                embedder=self._memory.embedding_model.info,
+                repeat=asked,
+                answer=answer,
+                said=said,
+            )
+            with self._scopes.shared(lambda: new.scope):
+                self._journal.clear_way(self._store, scope=new.scope)
+                self._journal.write(self._store, write)
+            return added
+        if asked and answer:
+            self._journal.answers.answer(*asked, answer)
         for messages, session_scope in said:
             self._history.save_messages(messages, session_scope)
-        return answer
+        return added
 
     def _unknown(self, points: Points, scope: Scope) -> Points:
         """Those whose text the scope does not hold yet: another request may have been faster."""
@@ -351,10 +400,29 @@ class MemoryService:
         known = {r.payload["hash"] for r in self._store.every(in_scope(scope, extra=same))}
         return {id_: point for id_, point in points.items() if point[1]["hash"] not in known}
 
-    def _write(self, rows: list[Payload], **what: Any) -> None:
-        embeds = any(vector for vector, _ in what.get("points", {}).values())
-        embedder = self._memory.embedding_model.info if embeds else None
-        self._journal.write(self._store, Intent(rows, embedder=embedder, **what))
+    def _parts(self, scope: Scope, purge: bool, ids: list[str]) -> Iterator[Part]:
+        """The memories of a scope as parts of their deletion; adds every id to `ids`."""
+        part, size = Part([], []), 0
+        for record in self._store.every(in_scope(scope, show_expired=True)):
+            row = history_row("DELETE", record.id, record.payload, None)
+            if purge:
+                row["old_memory"] = None
+            if len(part.ids) == PART or size > PART_CHARACTERS:
+                yield part
+                part, size = Part([], []), 0
+            part.ids.append(record.id)
+            part.rows.append(row)
+            ids.append(record.id)
+            size += len(row["old_memory"] or "")
+        if part.ids:
+            yield part
+
+    def _left(self) -> list[dict[str, str]]:
+        """Where purged texts may still stand, and until when."""
+        left = [{"where": "vector_store", "detail": self._store.keeps_deleted}]
+        if not self._journal.database.empty_log():
+            left.append({"where": "history", "detail": LOG_IS_READ})
+        return left
 
 
 def _search_result(result: Ranked, explain: bool) -> dict[str, Any]:

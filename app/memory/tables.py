@@ -1,12 +1,34 @@
-"""The tables of the history database, and its statements that every request needs."""
+"""The tables of the history database."""
 
+import json
+import uuid
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ColumnElement,
+    Connection,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    and_,
+    insert,
+    inspect,
+    select,
+    true,
+    update,
+)
 
-from app.scopes import SCOPE_KEYS
+from app.scopes import SCOPE_KEYS, Scope
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+"""1: history and messages. 2: intents and answers. 3: intents have an id, a version and parts;
+answers may be erased."""
 
 TABLES = MetaData()
 
@@ -45,16 +67,28 @@ MESSAGES = Table(
     *_scope_columns(),
     Index("ix_messages_session_scope_created_at", "session_scope", "created_at"),
 )
-INTENTS = Table(  # since version 2; journal.py says what they are for
+INTENTS = Table(  # journal.py says what they are for
     "intents",
     TABLES,
     Column("seq", Integer, primary_key=True),
+    Column("id", String(36), index=True),
     Column("process", String(36), nullable=False, index=True),
     Column("done", Boolean, nullable=False, default=False),
+    # Its parts are still being written down: nothing was done yet.
+    Column("collecting", Boolean, nullable=False, default=False, server_default="0"),
+    Column("version", Integer, nullable=False, default=1, server_default="1"),  # of the body
     Column("body", Text, nullable=False),
     sqlite_autoincrement=True,  # a number is never used twice: it is the order of the writes
 )
-ANSWERS = Table(  # since version 2; repeats.py says what they are for
+PARTS = Table(  # of intents that delete many
+    "intent_parts",
+    TABLES,
+    Column("intent", Integer, primary_key=True),
+    Column("part", Integer, primary_key=True),
+    Column("ids", Text, nullable=False),
+    Column("rows", Text),  # for the history; null once they are in it
+)
+ANSWERS = Table(  # repeats.py says what they are for
     "answers",
     TABLES,
     Column("caller", String, primary_key=True),
@@ -63,40 +97,56 @@ ANSWERS = Table(  # since version 2; repeats.py says what they are for
     Column("process", String(36), nullable=False, index=True),
     Column("intent", Integer, index=True),
     Column("answer", Text),  # null while the first is at work
+    Column("erased", Boolean, nullable=False, default=False, server_default="0"),
     Column("asked_at", Float, nullable=False, index=True),
     *_scope_columns(),
 )
 VERSION = Table("schema_version", TABLES, Column("version", Integer, nullable=False))
 
-# What callers see of a row: mem0's columns. The scope and the sequence stay inside.
-SHOWN = [column for column in HISTORY.c if column.name not in ("seq", *SCOPE_KEYS)]
+_ADDED = {  # by version 3
+    "intents": {
+        "id": "VARCHAR(36)",
+        "collecting": "BOOLEAN NOT NULL DEFAULT 0",
+        "version": "INTEGER NOT NULL DEFAULT 1",
+    },
+    "answers": {"erased": "BOOLEAN NOT NULL DEFAULT 0"},
+}
 
 
-# What every request needs is kept as text: to build these statements and look them up again takes
-# SQLAlchemy several times as long as SQLite takes to run them.
-GIVEN = [column.name for column in HISTORY.c if column.name not in ("seq", "id", "is_deleted")]
+def migrate(connection: Connection) -> None:
+    """Bring the tables of any earlier version to this one; made anew where there are none."""
+    there = inspect(connection)
+    for table, columns in _ADDED.items():
+        if not there.has_table(table):
+            continue
+        known = {column["name"] for column in there.get_columns(table)}
+        for name, kind in columns.items():
+            if name not in known:
+                connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
+    TABLES.create_all(connection)
+    for made in TABLES.tables.values():
+        for index in made.indexes:
+            index.create(connection, checkfirst=True)
+    _intents_of_version_2(connection)
 
 
-def _insert(table: Table) -> str:
-    names = [column.name for column in table.c if column.name not in ("seq", "done")]
-    values = ", ".join(f":{name}" for name in names)
-    return f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({values})"  # noqa: S608 # our names
+def _intents_of_version_2(connection: Connection) -> None:
+    """There an intent had no id, and a deletion by scope held its rows in itself."""
+    old = select(INTENTS.c.seq, INTENTS.c.done, INTENTS.c.body).where(INTENTS.c.version == 1)
+    for number, done, body in connection.execute(old).all():
+        given = json.loads(body)
+        scope, purge = given.pop("scope", None), given.pop("purge", False)
+        id_ = str(uuid.uuid4())
+        new = {**given, "kind": "write", "id": id_}
+        if scope is not None:
+            new = {"kind": "deletion", "scope": scope, "purge": purge, "id": id_}
+            rows = None if done else json.dumps(given["rows"])
+            part = {"intent": number, "part": 0, "ids": json.dumps(given["deleted"]), "rows": rows}
+            connection.execute(insert(PARTS), part)
+        changed = update(INTENTS).where(INTENTS.c.seq == number)
+        connection.execute(changed.values(id=id_, version=2, body=json.dumps(new)))
 
 
-ADD_ROW = _insert(HISTORY)
-READ_ROWS = (
-    "SELECT id, memory_id, old_memory, new_memory, event, created_at, updated_at, is_deleted, "
-    "actor_id, role FROM history WHERE memory_id = :memory_id ORDER BY seq"
-)
-ADD_INTENT = "INSERT INTO intents (process, body, done) VALUES (:process, :body, 0)"
-FINISH_INTENT = "UPDATE intents SET done = 1 WHERE seq = ?"
-DROP_INTENT = "DELETE FROM intents WHERE seq = ?"
-ADD_MESSAGE = _insert(MESSAGES)
-KEEP_LAST = (
-    "DELETE FROM messages WHERE session_scope = :session AND seq NOT IN (SELECT seq FROM messages "
-    "WHERE session_scope = :session ORDER BY seq DESC LIMIT :kept)"
-)
-READ_LAST = (
-    "SELECT role, content, name, created_at FROM messages WHERE session_scope = :session "
-    "ORDER BY created_at DESC, seq DESC LIMIT :kept"
-)
+def within(table: Table, scope: Scope) -> ColumnElement[bool]:
+    """The rows of a scope; of everybody where it is empty."""
+    return and_(true(), *(table.c[key] == value for key, value in scope.items()))

@@ -6,17 +6,22 @@ is undone and told to its caller alone. Nobody is told of success before the com
 "Group commit" in Gray and Reuter, Transaction Processing, 1993, 9.4.7.
 """
 
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 T = TypeVar("T")
 
 TOGETHER = 64  # in one transaction: nobody waits for very many others
+WAIT_S = 40.0  # longer than SQLite itself waits for its lock
+
+
+class TransactionTimeout(Exception):
+    """The transactions before took too long. Whether this one takes place may not be known."""
 
 
 class _Job:
@@ -24,18 +29,22 @@ class _Job:
 
     def __init__(self, work: Callable[[Connection], Any]) -> None:
         self.work = work
+        self.leads = False
+        """Its thread shall write for those who wait."""
         self.is_done = False
         self.result: Any = None
         self.failure: BaseException | None = None
         self.told = threading.Event()
-        """Set when it is done, or when its thread shall write for those who wait."""
+        """Set when it is done, or leads."""
 
 
 class Transactions:
     """Writes to one SQLite database. Safe for many threads."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, seconds: float = WAIT_S) -> None:
+        """Who waits for others longer than `seconds` is told so, by TransactionTimeout."""
         self._engine = engine
+        self._seconds = seconds
         self._connection: Connection | None = None  # of whoever is writing for all
         self._changing = threading.Lock()
         self._waiting: list[_Job] = []
@@ -47,14 +56,23 @@ class Transactions:
         mine = _Job(work)
         with self._changing:
             self._waiting.append(mine)
-            waits, self._writing = self._writing, True
-        if waits:
-            mine.told.wait()
+            mine.leads, self._writing = not self._writing, True
+        if not mine.leads and not mine.told.wait(self._seconds):
+            self._withdraw(mine)
         if not mine.is_done:
             self._write_all()
         if mine.failure:
             raise mine.failure
         return mine.result  # type: ignore[no-any-return]  # what `work` gave
+
+    def _withdraw(self, job: _Job) -> None:
+        """Give up waiting, unless it was told something at the last moment."""
+        with self._changing:
+            if job.leads or job.is_done:
+                return
+            if job in self._waiting:
+                self._waiting.remove(job)
+        raise TransactionTimeout
 
     def _write_all(self) -> None:
         """Write what waits, the caller's own included, and let one of the next go on."""
@@ -62,14 +80,15 @@ class Transactions:
             jobs, self._waiting = self._waiting[:TOGETHER], self._waiting[TOGETHER:]
         outcomes = self._written(jobs)
         with self._changing:
+            for job, outcome in zip(jobs, outcomes, strict=True):
+                job.result, job.failure = outcome
+                job.is_done = True
+                job.told.set()
+            # In the same step: who is appointed here cannot give up waiting any more.
             self._writing = bool(self._waiting)
-            following = self._waiting[:1]
-        for job, outcome in zip(jobs, outcomes, strict=True):
-            job.result, job.failure = outcome
-            job.is_done = True
-            job.told.set()
-        for job in following:
-            job.told.set()
+            for job in self._waiting[:1]:
+                job.leads = True
+                job.told.set()
 
     def _written(self, jobs: list[_Job]) -> list[tuple[Any, BaseException | None]]:
         """The result or the failure of each."""
@@ -81,7 +100,18 @@ class Transactions:
                     return [(jobs[0].work(connection), None)]
                 return [_in_savepoint(connection, job.work) for job in jobs]
         except BaseException as failure:
+            if isinstance(failure, DBAPIError):
+                self._drop_connection()
             return [(None, failure) for _ in jobs]
+
+    def _drop_connection(self) -> None:
+        """After a failure of the disk it may be left inside a transaction."""
+        if self._connection is not None:
+            with suppress(DBAPIError):
+                self._connection.invalidate()
+            with suppress(DBAPIError):
+                self._connection.close()
+            self._connection = None
 
     @contextmanager
     def alone(self) -> Iterator[Connection]:
@@ -92,6 +122,7 @@ class Transactions:
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
+            self._connection = None
 
 
 @contextmanager
@@ -106,27 +137,19 @@ def _transaction(connection: Connection) -> Iterator[Connection]:
         yield connection
         connection.commit()
     except BaseException:
-        connection.rollback()
+        with suppress(DBAPIError):  # what failed is what counts
+            connection.rollback()
         raise
-
-
-def driver(connection: Connection) -> sqlite3.Connection:
-    """What `connection` runs on, for the statements of every request: to send one through
-    SQLAlchemy takes several times as long as SQLite takes to run it."""
-    found: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]
-    return found
 
 
 def _in_savepoint(
     connection: Connection, work: Callable[[Connection], Any]
 ) -> tuple[Any, BaseException | None]:
-    execute = driver(connection).execute
-    execute("SAVEPOINT one")
+    savepoint = connection.begin_nested()
     try:
         result = work(connection)
     except BaseException as failure:
-        execute("ROLLBACK TO one")
-        execute("RELEASE one")
+        savepoint.rollback()
         return None, failure
-    execute("RELEASE one")
+    savepoint.commit()
     return result, None

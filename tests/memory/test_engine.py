@@ -15,6 +15,7 @@ from mem0.memory.storage import SQLiteManager
 from mem0.utils import spacy_models
 from mem0.vector_stores.base import VectorStoreBase
 
+from app.memory.database import Database
 from app.memory.engine import Memory
 from app.memory.history import History
 from app.memory.journal import Journal
@@ -65,9 +66,10 @@ class Parts:
         self.llm = ScriptedLLM(*facts)
         self.store = store(folder / "qdrant")
         self.store.prepare(self.embedder.info)
-        self.history = History(folder / "history.db")
+        self.database = Database(folder / "history.db")
+        self.history = History(self.database)
         self.memory = Memory(self.store, self.history, self.embedder, self.llm)
-        self.journal = Journal(self.history, folder / "processes", flushes=True)
+        self.journal = Journal(self.database, folder / "processes", flushes=True)
         self.service = MemoryService(self.memory, self.store, self.history, self.journal)
 
 
@@ -155,7 +157,7 @@ def test_several_messages_are_one_embedding_call(parts: Parts) -> None:
 def test_delete_all_forgets_the_conversations_of_the_scope(parts: Parts) -> None:
     parts.service.add(SAID, {"user_id": "alice", "run_id": "r&1"})
     parts.service.add(SAID, {"user_id": "bob"})
-    assert parts.service.delete_all(ALICE) == 2
+    assert parts.service.delete_all(ALICE).memories == 2
     assert parts.history.get_last_messages("run_id=r%261&user_id=alice") == []
     assert parts.history.get_last_messages("user_id=bob")
 

@@ -1,20 +1,29 @@
 """What a crash, a timeout or a power cut leaves behind, settled from the intents."""
 
+import json
 import shutil
-from collections.abc import Iterator, Sequence
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
-from app.errors import HistoryUnavailable, VectorStoreTimeout
+from app.errors import HistoryUnavailable, StorageFull, VectorStoreTimeout
+from app.memory.database import Database
 from app.memory.filters import Filter
 from app.memory.history import History
-from app.memory.journal import Intent, Journal
-from app.memory.payloads import history_row, new_id, new_payload
+from app.memory.intents import Intents, Part
+from app.memory.journal import Journal
+from app.memory.payloads import changed_payload, history_row, new_id, new_payload
 from app.memory.ranking import Record
 from app.memory.stores.base import EmbedderInfo, NewPoint
 from app.memory.stores.edge import EdgeStore
+from app.memory.writes import Deletion, Write, read
+from app.scopes import Scope
 from tests.memory.test_engine import ALICE, Parts
 
 EMBEDDER = EmbedderInfo("test/model", 2)
@@ -24,24 +33,45 @@ class MoodyStore(EdgeStore):
     """Times out on the next write, before or after it was carried out."""
 
     mood = ""
+    deletes = True
+    room_for = 100
+    """Deletions, before the disk is full."""
+    then: Callable[[], Any] = staticmethod(lambda: None)
 
     def _upsert(self, points: Sequence[NewPoint]) -> None:
         if self.mood == "before":
             raise VectorStoreTimeout("")
         super()._upsert(points)
+        self.then()
         if self.mood == "after":
             raise VectorStoreTimeout("")
 
+    def _delete(self, ids: Sequence[str]) -> None:
+        if not self.deletes:
+            raise VectorStoreTimeout("")
+        if not self.room_for:
+            raise StorageFull("")
+        self.room_for -= 1
+        super()._delete(ids)
 
-class MoodyHistory(History):
+    def _clear(self) -> None:
+        if not self.deletes:
+            raise VectorStoreTimeout("")
+        super()._clear()
+
+
+class MoodyDatabase(Database):
     """Fails where the write of the vectors is already done."""
 
     fails = False
+    commits_first = False
 
-    def finish(self, number: int, rows: Any, **options: Any) -> None:
+    def write(self, work: Callable[[Connection], Any]) -> Any:
+        if self.fails and self.commits_first:
+            super().write(work)
         if self.fails:
             raise HistoryUnavailable("")
-        super().finish(number, rows, **options)
+        return super().write(work)
 
 
 class Desk:
@@ -51,19 +81,47 @@ class Desk:
         self.folder = folder
         self.store = MoodyStore(folder / "qdrant")
         self.store.prepare(EMBEDDER)
-        self.history = MoodyHistory(folder / "history.db")
+        self.database = MoodyDatabase(folder / "history.db")
+        self.history = History(self.database)
+        self.intents = Intents(self.database)
         self.journals: list[Journal] = []
         self.journal = self.another_process()
 
-    def another_process(self) -> Journal:
-        self.journals.append(Journal(self.history, self.folder / "processes", flushes=True))
+    def another_process(self, **options: Any) -> Journal:
+        folder = self.folder / "processes"
+        self.journals.append(Journal(self.database, folder, flushes=True, **options))
         return self.journals[-1]
 
-    def intents(self) -> int:
-        return sum(len(self.history.intents(process)) for process in self.history.processes())
+    def left(self) -> int:
+        return sum(len(self.intents.of(process)) for process in self.intents.processes())
+
+    def begun(self, intent: Write | Deletion, process: str = "a dead process") -> int:
+        """An intent as a process leaves it that is killed right after."""
+        return self.intents.begin(process, intent.id, intent.VERSION, intent.to_json())
 
     def events(self, memory_id: str) -> list[str]:
         return [row["event"] for row in self.history.get_history(memory_id)]
+
+    def add(self) -> str:
+        memory_id, intent = adding()
+        self.journal.write(self.store, intent)
+        return memory_id
+
+    def change(self, memory_id: str, text: str) -> Write:
+        found = self.store.get(memory_id)
+        assert found
+        new = changed_payload(found.payload, text, {})
+        row = history_row("UPDATE", memory_id, found.payload, new)
+        return Write([row], {memory_id: ([0.0, 1.0], new)}, embedder=EMBEDDER)
+
+    def delete_all(self, memory_ids: Sequence[str], scope: Scope, purge: bool = False) -> None:
+        parts = [Part([id_], [self.row(id_)]) for id_ in memory_ids]
+        self.journal.delete(self.store, Deletion(scope, purge), parts)
+
+    def row(self, memory_id: str) -> dict[str, Any]:
+        found = self.store.get(memory_id)
+        assert found
+        return history_row("DELETE", memory_id, found.payload, None)
 
 
 @pytest.fixture
@@ -73,34 +131,31 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     for journal in opened.journals:
         journal.close()
     opened.store.close()
-    opened.history.close()
+    opened.database.close()
 
 
-def adding(memory_id: str = "00000000-0000-4000-8000-000000000001") -> tuple[str, Intent]:
+def adding(memory_id: str | None = None) -> tuple[str, Write]:
+    memory_id = memory_id or new_id()
     payload = new_payload("tea", ALICE, {})
     row = history_row("ADD", memory_id, None, payload)
-    return memory_id, Intent([row], {memory_id: ([1.0, 0.0], payload)}, embedder=EMBEDDER)
+    return memory_id, Write([row], {memory_id: ([1.0, 0.0], payload)}, embedder=EMBEDDER)
 
 
-def deleting(desk: Desk, memory_id: str, **scope: Any) -> Intent:
-    found = desk.store.get(memory_id)
-    assert found
-    row = history_row("DELETE", memory_id, found.payload, None)
-    return Intent([row], deleted=[memory_id], **scope)
+def deleting(desk: Desk, memory_id: str) -> Write:
+    return Write([desk.row(memory_id)], deleted=[memory_id])
 
 
-def test_an_intent_survives_being_written_down() -> None:
-    _, intent = adding()
-    assert Intent.from_json(intent.to_json()) == intent
+@pytest.mark.parametrize("intent", [adding()[1], Deletion(ALICE, purge=True), Deletion({})])
+def test_an_intent_survives_being_written_down(intent: Write | Deletion) -> None:
+    assert read(intent.VERSION, intent.to_json()) == intent
 
 
 def test_a_write_leaves_its_row_and_after_the_flush_no_intent(desk: Desk) -> None:
-    memory_id, intent = adding()
-    desk.journal.write(desk.store, intent)
+    memory_id = desk.add()
     assert desk.events(memory_id) == ["ADD"]
-    assert desk.intents() == 1
+    assert desk.left() == 1
     desk.journal.flushed(desk.store.flush)
-    assert desk.intents() == 0
+    assert desk.left() == 0
 
 
 @pytest.mark.parametrize(("mood", "events"), [("before", []), ("after", ["ADD"])])
@@ -118,16 +173,173 @@ def test_a_write_that_timed_out_is_settled_by_looking(
     assert bool(desk.store.get(memory_id)) == bool(events)
 
 
-def test_a_write_whose_history_failed_is_finished_later(desk: Desk) -> None:
+@pytest.mark.parametrize("commits_first", [False, True])
+def test_a_write_whose_history_failed_is_finished_later_and_once(
+    desk: Desk, commits_first: bool
+) -> None:
     memory_id, intent = adding()
-    desk.history.fails = True
+    desk.store.then = lambda: setattr(desk.database, "fails", True)
+    desk.database.commits_first = commits_first
     with pytest.raises(HistoryUnavailable):
         desk.journal.write(desk.store, intent)
-    desk.history.fails = False
+    assert desk.journal.unsure == 1
+    desk.database.fails = False
     desk.journal.settle(desk.store)
     assert desk.events(memory_id) == ["ADD"]
+    assert desk.journal.unsure == 0
     desk.journal.settle(desk.store)
     assert desk.events(memory_id) == ["ADD"]
+
+
+@pytest.mark.parametrize("commits_first", [False, True])
+def test_a_write_that_could_not_be_written_down_leaves_nothing(
+    desk: Desk, commits_first: bool
+) -> None:
+    memory_id, intent = adding()
+    desk.database.fails, desk.database.commits_first = True, commits_first
+    with pytest.raises(HistoryUnavailable):
+        desk.journal.write(desk.store, intent)
+    desk.database.fails = False
+    desk.journal.settle(desk.store)
+    assert desk.store.get(memory_id) is None
+    assert desk.events(memory_id) == []
+    assert desk.left() == 0
+
+
+class TestWhatIsUnsure:
+    """Nobody writes to its memories before it is settled."""
+
+    def unsure(self, desk: Desk, intent: Write, mood: str = "after") -> None:
+        desk.store.mood = mood
+        with pytest.raises(VectorStoreTimeout):
+            desk.journal.write(desk.store, intent)
+        desk.store.mood = ""
+
+    def test_is_settled_by_the_next_who_writes_there(self, desk: Desk) -> None:
+        memory_id, intent = adding()
+        self.unsure(desk, intent)
+        desk.journal.clear_way(desk.store, [memory_id])
+        assert desk.events(memory_id) == ["ADD"]
+        desk.journal.write(desk.store, desk.change(memory_id, "milk"))
+        desk.journal.settle(desk.store)
+        assert desk.events(memory_id) == ["ADD", "UPDATE"]
+        assert desk.store.get(memory_id)
+
+    def test_bars_the_way_while_it_cannot_be(self, desk: Desk) -> None:
+        memory_id, intent = adding()
+        self.unsure(desk, intent)
+        desk.database.fails = True
+        with pytest.raises(HistoryUnavailable):
+            desk.journal.clear_way(desk.store, [memory_id])
+        assert desk.journal.unsure == 1
+
+    @pytest.mark.parametrize(
+        ("ids", "scope", "whole"),
+        [(["another"], None, False), ([], ALICE, False), ([], {"user_id": "bob"}, True)],
+    )
+    def test_is_left_alone_by_whom_it_does_not_concern(
+        self, desk: Desk, ids: list[str], scope: Scope | None, whole: bool
+    ) -> None:
+        _, intent = adding()
+        self.unsure(desk, intent)
+        desk.journal.clear_way(desk.store, ids, scope, whole=whole)
+        assert desk.journal.unsure == 1
+
+    @pytest.mark.parametrize("scope", [ALICE, {}])
+    def test_is_settled_by_who_deletes_its_scope(self, desk: Desk, scope: Scope) -> None:
+        memory_id, intent = adding()
+        self.unsure(desk, intent)
+        desk.journal.clear_way(desk.store, scope=scope, whole=True)
+        assert desk.events(memory_id) == ["ADD"]
+        assert desk.journal.unsure == 0
+
+    @pytest.mark.parametrize("scope", [ALICE, {}])
+    def test_deletion_bars_new_memories_of_its_scope(self, desk: Desk, scope: Scope) -> None:
+        memory_id = desk.add()
+        desk.store.deletes = False
+        with pytest.raises(VectorStoreTimeout):
+            desk.delete_all([memory_id], scope)
+        with pytest.raises(VectorStoreTimeout):
+            desk.journal.clear_way(desk.store, scope=ALICE)
+        desk.store.deletes = True
+        desk.journal.clear_way(desk.store, scope=ALICE)
+        assert desk.store.get(memory_id) is None
+        kept = desk.add()
+        desk.journal.settle(desk.store)
+        assert desk.store.get(kept)
+        assert desk.events(kept) == ["ADD"]
+        assert desk.events(memory_id) == (["ADD", "DELETE"] if scope else [])
+
+    def test_change_on_an_engine_that_may_remember_it_is_done_again(self, desk: Desk) -> None:
+        memory_id = desk.add()
+        self.unsure(desk, desk.change(memory_id, "milk"), "before")
+        desk.journal.settle(desk.store)
+        assert desk.events(memory_id) == ["ADD", "UPDATE"]
+        found = desk.store.get(memory_id)
+        assert found
+        assert found.payload["data"] == "milk"
+
+    def test_request_with_a_key_is_settled_by_who_asks_again(self, desk: Desk) -> None:
+        _, intent = adding()
+        intent = replace(intent, repeat=("admin", "k"), answer="{}")
+        answers = desk.journal.answers
+        answers.claim("admin", "k", "print", desk.journal.process, ALICE)
+        self.unsure(desk, intent)
+        again = answers.claim("admin", "k", "print", desk.journal.process, ALICE)
+        assert again
+        assert again.answer is None
+        desk.journal.clear_key(desk.store, ("admin", "k"))
+        found = answers.claim("admin", "k", "print", desk.journal.process, ALICE)
+        assert found
+        assert found.answer == "{}"
+
+
+def test_a_purge_that_was_done_is_not_done_again_over_later_adds(desk: Desk) -> None:
+    memory_id = desk.add()
+    desk.delete_all([memory_id], ALICE, purge=True)
+    number = desk.intents.done(desk.journal.process)[-1]
+    kept = desk.add()
+    desk.intents.finish_deletion(number, ALICE, keep=True, purge=True)
+    assert [row["new_memory"] for row in desk.history.get_history(kept)] == ["tea"]
+
+
+def test_a_deletion_of_many_is_written_down_in_parts_and_whole(desk: Desk) -> None:
+    ids = [desk.add() for _ in range(5)]
+    desk.delete_all(ids, ALICE)
+    assert desk.store.count({}) == 0
+    assert [desk.events(id_) for id_ in ids] == [["ADD", "DELETE"]] * 5
+
+
+def test_a_deletion_that_was_cut_off_while_it_was_written_down_never_was(desk: Desk) -> None:
+    memory_id = desk.add()
+    deletion = Deletion(ALICE)
+    desk.intents.begin(
+        "a dead process",
+        deletion.id,
+        deletion.VERSION,
+        deletion.to_json(),
+        parts=[Part([memory_id], [desk.row(memory_id)])],
+        collecting=True,
+    )
+    desk.journal.settle(desk.store)
+    assert desk.events(memory_id) == ["ADD"]
+    assert desk.store.get(memory_id)
+    assert desk.intents.of("a dead process") == []
+
+
+@pytest.mark.parametrize(("room_for", "events"), [(0, ["ADD"]), (1, ["ADD", "DELETE"])])
+def test_a_deletion_is_cancelled_only_if_nothing_was_deleted(
+    desk: Desk, room_for: int, events: list[str]
+) -> None:
+    desk.journal = desk.another_process(delete_batch=1)
+    ids = [desk.add() for _ in range(3)]
+    desk.store.room_for = room_for
+    with pytest.raises(StorageFull):
+        desk.delete_all(ids, ALICE)
+    desk.store.room_for = 100
+    desk.journal.settle(desk.store)
+    assert [desk.events(id_) for id_ in ids] == [events] * 3
+    assert desk.store.count({}) == (3 if events == ["ADD"] else 0)
 
 
 def test_a_living_process_is_left_alone_and_a_dead_one_settled(desk: Desk) -> None:
@@ -142,13 +354,20 @@ def test_a_living_process_is_left_alone_and_a_dead_one_settled(desk: Desk) -> No
     desk.journal.close()
     other.settle(desk.store)
     assert desk.events(memory_id) == ["ADD"]
-    assert desk.intents() == 0
+    assert desk.left() == 0
+
+
+def test_what_a_dead_process_left_is_settled_by_the_next_who_writes(desk: Desk) -> None:
+    memory_id, intent = adding()
+    desk.begun(intent)
+    desk.store.put({memory_id: intent.points[memory_id]})  # type: ignore[dict-item]  # has a vector
+    desk.another_process().clear_way(desk.store, [memory_id])
+    assert desk.events(memory_id) == ["ADD"]
 
 
 def test_a_delete_of_one_that_did_not_happen_never_was(desk: Desk) -> None:
-    memory_id, intent = adding()
-    desk.journal.write(desk.store, intent)
-    desk.history.begin("a dead process", deleting(desk, memory_id).to_json())
+    memory_id = desk.add()
+    desk.begun(deleting(desk, memory_id))
     desk.journal.settle(desk.store)
     assert desk.store.get(memory_id)
     assert desk.events(memory_id) == ["ADD"]
@@ -157,11 +376,10 @@ def test_a_delete_of_one_that_did_not_happen_never_was(desk: Desk) -> None:
 def test_a_delete_that_took_place_stays_also_after_what_was_done_before_it_is_done_again(
     desk: Desk,
 ) -> None:
-    memory_id, intent = adding()
-    desk.journal.write(desk.store, intent)  # done, and not flushed: it will be done again
+    memory_id = desk.add()  # done, and not flushed: it will be done again
     begun = deleting(desk, memory_id)
-    desk.history.begin(desk.journal.process, begun.to_json())
-    begun.apply(desk.store)
+    desk.begun(begun, desk.journal.process)
+    desk.store.delete_many(begun.deleted)
     desk.journal.close()
     desk.another_process().settle(desk.store)
     assert desk.store.get(memory_id) is None
@@ -169,22 +387,72 @@ def test_a_delete_that_took_place_stays_also_after_what_was_done_before_it_is_do
 
 
 def test_a_delete_all_that_was_begun_is_finished(desk: Desk) -> None:
-    memory_id, intent = adding()
-    desk.journal.write(desk.store, intent)
-    begun = deleting(desk, memory_id, scope=ALICE)
-    desk.history.begin("a dead process", begun.to_json())
+    memory_id = desk.add()
+    deletion = Deletion(ALICE)
+    part = Part([memory_id], [desk.row(memory_id)])
+    desk.intents.begin(
+        "a dead process", deletion.id, deletion.VERSION, deletion.to_json(), parts=[part]
+    )
     desk.journal.settle(desk.store)
     assert desk.store.get(memory_id) is None
     assert desk.events(memory_id) == ["ADD", "DELETE"]
 
 
 def test_a_reset_that_was_begun_is_finished(desk: Desk) -> None:
-    memory_id, intent = adding()
-    desk.journal.write(desk.store, intent)
-    desk.history.begin("a dead process", Intent([], scope={}).to_json())
+    memory_id = desk.add()
+    desk.begun(Deletion({}))
     desk.journal.settle(desk.store)
     assert desk.store.count({}) == 0
     assert desk.events(memory_id) == []
+
+
+@pytest.mark.parametrize(("version", "body"), [(99, "of another time"), (2, '{"kind": "odd"}')])
+def test_an_intent_that_cannot_be_read_is_kept_and_named(
+    desk: Desk, version: int, body: str
+) -> None:
+    number = desk.intents.begin("a dead process", new_id(), version, body)
+    memory_id, intent = adding()
+    desk.begun(intent)
+    desk.journal.settle(desk.store)
+    assert desk.journal.unreadable == [number]
+    assert [stored.number for stored in desk.intents.of("a dead process")] == [number]
+    assert desk.events(memory_id) == []  # the others were settled
+
+
+def test_intents_of_the_version_before_are_settled(tmp_path: Path) -> None:
+    """As schema version 2 wrote them: one row for a whole deletion, and no ids."""
+    desk = Desk(tmp_path)
+    gone, kept = desk.add(), desk.add()
+    _, intent = adding()
+    old = json.loads(intent.to_json())
+    del old["kind"], old["id"]
+    rows = [desk.row(gone)]
+    deletion = {**old, "rows": rows, "points": {}, "deleted": [gone], "scope": ALICE}
+    desk.journal.flushed(desk.store.flush)
+    desk.journal.close()
+    desk.database.close()
+    with closing(sqlite3.connect(tmp_path / "history.db", isolation_level=None)) as raw:
+        raw.execute("DROP TABLE intents")
+        raw.execute("DROP TABLE intent_parts")
+        raw.execute("ALTER TABLE answers DROP COLUMN erased")
+        raw.execute(
+            "CREATE TABLE intents (seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, "
+            "process VARCHAR(36) NOT NULL, done BOOLEAN NOT NULL, body TEXT NOT NULL)"
+        )
+        for body in ({**old, "scope": None}, deletion):
+            text = json.dumps({"purge": False, **body})
+            raw.execute("INSERT INTO intents (process, done, body) VALUES ('dead', 0, ?)", [text])
+        raw.execute("UPDATE schema_version SET version = 2")
+    database = Database(tmp_path / "history.db")
+    journal = Journal(database, tmp_path / "processes", flushes=True)
+    journal.settle(desk.store)
+    events = [[r["event"] for r in History(database).get_history(id_)] for id_ in (gone, kept)]
+    assert events == [["ADD", "DELETE"], ["ADD"]]
+    assert desk.store.get(gone) is None
+    assert Intents(database).processes() == []
+    journal.close()
+    database.close()
+    desk.store.close()
 
 
 def said(text: str) -> list[dict[str, str]]:
@@ -229,7 +497,7 @@ def test_a_power_cut_takes_nothing_that_was_acknowledged(tmp_path: Path) -> None
     assert again.service.get_all({}, limit=100)["results"] == expected
     assert {id_: again.service.history(id_) for id_ in histories} == histories
     assert again.service.search("new tea", {})[0]["id"] == changed
-    assert again.history.processes() == []
+    assert Intents(again.database).processes() == []
     again.service.close()
 
 
@@ -267,7 +535,7 @@ def test_deleting_10000_memories_is_a_few_calls(tmp_path: Path) -> None:
     for _ in range(10):
         parts.store.put({new_id(): (vector, new_payload("tea", ALICE, {})) for _ in range(1000)})
     parts.store.calls.clear()
-    assert parts.service.delete_all(ALICE) == 10_000
+    assert parts.service.delete_all(ALICE).memories == 10_000
     assert len(parts.store.calls) <= 12, parts.store.calls
     assert parts.store.count({}) == 0
     parts.service.close()

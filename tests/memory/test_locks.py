@@ -1,14 +1,16 @@
 """The locks, with real threads: each waits for events, none sleeps."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from threading import Barrier, Event
+from threading import Barrier, Event, Lock
 from typing import Any
 
 import pytest
 
-from app.memory.locks import KeyedLock, SharedLock
+from app.errors import ServiceBusy
+from app.memory.locks import KeyedLock, ScopeLock
+from app.scopes import Scope
 from tests.service import wait_for
 
 NOT_YET = 0.1  # seconds given to what must not happen
@@ -43,54 +45,76 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield threads
 
 
-class TestSharedLock:
-    def test_many_hold_it_shared_at_once(self, pool: ThreadPoolExecutor) -> None:
-        lock, together = SharedLock(), Barrier(8)
+ALICE, BOB = {"user_id": "alice"}, {"user_id": "bob"}
+ALICE_AT_WORK = {"user_id": "alice", "agent_id": "work"}
+
+
+def of(scope: Scope) -> Callable[[], Scope]:
+    return lambda: scope
+
+
+class TestScopeLock:
+    def test_many_share_it_at_once(self, pool: ThreadPoolExecutor) -> None:
+        lock, together = ScopeLock(), Barrier(8)
 
         def share() -> None:
-            with lock.shared():
+            with lock.shared(of(ALICE)):
                 together.wait(SOON)  # passes only when all eight are inside
 
         for thread in [pool.submit(share) for _ in range(8)]:
             thread.result(SOON)
 
-    def test_exclusive_waits_for_every_shared_one(self, pool: ThreadPoolExecutor) -> None:
-        lock = SharedLock()
-        first, second = Holder(pool, lock.shared()), Holder(pool, lock.shared())
+    @pytest.mark.parametrize("scope", [ALICE, {}])
+    def test_exclusive_waits_for_every_sharer(self, pool: ThreadPoolExecutor, scope: Scope) -> None:
+        lock = ScopeLock()
+        first = Holder(pool, lock.shared(of(ALICE_AT_WORK)))
+        second = Holder(pool, lock.shared(of(ALICE)))
         assert first.holds.wait(SOON)
         assert second.holds.wait(SOON)
-        alone = Holder(pool, lock.exclusive(), letting_go=True)
+        alone = Holder(pool, lock.exclusive(scope), letting_go=True)
         first.finish()
         assert not alone.holds.wait(NOT_YET)
         second.finish()
         assert alone.holds.wait(SOON)
 
-    @pytest.mark.parametrize("kind", ["shared", "exclusive"])
-    def test_nobody_enters_beside_an_exclusive_one(
-        self, pool: ThreadPoolExecutor, kind: str
+    @pytest.mark.parametrize(
+        ("memory", "waits"), [(ALICE, True), (ALICE_AT_WORK, True), (BOB, False)], ids=str
+    )
+    def test_a_sharer_waits_for_who_deletes_its_scope_alone(
+        self, pool: ThreadPoolExecutor, memory: Scope, waits: bool
     ) -> None:
-        lock = SharedLock()
-        alone = Holder(pool, lock.exclusive())
+        lock = ScopeLock()
+        alone = Holder(pool, lock.exclusive(ALICE))
         assert alone.holds.wait(SOON)
-        other = Holder(pool, getattr(lock, kind)(), letting_go=True)
-        assert not other.holds.wait(NOT_YET)
+        other = Holder(pool, lock.shared(of(memory)), letting_go=True)
+        assert other.holds.wait(NOT_YET if waits else SOON) != waits
         alone.finish()
         assert other.holds.wait(SOON)
 
-    def test_a_waiting_exclusive_one_keeps_new_shared_ones_out(
-        self, pool: ThreadPoolExecutor
+    @pytest.mark.parametrize(
+        ("scope", "waits"),
+        [(ALICE, True), ({}, True), ({"agent_id": "work"}, True), (BOB, False)],
+        ids=str,
+    )
+    def test_of_two_deletions_that_may_meet_one_waits(
+        self, pool: ThreadPoolExecutor, scope: Scope, waits: bool
     ) -> None:
-        lock = SharedLock()
-        early = Holder(pool, lock.shared())
+        lock = ScopeLock()
+        alone = Holder(pool, lock.exclusive(ALICE))
+        assert alone.holds.wait(SOON)
+        other = Holder(pool, lock.exclusive(scope), letting_go=True)
+        assert other.holds.wait(NOT_YET if waits else SOON) != waits
+        alone.finish()
+        assert other.holds.wait(SOON)
+
+    def test_a_waiting_exclusive_one_keeps_new_sharers_out(self, pool: ThreadPoolExecutor) -> None:
+        lock = ScopeLock()
+        early = Holder(pool, lock.shared(of(ALICE)))
         assert early.holds.wait(SOON)
-        alone = Holder(pool, lock.exclusive())
-
-        def kept_out() -> Holder | None:
-            """A newcomer that does not get in: so the exclusive one is waiting by now."""
-            newcomer = Holder(pool, lock.shared(), letting_go=True)
-            return None if newcomer.holds.wait(NOT_YET) else newcomer
-
-        late = wait_for(kept_out)
+        alone = Holder(pool, lock.exclusive(ALICE))
+        wait_for(lambda: lock._alone)
+        late = Holder(pool, lock.shared(of(ALICE)), letting_go=True)
+        assert not late.holds.wait(NOT_YET)
         assert not alone.holds.is_set()
         early.finish()
         assert alone.holds.wait(SOON)
@@ -98,28 +122,62 @@ class TestSharedLock:
         alone.finish()
         assert late.holds.wait(SOON)
 
-    def test_waiting_exclusive_ones_all_get_their_turn(self, pool: ThreadPoolExecutor) -> None:
-        lock, inside, seen = SharedLock(), [0], []
+    def test_waiting_exclusive_ones_are_let_in_one_at_a_time(
+        self, pool: ThreadPoolExecutor
+    ) -> None:
+        lock, inside, most = ScopeLock(), [0], [0]
+        counting = Lock()
 
         def alone() -> None:
-            with lock.exclusive():
-                inside[0] += 1
-                seen.append(inside[0])
-                inside[0] -= 1
+            with lock.exclusive(ALICE):
+                with counting:
+                    inside[0] += 1
+                    most[0] = max(most[0], inside[0])
+                Event().wait(0.01)  # so that one who should not be here would be met
+                with counting:
+                    inside[0] -= 1
 
-        with lock.shared():
+        with lock.shared(of(ALICE)):
             waiting = [pool.submit(alone) for _ in range(8)]
+            wait_for(lambda: len(lock._alone) == 8)
         for thread in waiting:
             thread.result(SOON)
-        assert seen == [1] * 8
+        assert most == [1]
 
-    @pytest.mark.parametrize("failing", ["shared", "exclusive"])
-    def test_an_exception_inside_lets_go(self, pool: ThreadPoolExecutor, failing: str) -> None:
-        lock = SharedLock()
-        with pytest.raises(KeyError), getattr(lock, failing)():
+    def test_who_waits_too_long_is_told_and_leaves_no_trace(self) -> None:
+        lock = ScopeLock(seconds=0.05)
+        with lock.shared(of(ALICE)), pytest.raises(ServiceBusy), lock.exclusive(ALICE):
+            pass
+        with lock.exclusive(ALICE), pytest.raises(ServiceBusy), lock.shared(of(ALICE)):
+            pass
+        with lock.exclusive({}), pytest.raises(ServiceBusy), lock.exclusive(BOB):
+            pass
+        assert lock._alone == lock._sharing == []
+
+    @pytest.mark.parametrize("kind", ["shared", "exclusive"])
+    def test_an_exception_inside_lets_go(self, kind: str) -> None:
+        lock = ScopeLock()
+        inside = {"shared": lock.shared(of(ALICE)), "exclusive": lock.exclusive(ALICE)}[kind]
+        with pytest.raises(KeyError), inside:
             raise KeyError
-        alone = Holder(pool, lock.exclusive())
+        assert lock._alone == lock._sharing == []
+
+    def test_whose_memory_it_is_is_asked_only_where_it_matters(
+        self, pool: ThreadPoolExecutor
+    ) -> None:
+        asked: list[int] = []
+
+        def scope() -> Scope:
+            asked.append(1)
+            return BOB
+
+        lock = ScopeLock()
+        with lock.shared(scope):
+            assert asked == []
+        alone = Holder(pool, lock.exclusive(ALICE))
         assert alone.holds.wait(SOON)
+        with lock.shared(scope):
+            assert asked == [1]
         alone.finish()
 
 
@@ -141,6 +199,11 @@ class TestKeyedLock:
             assert len(others) > 90
             for key in others[:5]:
                 assert Holder(pool, lock[key], letting_go=True).holds.wait(SOON)
+
+    def test_who_waits_too_long_is_told(self) -> None:
+        lock = KeyedLock(seconds=0.05)
+        with lock["memory"], pytest.raises(ServiceBusy), lock["memory"]:
+            pass
 
     def test_an_exception_inside_lets_go(self, pool: ThreadPoolExecutor) -> None:
         lock = KeyedLock()

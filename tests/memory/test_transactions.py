@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from app.memory.transactions import Transactions
+from app.memory.transactions import Transactions, TransactionTimeout
 from tests.service import wait_for
 
 
@@ -121,3 +121,47 @@ def test_many_threads_lose_nothing(engine: Engine, transactions: Transactions) -
     with ThreadPoolExecutor(16) as pool:
         assert [*pool.map(lambda n: transactions.run(add(n)), range(2000))] == [*range(2000)]
     assert rows(engine) == {*range(2000)}
+
+
+class Stuck:
+    """A writer in the middle of its transaction, until it is let go."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._begun, self._go = threading.Event(), threading.Event()
+        self._pool = ThreadPoolExecutor(1)
+        self._written = self._pool.submit(transactions.run, self._write)
+        assert self._begun.wait(10)
+
+    def _write(self, connection: Connection) -> int:
+        self._begun.set()
+        assert self._go.wait(10)
+        return add(0)(connection)
+
+    def let_go(self) -> None:
+        self._go.set()
+        assert self._written.result(10) == 0
+        self._pool.shutdown()
+
+
+def test_who_waits_too_long_is_told_and_does_not_write(engine: Engine) -> None:
+    transactions = Transactions(engine, seconds=0.1)
+    stuck = Stuck(transactions)
+    for number in (1, 2):
+        with pytest.raises(TransactionTimeout):
+            transactions.run(add(number))
+    stuck.let_go()
+    assert transactions.run(add(3)) == 3
+    assert rows(engine) == {0, 3}
+
+
+def test_after_a_failure_in_the_middle_of_a_transaction_the_next_one_works(
+    engine: Engine, transactions: Transactions
+) -> None:
+    def wrong(connection: Connection) -> None:
+        add(1)(connection)
+        connection.exec_driver_sql("no SQL")
+
+    with pytest.raises(OperationalError):
+        transactions.run(wrong)
+    assert transactions.run(add(2)) == 2
+    assert rows(engine) == {2}

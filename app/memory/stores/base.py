@@ -198,6 +198,9 @@ class VectorStore(VectorStoreBase):
 
     # ---- what the service calls
 
+    keeps_deleted: str
+    """Where its files may still have what was deleted, and until when."""
+
     @abstractmethod
     def check(self) -> str | None:
         """What an operator may want to know of it. Raises when the engine does not answer."""

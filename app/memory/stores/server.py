@@ -2,17 +2,24 @@
 
 import hashlib
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
+import httpx
 from qdrant_client import QdrantClient, models
 from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 from qdrant_edge import SparseVector
 
 from app.config import Settings
-from app.errors import VectorStoreTimeout, VectorStoreUnavailable
+from app.errors import (
+    ServiceError,
+    VectorStoreRefused,
+    VectorStoreTimeout,
+    VectorStoreUnavailable,
+)
 from app.memory.filters import Filter
 from app.memory.payloads import Payload
 from app.memory.ranking import Record
@@ -32,7 +39,8 @@ from app.trace import pass_on
 log = logging.getLogger(__name__)
 
 SIGNATURE = "embedder"  # the key of the collection's metadata that names who made the vectors
-CONFLICT, NOT_FOUND, FORBIDDEN = 409, 404, (401, 403)
+CONFLICT, NOT_FOUND, TIMED_OUT, FORBIDDEN = 409, 404, 408, (401, 403)
+_OF_SHARDS = re.compile(r"\d+ out of \d+ shards")
 
 
 def connect(settings: Settings) -> QdrantClient:
@@ -51,6 +59,11 @@ def connect(settings: Settings) -> QdrantClient:
 
 class ServerStore(VectorStore, engine="server"):
     """A collection of a server; several processes may share it."""
+
+    keeps_deleted = (
+        "The Qdrant server's log, segments and snapshots may keep deleted texts until it writes "
+        "them over or rebuilds them."
+    )
 
     def __init__(self, client: QdrantClient, collection: str) -> None:
         super().__init__()
@@ -163,7 +176,8 @@ class ServerStore(VectorStore, engine="server"):
 
     def _upsert(self, points: Sequence[NewPoint]) -> None:
         with self._asking() as client:
-            client.upsert(self._collection, [self._point(point) for point in points])
+            made = [self._point(point) for point in points]
+            _completed(client.upsert(self._collection, made, wait=True))
 
     def _point(self, point: NewPoint) -> models.PointStruct:
         vectors: dict[str, Any] = {DENSE: point.dense}
@@ -173,7 +187,9 @@ class ServerStore(VectorStore, engine="server"):
 
     def _overwrite_payload(self, point_id: str, payload: Payload) -> None:
         with self._asking() as client:
-            client.overwrite_payload(self._collection, payload, points=[point_id])
+            _completed(
+                client.overwrite_payload(self._collection, payload, points=[point_id], wait=True)
+            )
 
     def _retrieve(self, ids: Sequence[str]) -> list[Record]:
         with self._asking() as client:
@@ -200,7 +216,8 @@ class ServerStore(VectorStore, engine="server"):
 
     def _delete(self, ids: Sequence[str]) -> None:
         with self._asking() as client:
-            client.delete(self._collection, models.PointIdsList(points=list(ids)))
+            these = models.PointIdsList(points=list(ids))
+            _completed(client.delete(self._collection, these, wait=True))
 
     def _count(self, where: Filter) -> int:
         with self._asking() as client:
@@ -215,7 +232,7 @@ class ServerStore(VectorStore, engine="server"):
     def _clear(self) -> None:
         with self._asking() as client:
             everything = models.FilterSelector(filter=models.Filter())
-            client.delete(self._collection, everything)
+            _completed(client.delete(self._collection, everything, wait=True))
 
     def check(self) -> None:
         with _translated():
@@ -245,18 +262,38 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except ResponseHandlingException as error:
-        if "timed out" in str(error):
-            raise VectorStoreTimeout("The Qdrant server did not answer in time.") from error
-        raise VectorStoreUnavailable("The Qdrant server does not answer.") from error
+        raise _of_transport(error) from error
     except ResourceExhaustedResponse as error:
-        raise VectorStoreUnavailable("The Qdrant server is at its limits.") from error
+        raise VectorStoreRefused("The Qdrant server is at its limits.") from error
     except UnexpectedResponse as error:
-        refused = (
-            "refuses the key: check QDRANT_API_KEY"
-            if error.status_code in FORBIDDEN
-            else (f"failed ({error.status_code})")
-        )
-        raise VectorStoreUnavailable(f"The Qdrant server {refused}.") from error
+        raise _of_status(error) from error
+
+
+def _of_transport(error: ResponseHandlingException) -> ServiceError:
+    """Only where no connection came about is it certain that nothing was done."""
+    if isinstance(error.source, httpx.ConnectError | httpx.ConnectTimeout):
+        return VectorStoreRefused("The Qdrant server does not answer.")
+    if isinstance(error.source, httpx.TimeoutException):
+        return VectorStoreTimeout("The Qdrant server did not answer in time.")
+    return VectorStoreUnavailable("The Qdrant server does not answer.")
+
+
+def _of_status(error: UnexpectedResponse) -> ServiceError:
+    status = error.status_code or 0
+    said = (error.content or b"").decode(errors="replace")
+    if status in FORBIDDEN:
+        return VectorStoreRefused("The Qdrant server refuses the key: check QDRANT_API_KEY.")
+    detail = f"The Qdrant server failed ({status})."
+    # 408 is its own timeout; and what one shard refuses, another may have done.
+    clean = 400 <= status < 500 and status != TIMED_OUT and not _OF_SHARDS.search(said)
+    return VectorStoreRefused(detail) if clean else VectorStoreUnavailable(detail)
+
+
+def _completed(result: models.UpdateResult) -> None:
+    """Raises VectorStoreTimeout for a write that is in the server's log and not carried out yet:
+    `wait_timeout` and `acknowledged` come with status 200."""
+    if result.status != models.UpdateStatus.COMPLETED:
+        raise VectorStoreTimeout("The Qdrant server did not carry the write out in time.")
 
 
 def _record(point: Any) -> Record:

@@ -10,8 +10,6 @@ import itertools
 import math
 import os
 import random
-import signal
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -25,6 +23,16 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.model.looking import (
+    Memories,
+    Row,
+    histories,
+    kill,
+    listing,
+    mistake,
+    pending_intents,
+    values,
+)
 from tests.servers.qdrant import QdrantServer
 from tests.service import Service, wait_for
 
@@ -46,9 +54,6 @@ connection.execute("BEGIN IMMEDIATE")
 print("held", flush=True)
 time.sleep(60)
 """
-
-Memories = dict[str, dict[str, Any]]
-Row = Mapping[str, Any]
 
 
 # ---------------------------------------------------------------------- what clients do
@@ -311,75 +316,7 @@ class Judge:
             pytest.fail("\n".join(kinds), pytrace=False)
 
 
-def values(memory: Row) -> dict[str, Any]:
-    return {"memory": memory["memory"], **memory["metadata"]}
-
-
-def mistake(rows: Sequence[Row], memory: Row | None) -> str | None:
-    """What is wrong with the history of what is now `memory`."""
-    events = [row["event"] for row in rows]
-    if events[:1] != ["ADD"] or "ADD" in events[1:]:
-        return "does not begin with its one ADD"
-    if "DELETE" in events[:-1]:
-        return "goes on after its DELETE"
-    if any(old["new_memory"] != new["old_memory"] for old, new in itertools.pairwise(rows)):
-        return "leaves something out"
-    if memory is None:
-        return None if events[-1] == "DELETE" else "is gone without a DELETE"
-    return None if rows[-1]["new_memory"] == memory["memory"] else "ends with another text"
-
-
 # ---------------------------------------------------------------------- asking, and killing
-
-
-def listing(service: Service, **scope: str) -> Memories:
-    results = service.ask("get_all", **scope)["results"]
-    memories = {memory["id"]: memory for memory in results}
-    assert len(memories) == len(results), "an id is listed twice"
-    return memories
-
-
-def histories(database: Path) -> dict[str, list[Row]]:
-    """The rows of every memory, as they are in the file."""
-    found = defaultdict(list)
-    with contextlib.closing(read_only(database)) as connection:
-        query = "SELECT memory_id, event, old_memory, new_memory FROM history ORDER BY seq"
-        for row in connection.execute(query):
-            found[row["memory_id"]].append(row)
-    return found
-
-
-def read_only(database: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)
-    connection.row_factory = sqlite3.Row
-    return connection
-
-
-def pending_intents(database: Path) -> int:
-    """Those of writes that were done are kept until the store has flushed; they do not count."""
-    with contextlib.closing(read_only(database)) as connection:
-        columns = {row["name"] for row in connection.execute("PRAGMA table_info(intents)")}
-        if not columns:
-            return 0
-        unfinished = "WHERE NOT done" if "done" in columns else ""
-        query = f"SELECT count(*) FROM intents {unfinished}"  # noqa: S608  (no input in it)
-        count: int = connection.execute(query).fetchone()[0]
-        return count
-
-
-def workers(service: Service) -> list[int]:
-    children = ["pgrep", "-P", str(service.process.pid)]
-    found = subprocess.run(children, capture_output=True, text=True, check=False)
-    return [int(pid) for pid in found.stdout.split()]
-
-
-def kill(service: Service) -> None:
-    """End the service, and its workers with it, before any of them can finish anything."""
-    for pid in (service.process.pid, *workers(service)):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    service.process.wait(timeout=10)
-    wait_for(lambda: not service.listens())
 
 
 def work_until_killed(

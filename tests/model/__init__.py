@@ -1,0 +1,1 @@
+"""What the service must do, said a second time and more simply, to hold it against."""

@@ -62,6 +62,7 @@ class ScriptedLLM:
 
 class Parts:
     def __init__(self, folder: Path, *facts: str, store: type[Any] = EdgeStore) -> None:
+        self.folder = folder
         self.embedder = WordEmbedder()
         self.llm = ScriptedLLM(*facts)
         self.store = store(folder / "qdrant")

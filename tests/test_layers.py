@@ -13,7 +13,8 @@ MODULES = sorted(APP.rglob("*.py"))
 # What a part of the tree may import of app, and of the libraries that have one place.
 PARTS = {
     "app/__init__.py": {"app.api", "app.memory", "app.config", "app.errors", "app.logs", "flask"},
-    "app/wsgi.py": {"app", "app.errors", "app.logs"},
+    "app/wsgi.py": {"app", "app.errors", "app.logs", "app.server_input"},
+    "app/server_input.py": {"app.errors", "gunicorn"},
     "app/token.py": {"app.config", "app.errors", "app.keys", "app.scopes"},
     "app/worker.py": {"gunicorn"},
     "app/reembed.py": {"app.memory", "app.config", "app.errors"},

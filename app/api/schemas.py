@@ -24,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import ErrorDetails
-from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge, UnsupportedMediaType
 
 from app.api import auth
 from app.errors import FieldError, Forbidden, InvalidRequest
@@ -284,9 +284,7 @@ def repeat(asked: Request) -> Repeat | None:
 
 
 def _body() -> Any:
-    raw = request.get_data(cache=False)
-    if request.content_length is None and len(raw) >= (request.max_content_length or 0):
-        raise RequestEntityTooLarge  # werkzeug cuts a chunked body there and says nothing
+    raw = _raw_body()
     if not raw.strip():
         return {}  # for routes that need nothing; the others name what is missing
     if request.mimetype != "application/json":
@@ -298,6 +296,22 @@ def _body() -> Any:
     except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are such
         message = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else str(error)
         raise InvalidRequest(f"The body is not JSON: {message}.") from None
+
+
+def _raw_body() -> bytes:
+    cut_off = InvalidRequest(
+        "The body is not whole: the connection ended before it, or it took too long to send."
+    )
+    try:
+        raw = request.get_data(cache=False)
+    except ClientDisconnected:
+        raise cut_off from None
+    if request.content_length is None:
+        if len(raw) >= (request.max_content_length or 0):
+            raise RequestEntityTooLarge  # werkzeug cuts a chunked body there and says nothing
+    elif len(raw) < request.content_length:
+        raise cut_off  # of a body with a length werkzeug does not tell
+    return raw
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

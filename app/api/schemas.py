@@ -20,6 +20,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PrivateAttr,
     ValidationError,
     model_validator,
 )
@@ -139,6 +140,9 @@ class Request(BaseModel):
     must never widen a search to everybody."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+    _sent: dict[str, Any] = PrivateAttr()
+    """The body that this was read from, with the scope of the caller's key."""
 
 
 R = TypeVar("R", bound=Request)
@@ -268,18 +272,24 @@ def parse(model: type[R]) -> R:
     for key, value in bound.items():
         if getattr(asked, key) != value:
             raise Forbidden(f"This key is bound to another {key}; leave it out.")
+    asked._sent = body  # set here alone
     return asked
 
 
 def repeat(asked: Request) -> Repeat | None:
-    """What the Idempotency-Key of the current request makes of it; None without one."""
+    """What the Idempotency-Key of the current request makes of it; None without one.
+
+    The fingerprint is SHA-256 of the body as it was sent, as JSON with sorted keys: with the
+    model's defaults the next field of the model would make every body another one. The scope of
+    the caller's key is in it: a body says the same whether it names its user or the key does.
+    """
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return None
     if not _KEY.fullmatch(key):
         error = FieldError("Idempotency-Key", "must be 1 to 255 visible ASCII characters")
         raise InvalidRequest("The request has a wrong header.", [error])
-    body = json.dumps(asked.model_dump(), sort_keys=True)
+    body = json.dumps(asked._sent, sort_keys=True)
     return Repeat(auth.caller_id(), key, hashlib.sha256(body.encode()).hexdigest())
 
 

@@ -13,7 +13,8 @@ MODULES = sorted(APP.rglob("*.py"))
 # What a part of the tree may import of app, and of the libraries that have one place.
 PARTS = {
     "app/__init__.py": {"app.api", "app.memory", "app.config", "app.errors", "app.logs", "flask"},
-    "app/wsgi.py": {"app", "app.errors", "app.logs"},
+    "app/wsgi.py": {"app", "app.errors", "app.logs", "app.server_input"},
+    "app/server_input.py": {"app.errors", "gunicorn"},
     "app/token.py": {"app.config", "app.errors", "app.keys", "app.scopes"},
     "app/worker.py": {"gunicorn"},
     "app/reembed.py": {"app.memory", "app.config", "app.errors"},
@@ -90,7 +91,10 @@ LAYERS = [
     {"app.memory"},
     {"app.memory.service", "app.memory.providers"},
     {"app.memory.engine", "app.memory.readiness", "app.memory.reembedding", "app.memory.repeats"},
-    {"app.memory.draft", "app.memory.journal"},
+    {"app.memory.draft", "app.memory.maintenance"},
+    {"app.memory.journal"},
+    {"app.memory.intents", "app.memory.writes", "app.memory.liveness"},
+    {"app.memory.answers"},
     {"app.memory.providers.openai", "app.memory.providers.ollama", "app.memory.providers.minilm"},
     {
         "app.memory.providers.checked",
@@ -98,6 +102,7 @@ LAYERS = [
         "app.memory.providers.shared",
         "app.memory.history",
     },
+    {"app.memory.database"},
     {"app.memory.stores"},
     {"app.memory.stores.edge", "app.memory.stores.server"},
     {"app.memory.stores.base"},

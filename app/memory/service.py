@@ -81,9 +81,9 @@ class _New:
 class MemoryService:
     """What an assistant remembers about its users. Safe for many threads.
 
-    Scopes, ids and metadata come validated. `within` is what the caller may see: a memory
-    outside of it is not found, like one that never was. Beside what is named below, every
-    operation may raise VectorStoreUnavailable or HistoryUnavailable.
+    Scopes, ids and metadata come validated. `within` is what the caller may see (empty:
+    everything): a memory outside of it is not found, like one that never was. Beside what is
+    named below, every operation may raise VectorStoreUnavailable or HistoryUnavailable.
     """
 
     def __init__(
@@ -110,9 +110,7 @@ class MemoryService:
 
     # ---- reading
 
-    def get(
-        self, memory_id: str, *, within: Scope | None = None, show_expired: bool = False
-    ) -> dict[str, Any]:
+    def get(self, memory_id: str, *, within: Scope, show_expired: bool = False) -> dict[str, Any]:
         """Raises MemoryNotFound, also for an expired memory unless `show_expired`."""
         record = self._find(memory_id, within)
         if is_expired(record.payload) and not show_expired:
@@ -178,13 +176,13 @@ class MemoryService:
         found = self._memory.search(query, where, limit=limit, threshold=threshold)
         return [_search_result(result, explain) for result in found]
 
-    def scopes(self, scope: Scope | None = None) -> dict[str, list[dict[str, Any]]]:
+    def scopes(self, scope: Scope) -> dict[str, list[dict[str, Any]]]:
         """Who has memories, and how many: `{"users": [{"id", "memories"}], "agents", "runs"}`.
 
-        Counts the memories of `scope` (None or empty: of all) that are not expired. The most
+        Counts the memories of `scope` (empty: of all) that are not expired. The most
         memories first, then by id; at most MAX_IDS of each kind.
         """
-        where = in_scope(scope or {})
+        where = in_scope(scope)
         return {
             f"{key.removesuffix('_id')}s": [
                 {"id": id_, "memories": count}
@@ -193,7 +191,7 @@ class MemoryService:
             for key in SCOPE_KEYS
         }
 
-    def history(self, memory_id: str, *, within: Scope | None = None) -> list[dict[str, Any]]:
+    def history(self, memory_id: str, *, within: Scope) -> list[dict[str, Any]]:
         """The events of a memory, oldest first; also of a deleted one."""
         rows = self._history.get_history(memory_id, within)
         if not rows:
@@ -245,7 +243,7 @@ class MemoryService:
         self,
         memory_id: str,
         *,
-        within: Scope | None = None,
+        within: Scope,
         text: str | None = None,
         changes: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
@@ -267,7 +265,7 @@ class MemoryService:
                 self._journal.write(self._store, write)
                 return to_memory(memory_id, new)
 
-    def delete(self, memory_id: str, *, within: Scope | None = None) -> None:
+    def delete(self, memory_id: str, *, within: Scope) -> None:
         with self._alone_with(memory_id, within) as old:
             row = history_row("DELETE", memory_id, old, None)
             self._journal.write(self._store, Write([row], deleted=[memory_id]))
@@ -314,14 +312,14 @@ class MemoryService:
 
     # ---- inside
 
-    def _find(self, memory_id: str, within: Scope | None) -> Record:
+    def _find(self, memory_id: str, within: Scope) -> Record:
         record = self._store.get(memory_id)
-        if record is None or not is_within(record.payload, within or {}):
+        if record is None or not is_within(record.payload, within):
             raise MemoryNotFound
         return record
 
     @contextmanager
-    def _alone_with(self, memory_id: str, within: Scope | None) -> Iterator[Payload]:
+    def _alone_with(self, memory_id: str, within: Scope) -> Iterator[Payload]:
         """The payload of a memory that nobody else changes meanwhile, and of which nothing is
         unsure."""
 

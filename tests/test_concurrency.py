@@ -14,10 +14,12 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.model.calls import Clients
+from tests.model.judge import Judge
+from tests.model.looking import listing, workers
 from tests.servers.openai import OpenAIServer
 from tests.servers.qdrant import QdrantServer
 from tests.service import Service, wait_for
-from tests.test_crash import Clients, Judge, listing, workers
 
 TIMES = 20
 MANY = 300

@@ -55,10 +55,10 @@ class Deployment:
                 store += [partial(carried_out, f"{POINTS}/delete", **answer)]
         yield from enumerate([*history, *store])
 
-    def ask(self, route: str, body: dict[str, Any], failing: Arm) -> bool:
+    def ask(self, route: str, body: dict[str, Any], failing: Arm, **options: Any) -> bool:
         """Ask while something fails; whether the service noticed."""
         failing()
-        response = self.service.post(route, body)
+        response = self.service.post(route, body, **options)
         self.mend()
         if response.is_success:
             return False
@@ -73,11 +73,11 @@ class Deployment:
             self.qdrant.clear_faults()
 
     def insist(self, route: str, body: dict[str, Any], **options: Any) -> httpx.Response:
-        """Ask until it is no 503: who writes after a failure may be kept waiting for it."""
+        """Ask until it is no 503, or 409: who writes after a failure may be kept waiting for it."""
 
         def answered() -> httpx.Response | None:
             response = self.service.post(route, body, **options)
-            return None if response.status_code == 503 else response
+            return None if response.status_code in (409, 503) else response
 
         response: httpx.Response = wait_for(answered, BARRED_S)
         assert response.status_code in (200, 201, 404), response.text
@@ -146,6 +146,26 @@ def test_an_update_of_what_a_failed_add_left_stays(
         rows = deployment.rows(memory_id)
         assert [row["event"] for row in rows] == ["ADD", "UPDATE"]
         assert mistake(rows, memory) is None, rows
+
+
+@ends
+def test_a_failed_add_that_is_sent_again_with_its_key_is_stored_once(
+    deployment: Deployment, user: str, end: str
+) -> None:
+    service = deployment.service
+    stored = {}
+    for number, failing in deployment.failures():
+        body = {"data": f"text {number}", "user_id": user}
+        key = {"Idempotency-Key": f"{user}-{number}"}
+        deployment.ask("add", body, failing, headers=key)
+        again = deployment.insist("add", body, headers=key)
+        stored[again.json()["result"]] = f"text {number}"
+    deployment.end(end)
+
+    found = {id_: memory["memory"] for id_, memory in listing(service, user_id=user).items()}
+    assert found == stored
+    for id_, text in stored.items():
+        assert [row["new_memory"] for row in deployment.rows(id_)] == [text]
 
 
 @ends

@@ -87,6 +87,7 @@ docker compose down >/dev/null 2>&1; docker compose up -d --wait >/dev/null 2>&1
 post get "{\"memory_id\":\"$id\"}" | grep -q hiking || fail "the memory is gone after down and up"
 post history "{\"memory_id\":\"$id\"}" | grep -q '"ADD"' || fail "the history is gone after down and up"
 pass "down and up: memory and history are there"
+touch acknowledged
 python3 - "$api" >acknowledged <<'X' &
 import http.client, json, sys
 host = sys.argv[1].removeprefix("http://")

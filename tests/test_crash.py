@@ -133,3 +133,4 @@ def test_killed_at_any_instant_it_keeps_what_it_acknowledged_and_nothing_else(
         judge_histories(judge, service, judge.dead | after.keys(), after)
     print(f"{store}: {rounds} rounds, {judge.summary()}, TEST_SEED={seed}")
     judge.conclude()
+    assert {"add", "text", "metadata", "delete"} <= judge.acknowledged.keys()

@@ -112,14 +112,12 @@ def test_these_names_are_answered(named: Service, host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["rebound.evil.example", "192.168.1.5:8000", "mem0.evil.example", "localhost.evil", ""]
+    "host", ["rebound.evil.example", "192.168.1.5:8000", "mem0.evil.example", "localhost.evil"]
 )
 def test_another_name_is_refused_and_says_what_to_set(named: Service, host: str) -> None:
     response = named.post("get_all", headers={"Host": host})
-    assert response.status_code in (400, 403)
-    if response.status_code == 403:
-        assert code(response) == (403, "host_not_allowed")
-        assert "TRUSTED_HOSTS" in response.json()["detail"]
+    assert code(response) == (403, "host_not_allowed")
+    assert "TRUSTED_HOSTS" in response.json()["detail"]
 
 
 def asked(service: Service, line: str, *headers: str) -> bytes:

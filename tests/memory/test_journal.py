@@ -538,6 +538,6 @@ def test_deleting_10000_memories_is_a_few_calls(tmp_path: Path) -> None:
         parts.store.put({new_id(): (vector, new_payload("tea", ALICE, {})) for _ in range(1000)})
     parts.store.calls.clear()
     assert parts.service.delete_all(ALICE).memories == 10_000
-    assert len(parts.store.calls) <= 12, parts.store.calls
+    assert 1 <= len(parts.store.calls) <= 12, parts.store.calls
     assert parts.store.count({}) == 0
     parts.service.close()

@@ -146,3 +146,18 @@ def test_what_may_be_is_not_found_fault_with(name: str) -> None:
 def test_what_is_wrong_is_found(name: str) -> None:
     ops, after, history, kinds = WRONG[name]
     assert judged(ops, after, history) == kinds
+
+
+def test_half_a_deletion_that_was_cut_off_is_found() -> None:
+    two = op("add", 1, 2, 201, ids=["m", "n"])
+    cut_off = op("delete_all", 3, math.inf, None)
+    judge = Judge()
+    judge.settle([two, cut_off], {"m": memory()})
+    assert judge.found["halved"]
+
+
+def test_one_of_an_earlier_round_that_comes_back_is_found() -> None:
+    judge = Judge()
+    judge.settle([ADDED, op("delete", 3, 4)], {})
+    judge.settle([], {"m": memory()})
+    assert judge.found["resurrected"]

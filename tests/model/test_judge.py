@@ -149,7 +149,7 @@ def test_what_is_wrong_is_found(name: str) -> None:
 
 
 def test_half_a_deletion_that_was_cut_off_is_found() -> None:
-    two = op("add", 1, 2, 201, ids=["m", "n"])
+    two = Op("add", "ann", 1, ended=2, status=201, ids=["m", "n"], texts=["note"] * 2, values=ADD)
     cut_off = op("delete_all", 3, math.inf, None)
     judge = Judge()
     judge.settle([two, cut_off], {"m": memory()})

@@ -21,7 +21,8 @@ from tests.service import Service, wait_for
 POINTS = "/collections/memories/points"
 QDRANT_S = 1
 FLUSH_S = 1.0
-SYNCS = 6  # of the history are more than any of these writes needs
+SYNCS = 5  # of the history, which is as many as a purge needs, and others fewer
+LASTING = 1000  # all until it is mended: what the service does about the failure fails too
 BARRED_S = 30  # the longest that a write may be kept waiting by one that failed
 CODES = {
     "history_unavailable",
@@ -44,9 +45,13 @@ class Deployment:
         self.qdrant = qdrant
         self.failed = 0
 
-    def failures(self) -> Iterator[tuple[int, Arm]]:
-        """Each lets one call of the next write fail; numbered."""
-        history = [partial(self.disk.fail, "history", "sync", after=nth) for nth in range(SYNCS)]
+    def failures(self, *, lasting: bool = True) -> Iterator[tuple[int, Arm]]:
+        """Each lets one call of the next write fail, or with `lasting` all from one on; numbered."""
+        history = [
+            partial(self.disk.fail, "history", "sync", after=nth, times=times)
+            for times in ((1, LASTING) if lasting else (1,))
+            for nth in range(SYNCS)
+        ]
         store = []
         if self.qdrant:
             carried_out = partial(self.qdrant.fault, apply_first=True, times=1)
@@ -193,7 +198,7 @@ def test_an_update_after_a_failed_one_stays_and_the_history_has_both(
 @ends
 def test_an_add_after_a_failed_reset_stays(deployment: Deployment, user: str, end: str) -> None:
     service = deployment.service
-    for number, failing in deployment.failures():
+    for number, failing in deployment.failures(lasting=end == "settled"):  # not so many starts
         deployment.insist("add", {"data": f"old {number}", "user_id": user})
         if not deployment.ask("reset", {}, failing):
             continue

@@ -50,6 +50,7 @@ FLUSH_S = 0.7  # longer than most faults, so that much is asked before they are 
 QDRANT_S = 1
 FAULTS_A_ROUND = (2, 5)
 FAULT_S = (0.05, 0.3)
+LASTING = 1000  # every call until it is mended
 KILLED = 3  # every so many rounds end so
 POINTS = "/collections/memories/points"
 MISTAKES = {  # as they are printed
@@ -93,7 +94,7 @@ class Deployment:
         self.disk.fail(
             "history",
             calls,
-            times=rng.randint(1, 4),
+            times=rng.choice([1, 2, 3, LASTING]),
             after=rng.randrange(after),
             with_errno=rng.choice([errno.EIO, errno.ENOSPC]),
         )

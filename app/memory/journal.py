@@ -191,11 +191,15 @@ class Journal:
     def clear_key(self, store: VectorStore, repeat: tuple[str, str]) -> None:
         """Settle what is unsure about the request with this idempotency key."""
         with self._changing:
-            met = [i for i, _ in self._unsure.values() if isinstance(i, Write)]
-        for intent in met:
-            if intent.repeat == repeat:
-                with self._alone():
-                    self._settle_unsure(store, intent.id)
+            met = [
+                intent.id
+                for intent, _ in self._unsure.values()
+                if isinstance(intent, Write) and intent.repeat == repeat
+            ]
+        for id_ in met:
+            with self._alone():
+                self._settle_unsure(store, id_)
+        self.answers.release_held()
 
     def settle(self, store: VectorStore) -> None:
         """Settle what dead processes left, and what this one could not know. Goes on after a
@@ -210,6 +214,7 @@ class Journal:
                     raise  # it is so for all
                 except ServiceError as failure:
                     failures.append(failure)
+        self.answers.release_held()
         if failures:
             raise failures[0]
 

@@ -46,7 +46,7 @@ class Deployment:
         self.failed = 0
 
     def failures(self, *, lasting: bool = True) -> Iterator[tuple[int, Arm]]:
-        """Each lets one call of the next write fail, or with `lasting` all from one on; numbered."""
+        """Each lets one call of the next write fail; the `lasting` ones all from that one on."""
         history = [
             partial(self.disk.fail, "history", "sync", after=nth, times=times)
             for times in ((1, LASTING) if lasting else (1,))

@@ -15,7 +15,8 @@ PARTS = {
     "app/__init__.py": {"app.api", "app.memory", "app.config", "app.errors", "app.logs", "flask"},
     "app/wsgi.py": {"app", "app.errors", "app.logs"},
     "app/token.py": {"app.config", "app.errors", "app.keys", "app.scopes"},
-    "app/worker.py": {"gunicorn"},
+    "app/worker.py": {"app.sending", "gunicorn"},
+    "app/sending.py": {"os"},  # for sendfile
     "app/reembed.py": {"app.memory", "app.config", "app.errors"},
     "app/config.py": {"app.errors", "os"},
     "app/errors.py": set(),
@@ -100,7 +101,7 @@ LAYERS = [
     },
     {"app.memory.stores"},
     {"app.memory.stores.edge", "app.memory.stores.server"},
-    {"app.memory.stores.base"},
+    {"app.memory.stores.base", "app.memory.stores.holder"},
     {
         "app.memory.filters",
         "app.memory.ranking",

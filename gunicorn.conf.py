@@ -7,7 +7,7 @@ from typing import Any
 from gunicorn.glogging import Logger
 
 from app import worker
-from app.config import Settings, share_metrics, shared_metrics
+from app.config import Settings, name_service, share_metrics, shared_metrics
 from app.errors import StartupError
 from app.logs import log_config
 
@@ -22,6 +22,7 @@ workers = settings.web_concurrency  # 1 unless on a Qdrant server: Edge serves o
 
 class Worker(worker.Worker):
     read_timeout = settings.request_read_timeout
+    send_timeout = settings.send_timeout
 
 
 class NoAccessLog(Logger):
@@ -33,14 +34,16 @@ class NoAccessLog(Logger):
 worker_class = Worker
 logger_class = NoAccessLog
 threads = settings.threads
+worker_connections = worker.max_connections(threads)
 timeout = 0  # a thread that waits for a model is no dead worker
-graceful_timeout = 30
+graceful_timeout = settings.graceful_timeout
 keepalive = 5
 logconfig_dict = log_config(settings.log_level, settings.log_format)
 control_socket_disable = True
 forwarded_allow_ips = ""  # whom to believe is PROXY_HOPS's, see app/api/guards.py
 
 share_metrics(workers)
+name_service()
 
 
 def child_exit(_server: Any, worker: Any) -> None:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import logging
 import logging.config
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flask import Flask
 
@@ -21,12 +20,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class _App(Flask):
-    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """No function here is async: nothing to look at, seven times a request."""
-        return func
-
-
 def create_app(settings: Settings | None = None, memory: MemoryService | None = None) -> Flask:
     """The service. Without `memory`, opens what `settings` (by default the environment) name."""
     settings = settings or Settings.from_env()
@@ -37,7 +30,7 @@ def create_app(settings: Settings | None = None, memory: MemoryService | None = 
     from app import api
     from app.memory import open_memory
 
-    app = _App(__name__, static_folder=None)
+    app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.extensions["memory"] = memory or open_memory(settings)
     api.init_app(app, settings)

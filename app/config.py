@@ -1,6 +1,7 @@
 """Settings: read once from the environment and `.env`, checked as a whole, then frozen."""
 
 import os
+import platform
 import re
 import tempfile
 from collections.abc import Mapping
@@ -61,6 +62,7 @@ class Settings(BaseModel):
     rate_limit: str | None = None
     rate_limit_storage: SecretStr = SecretStr("memory://")
     request_read_timeout: float = Field(15, gt=0, le=3600)
+    send_timeout: float = Field(15, gt=0, le=3600)
     metrics_open: bool = False
 
     qdrant_url: str | None = Field(None, pattern=_HTTP)
@@ -118,6 +120,13 @@ class Settings(BaseModel):
     def llm_places(self) -> int:
         """How many adds may wait for the LLM at once."""
         return self.llm_concurrency or max(1, self.threads // 2)
+
+    @property
+    def graceful_timeout(self) -> float:
+        """Seconds that the longest request may take: an add that asks the LLM once and the
+        embedder before and after it, and something for the store and the answer."""
+        llm = 0 if self.llm_provider == "none" else self.llm_timeout
+        return max(30, llm + 2 * self.embedder_timeout + 10)
 
     @property
     def on_server(self) -> bool:
@@ -201,6 +210,31 @@ def prepare_environment(data_dir: Path) -> None:
     # clients took 21 s on two cores, with one 4 s (2026-11-22).
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+_MASTER = "MEMORY_SERVICE_MASTER"
+
+
+def _process(pid: object) -> str:
+    return f"{platform.node()} {pid}"  # containers that share a folder count alike
+
+
+def name_service() -> None:
+    """For the process that starts workers, so that they know each other."""
+    os.environ[_MASTER] = _process(os.getpid())
+
+
+def service_name() -> str:
+    """Of the service that this process works for, or of this process where it is no worker."""
+    return os.environ.get(_MASTER) or _process(os.getpid())
+
+
+def hands_over(service: str) -> bool:
+    """Whether a process of `service` is a worker before this one: of the same master (HUP), or
+    of the master that its own shall replace (USR2, for which gunicorn sets GUNICORN_PID)."""
+    if _MASTER not in os.environ:
+        return False
+    return service in (os.environ[_MASTER], _process(os.environ.get("GUNICORN_PID")))
 
 
 _METRICS = "PROMETHEUS_MULTIPROC_DIR"

@@ -211,3 +211,7 @@ class VectorStoreTimeout(ServiceError):
 
 class StartupError(Exception):
     """The service cannot start; the text says what to change."""
+
+
+class NotYet(StartupError):
+    """It cannot start yet: what is in its way goes by itself, if late."""

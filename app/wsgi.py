@@ -5,15 +5,19 @@ import logging
 import sys
 
 from app import create_app, server_input
-from app.errors import StartupError
+from app.errors import NotYet, StartupError
 from app.logs import catch_all
 
 # gunicorn's own status for "this cannot start": it stops instead of trying for ever.
 CANNOT_BOOT = 3
+TRY_AGAIN = 1  # it starts another worker instead
 
 catch_all()
 try:
     app = create_app()
+except NotYet as error:
+    logging.getLogger(__name__).warning("%s", error)
+    sys.exit(TRY_AGAIN)
 except StartupError as error:
     logging.getLogger(__name__).critical("%s", error)
     sys.exit(CANNOT_BOOT)

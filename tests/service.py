@@ -7,13 +7,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
 
 ROOT = Path(__file__).parent.parent
+GUNICORN = Path(sys.executable).with_name("gunicorn")  # by `-m` it could not replace itself (USR2)
 START_S = 30
 ADMIN_KEY = "an-admin-key-of-the-tests-0123456789"
 
@@ -22,6 +23,8 @@ class Service:
     """One gunicorn on a free port of 127.0.0.1."""
 
     application = "app.wsgi:app"
+    prefix: Sequence[str] = ()
+    """Of the command that starts it, such as what gives it other limits."""
 
     def __init__(self, data_dir: Path, **settings: str) -> None:
         self.data_dir = data_dir
@@ -45,7 +48,7 @@ class Service:
         with self.log.open("ab") as log:
             configuration = ["-c", ROOT / "gunicorn.conf.py"]
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", *configuration, self.application],
+                [*self.prefix, GUNICORN, *configuration, self.application],
                 env=self.environ,
                 cwd=self.data_dir.parent,  # away from a developer's own .env
                 stdout=log,

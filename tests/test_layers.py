@@ -16,7 +16,8 @@ PARTS = {
     "app/wsgi.py": {"app", "app.errors", "app.logs", "app.server_input"},
     "app/server_input.py": {"app.errors", "gunicorn"},
     "app/token.py": {"app.config", "app.errors", "app.keys", "app.scopes"},
-    "app/worker.py": {"gunicorn"},
+    "app/worker.py": {"app.sending", "gunicorn"},
+    "app/sending.py": {"os"},  # for sendfile
     "app/reembed.py": {"app.memory", "app.config", "app.errors"},
     "app/config.py": {"app.errors", "os"},
     "app/errors.py": set(),
@@ -105,7 +106,7 @@ LAYERS = [
     {"app.memory.database"},
     {"app.memory.stores"},
     {"app.memory.stores.edge", "app.memory.stores.server"},
-    {"app.memory.stores.base"},
+    {"app.memory.stores.base", "app.memory.stores.holder"},
     {
         "app.memory.filters",
         "app.memory.ranking",

@@ -6,7 +6,7 @@ from typing import Any
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
-from app.api import auth, docs, guards, metrics, observed, ops, page, problems, rates, routes
+from app.api import auth, busy, docs, guards, metrics, observed, ops, page, problems, rates, routes
 from app.config import Settings
 
 
@@ -23,6 +23,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.json = _Json(app)
     observed.init_app(app)
     problems.init_app(app)
+    busy.init_app(app)
     guards.init_app(app, settings)
     auth.init_app(app, settings)
     rates.init_app(app, settings)

@@ -12,4 +12,6 @@ def open_store(settings: Settings) -> VectorStore:
         return ServerStore(connect(settings), settings.qdrant_collection)
     from app.memory.stores.edge import EdgeStore
 
-    return EdgeStore(settings.data_dir / "qdrant", settings.min_free_mb)
+    # The worker before this one still answers; then its threads end.
+    patience_s = settings.graceful_timeout + 15
+    return EdgeStore(settings.data_dir / "qdrant", settings.min_free_mb, patience_s)

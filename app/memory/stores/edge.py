@@ -43,10 +43,11 @@ from qdrant_edge import (
 )
 from qdrant_edge import Filter as EdgeFilter
 
-from app.errors import StartupError, StorageFull, VectorStoreUnavailable
+from app.errors import NotYet, StartupError, StorageFull, VectorStoreUnavailable
 from app.memory.filters import Filter
 from app.memory.payloads import Payload
 from app.memory.ranking import Record
+from app.memory.stores import holder
 from app.memory.stores.base import (
     DATETIME_INDEXES,
     DENSE,
@@ -72,6 +73,10 @@ SEARCH_THREADS = 1  # a search is shorter than waking more of them
 TAKEOVER_S = 10.0  # a killed server's worker lets go within a second
 
 
+class _Held(Exception):
+    """Another process has the directory open."""
+
+
 class EdgeStore(VectorStore, engine="edge"):
     """A shard in `folder`. Calls hold the GIL, so threads take turns and need no lock here."""
 
@@ -80,8 +85,9 @@ class EdgeStore(VectorStore, engine="edge"):
         "until a start gives their room back (where more than a third was deleted)."
     )
 
-    def __init__(self, folder: Path, min_free_mb: int = 0) -> None:
-        """Open the shard, if there is one. Waits up to 10 s for a dying process to let it go.
+    def __init__(self, folder: Path, min_free_mb: int = 0, patience_s: float = TAKEOVER_S) -> None:
+        """Open the shard, if there is one. Waits up to 10 s for a dying process to let it go,
+        and `patience_s` for the worker before this one, which still answers.
 
         Raises StartupError when it is held or unreadable. With less than `min_free_mb` of room
         it stays closed, and is opened when it is asked for and there is room: Edge writes
@@ -101,13 +107,12 @@ class EdgeStore(VectorStore, engine="edge"):
         self._words = _Words()
         self._compaction: str | None = None
         if self._exists() and not self._is_full():
-            self._load()
+            self._load(_wait_for(folder, patience_s))
 
-    def _load(self) -> EdgeShard:
+    def _load(self, shard: EdgeShard) -> EdgeShard:
         """Raises StartupError. Where more than a third of the points are deleted their room is
         given back, before anything is served: it holds every thread. About 0.1 s for 10,000
         points, since no HNSW graph is built."""
-        shard = _open(self._folder)
         started = time.perf_counter()
         try:
             compacted = shard.optimize()
@@ -144,7 +149,8 @@ class EdgeStore(VectorStore, engine="edge"):
         with self._creating:
             if self._shard is None:
                 self._sign(embedder)
-                self._shard = _open(self._folder, embedder.dimensions)
+                with _translated():
+                    self._shard = _open(self._folder, embedder.dimensions)
 
     def _sign(self, embedder: EmbedderInfo) -> None:
         unfinished = self._signature.with_suffix(".part")
@@ -275,8 +281,8 @@ class EdgeStore(VectorStore, engine="edge"):
             if not self._exists():
                 raise NoCollection
             self.need_room()
-            with self._creating:
-                return self._shard or self._load()
+            with self._creating, _translated():
+                return self._shard or self._load(_open(self._folder))
         return self._shard
 
 
@@ -292,23 +298,37 @@ def _take_over(folder: Path) -> None:
     (folder / COMPLETE).unlink(missing_ok=True)
 
 
-def _open(folder: Path, dimensions: int | None = None) -> EdgeShard:
-    """The shard in `folder`; with `dimensions`, a new one."""
-    deadline = time.monotonic() + TAKEOVER_S
+def _wait_for(folder: Path, patience_s: float) -> EdgeShard:
+    """The shard in `folder`, when nobody else has it. Raises StartupError."""
+    started = time.monotonic()
     while True:
         try:
-            if dimensions is None:
-                stored = _stored_dimensions(folder)
-                return _indexed(EdgeShard.load(str(folder), _config(stored)))
-            return _indexed(EdgeShard.create(str(folder), _config(dimensions)))
-        except Exception as error:  # Edge raises nothing more exact
-            if HELD not in str(error):
-                raise StartupError(f"Qdrant Edge cannot open {folder}: {error}") from error
-            if time.monotonic() > deadline:
+            return _open(folder)
+        except _Held as error:
+            waited = time.monotonic() - started
+            if holder.is_predecessor(folder):
+                if waited > patience_s:
+                    raise NotYet(f"The worker before this one still uses {folder}.") from error
+            elif waited > TAKEOVER_S:
                 raise StartupError(
                     f"Another process is using {folder}: run one service on one DATA_DIR."
                 ) from error
             time.sleep(0.1)
+
+
+def _open(folder: Path, dimensions: int | None = None) -> EdgeShard:
+    """The shard in `folder`; with `dimensions`, a new one. Raises _Held, or StartupError."""
+    try:
+        if dimensions is None:
+            shard = EdgeShard.load(str(folder), _config(_stored_dimensions(folder)))
+        else:
+            shard = EdgeShard.create(str(folder), _config(dimensions))
+        holder.sign(folder)
+        return _indexed(shard)
+    except Exception as error:  # Edge raises nothing more exact
+        if HELD in str(error):
+            raise _Held from error
+        raise StartupError(f"Qdrant Edge cannot open {folder}: {error}") from error
 
 
 def _config(dimensions: int) -> EdgeConfig:
@@ -344,6 +364,8 @@ def _indexed(shard: EdgeShard) -> EdgeShard:
 def _translated() -> Iterator[None]:
     try:
         yield
+    except _Held as error:
+        raise VectorStoreUnavailable("Another process has the embedded store open.") from error
     except BaseException as error:
         # Edge raises bare Exceptions, and a panic of its Rust code is not even one of those.
         if type(error) is Exception or type(error).__name__ == "PanicException":

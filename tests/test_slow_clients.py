@@ -1,0 +1,344 @@
+"""Clients that are slow, silent or too many: who asks for little is answered all the same.
+
+A hang here was 12 s and more; what is asserted leaves room for a slow machine. The figures at
+15 s of patience are benchmarks/slow_clients.py's.
+"""
+
+import contextlib
+import json
+import resource
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.service import Service, polling, wait_for
+
+PATIENCE_S = 2
+SOON_S = 3.0
+THREADS = 32
+SPARE = 8
+SETTINGS = {
+    "REQUEST_READ_TIMEOUT": str(PATIENCE_S),
+    "SEND_TIMEOUT": str(PATIENCE_S),
+    "ADMIN_API_KEY": "",
+}
+
+HALF_A_HEAD = b"POST /memory/get_all HTTP/1.1\r\nHost: localhost\r\n"
+HALF_A_BODY = HALF_A_HEAD + b"Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+A_FILE = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
+CROWDS = {"half-sent heads": HALF_A_HEAD, "half-sent bodies": HALF_A_BODY, "files": A_FILE * 6}
+
+
+class Crowd:
+    """Clients that have sent something, and read nothing."""
+
+    def __init__(self, service: Service, number: int, data: bytes) -> None:
+        self.stack = contextlib.ExitStack()
+        self.clients = []
+        for _ in range(number):
+            client = self.stack.enter_context(connect(service))
+            client.sendall(data)
+            self.clients.append(client)
+
+    def __enter__(self) -> "Crowd":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stack.close()
+
+
+def connect(service: Service) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", service.port), 30)
+
+
+class Watch:
+    """What is left of a crowd when it has gone: nothing."""
+
+    def __init__(self, service: Service) -> None:
+        [self.worker] = service.workers()
+        self.service = service
+        self.before = self._held()
+
+    def _held(self) -> tuple[int, int]:
+        """Threads and sockets; the history keeps connections of its own."""
+        here = Path(f"/proc/{self.worker}")
+        sockets = 0
+        for file in (here / "fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                sockets += str(file.readlink()).startswith("socket:")
+        return len([*(here / "task").iterdir()]), sockets
+
+    def check(self, *, threads: bool = False) -> None:
+        """Those of the threads that have nothing to do end after a few seconds."""
+        assert self.service.workers() == [self.worker]
+        wait_for(lambda: self._held()[1] <= self.before[1], 30)
+        if threads:
+            wait_for(lambda: self._held()[0] <= self.before[0], 30)
+
+
+@pytest.fixture(scope="module")
+def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("narrow")
+    with Service(folder / "data", THREADS=str(THREADS), **SETTINGS) as service:
+        yield service
+
+
+def health(service: Service) -> float:
+    """Seconds until a new client has its answer."""
+    started = time.monotonic()
+    assert httpx.get(f"{service.url}/health", timeout=60).status_code == 200
+    return time.monotonic() - started
+
+
+def listing(service: Service) -> httpx.Response:
+    return httpx.post(f"{service.url}/memory/get_all", timeout=60)
+
+
+def slowest_health(service: Service, seconds: float) -> float:
+    return max(health(service) for _ in polling(seconds))
+
+
+@pytest.mark.parametrize("kind", CROWDS)
+def test_a_crowd_larger_than_the_threads_keeps_nobody_waiting(narrow: Service, kind: str) -> None:
+    watch = Watch(narrow)
+    with Crowd(narrow, THREADS + 8, CROWDS[kind]):
+        assert slowest_health(narrow, PATIENCE_S + 1) < SOON_S
+        # The deadline is over, and all of them are still there.
+        wait_for(lambda: listing(narrow).status_code == 200, SOON_S)
+    watch.check()
+
+
+def test_beyond_the_threads_there_is_an_answer_at_once_that_says_when_to_come_again(
+    narrow: Service,
+) -> None:
+    with Crowd(narrow, THREADS, HALF_A_BODY):
+        refused = wait_for(lambda: refusal(narrow), SOON_S)
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert refused.headers["retry-after"] == "1"
+    assert refused.headers["connection"] == "close"
+    assert refused.json()["code"] == "service_busy"
+    assert refused.json()["request_id"] == refused.headers["x-request-id"]
+
+
+def refusal(service: Service) -> httpx.Response | None:
+    answer = listing(service)
+    return answer if answer.status_code == 503 else None
+
+
+def test_the_oldest_half_sent_heads_go_first(narrow: Service) -> None:
+    with Crowd(narrow, THREADS // 2, HALF_A_HEAD) as old, Crowd(narrow, 4, HALF_A_HEAD) as new:
+        wait_for(lambda: sum(map(is_closed, old.clients)) == 4, SOON_S)
+        assert list(map(is_closed, old.clients))[:4] == [True] * 4
+        for client in new.clients:  # they may still end theirs
+            client.sendall(b"Connection: close\r\n\r\n")
+            assert client.recv(100).startswith(b"HTTP/1.1 200 ")
+
+
+def is_closed(client: socket.socket) -> bool:
+    client.setblocking(False)
+    try:
+        while client.recv(65536):
+            pass
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
+    return True
+
+
+# ---- silent ones
+
+
+@pytest.fixture
+def files() -> Iterator[None]:
+    """Enough of them for the clients."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 4096:
+        pytest.skip("this machine does not give enough open files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4096), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+class Limited(Service):
+    def __init__(self, data_dir: Path, limit: str, **settings: str) -> None:
+        super().__init__(data_dir, **settings)
+        self.prefix = ["sh", "-c", f'{limit} && exec "$@"', "sh"]
+
+
+BUSY = [(300, HALF_A_HEAD), (300, HALF_A_BODY), (300, A_FILE * 6)]
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize(
+    ("limit", "crowds"),
+    [
+        ("ulimit -Sn 1024", [(1100, b""), (2000, b""), *BUSY]),
+        ("ulimit -n 1024", [(1100, b""), (1100, A_FILE * 6)]),
+    ],
+)
+def test_at_the_real_numbers(tmp_path: Path, limit: str, crowds: list[tuple[int, bytes]]) -> None:
+    settings = {"REQUEST_READ_TIMEOUT": "4", "SEND_TIMEOUT": "4"}
+    with Limited(tmp_path / "data", limit, **settings) as service:
+        watch = Watch(service)
+        for number, data in crowds:
+            with Crowd(service, number, data):
+                assert slowest_health(service, 1) < SOON_S
+                wait_for(lambda: listing(service).status_code == 200, 4 + SOON_S)
+        watch.check(threads=True)
+        assert "Traceback" not in service.log.read_text()
+
+
+@pytest.mark.usefixtures("files")
+def test_without_a_file_left_the_worker_goes_on(tmp_path: Path) -> None:
+    """Fewer files than are set aside for all but connections."""
+    with Limited(tmp_path / "data", "ulimit -n 64", **SETTINGS) as service:
+        [worker] = service.workers()
+        with Crowd(service, 100, A_FILE * 6):
+            wait_for(lambda: "no room for another connection" in service.log.read_text())
+        assert health(service) < SOON_S
+        assert service.workers() == [worker]
+        assert "Traceback" not in service.log.read_text()
+
+
+def test_a_stop_does_not_wait_for_silent_ones(tmp_path: Path) -> None:
+    with Service(tmp_path / "data") as service, Crowd(service, 10, b""):
+        health(service)  # they have been accepted
+        started = time.monotonic()
+        assert service.stop() == 0
+        assert time.monotonic() - started < 10  # REQUEST_READ_TIMEOUT is 15 s
+
+
+def test_who_does_not_end_an_answered_connection_stops_nobody(narrow: Service) -> None:
+    closing = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    watch = Watch(narrow)
+    with Crowd(narrow, 20, closing) as crowd:
+        assert all(client.recv(100).startswith(b"HTTP/1.1 200 ") for client in crowd.clients)
+        assert slowest_health(narrow, 0.5) < SOON_S  # gunicorn's own way: 2 s for each of them
+    watch.check()
+
+
+# ---- answers
+
+
+def reader(service: Service, request: bytes) -> socket.socket:
+    """A client with a small buffer, which has asked for something large."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+    client.settimeout(30)
+    client.connect(("127.0.0.1", service.port))
+    client.sendall(request)
+    return client
+
+
+def read_slowly(client: socket.socket, size: int) -> int:
+    """Up to `size` bytes twenty times a second, until the end; how many there were."""
+    read = 0
+    with contextlib.suppress(ConnectionResetError):
+        for _ in polling(30):
+            piece = client.recv(size)
+            if not piece:
+                break
+            read += len(piece)
+    return read
+
+
+CLOSING = A_FILE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+
+
+def test_an_answer_that_is_taken_slowly_but_steadily_is_whole(narrow: Service) -> None:
+    whole = len(httpx.get(f"{narrow.url}/docs/swagger-ui-bundle.js").content)
+    started = time.monotonic()
+    with reader(narrow, CLOSING) as client:
+        assert read_slowly(client, 16_384) > whole
+    assert time.monotonic() - started > 1.5 * PATIENCE_S
+
+
+def test_one_that_trickles_is_broken_off(narrow: Service) -> None:
+    whole = len(httpx.get(f"{narrow.url}/docs/swagger-ui-bundle.js").content)
+    before = broken_off(narrow)
+    with reader(narrow, CLOSING) as client:
+        assert read_slowly(client, 100) < whole
+    wait_for(lambda: broken_off(narrow) > before)
+
+
+def broken_off(service: Service) -> int:
+    return service.log.read_text().count("not taken in time was broken off")
+
+
+def test_a_listing_that_nobody_takes_is_broken_off(narrow: Service) -> None:
+    for number in range(6):
+        said = {"data": f"{number} " + "tea " * 20_000, "user_id": "much"}
+        assert httpx.post(f"{narrow.url}/memory/add", json=said, timeout=60).is_success
+    body = json.dumps({"user_id": "much"}).encode()
+    head = b"POST /memory/get_all HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    before = broken_off(narrow)
+    with reader(narrow, head + b"Content-Length: %d\r\n\r\n%s" % (len(body), body)) as client:
+        assert client.recv(20).startswith(b"HTTP/1.1 200 ")
+        wait_for(lambda: broken_off(narrow) > before, 10 * PATIENCE_S)
+        with contextlib.suppress(ConnectionResetError):
+            taken = b"".join(iter(lambda: client.recv(65536), b""))
+            assert not taken.endswith(b"0\r\n\r\n")
+
+
+# ---- TLS, as GUNICORN_CMD_ARGS may have it
+
+
+@pytest.fixture(scope="module")
+def encrypted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("tls")
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"]
+    made += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem"]
+    subprocess.run(made, cwd=folder, check=True, capture_output=True)
+    arguments = f"--certfile {folder}/cert.pem --keyfile {folder}/key.pem"
+    service = Encrypted(
+        folder / "data", THREADS=str(THREADS), GUNICORN_CMD_ARGS=arguments, **SETTINGS
+    )
+    with service:
+        yield service
+
+
+class Encrypted(Service):
+    def __init__(self, data_dir: Path, **settings: str) -> None:
+        super().__init__(data_dir, **settings)
+        self.url = self.url.replace("http:", "https:")
+        self.context = ssl.create_default_context(cafile=data_dir.parent / "cert.pem")
+
+    def answers(self) -> bool:
+        assert self.process.poll() is None, self.log.read_text()
+        with contextlib.suppress(httpx.TransportError):
+            return self.get("/health").status_code == 200
+        return False
+
+    def get(self, path: str) -> httpx.Response:
+        return httpx.get(self.url + path, verify=self.context, timeout=60)
+
+
+@pytest.mark.parametrize("sent", [b"", b"\x16\x03\x01\x02\x00\x01"])
+def test_a_handshake_that_does_not_come_keeps_nobody_waiting(
+    encrypted: Encrypted, sent: bytes
+) -> None:
+    watch = Watch(encrypted)
+    with Crowd(encrypted, THREADS + 8, sent) as crowd:
+        for _ in polling(PATIENCE_S):
+            started = time.monotonic()
+            assert encrypted.get("/health").status_code == 200
+            assert time.monotonic() - started < SOON_S
+        wait_for(lambda: all(map(is_closed, crowd.clients)), 3 * SOON_S)
+    watch.check()
+    assert "Traceback" not in encrypted.log.read_text()
+
+
+def test_an_encrypted_answer_is_whole_or_broken_off(encrypted: Encrypted) -> None:
+    whole = len(encrypted.get("/docs/swagger-ui-bundle.js").content)
+    assert whole > 1_000_000
+    with encrypted.context.wrap_socket(reader(encrypted, b""), server_hostname="127.0.0.1") as one:
+        one.sendall(CLOSING)
+        with contextlib.suppress(ssl.SSLError):
+            assert read_slowly(one, 100) < whole

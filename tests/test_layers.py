@@ -100,6 +100,7 @@ LAYERS = [
     {
         "app.memory.providers.checked",
         "app.memory.providers.calls",
+        "app.memory.providers.openai_library",
         "app.memory.providers.shared",
         "app.memory.history",
     },

@@ -6,10 +6,10 @@ from typing import Any
 
 from gunicorn.glogging import Logger
 
-from app import worker
 from app.config import Settings, name_service, share_metrics, shared_metrics
 from app.errors import StartupError
-from app.logs import log_config
+from app.observability.logs import log_config
+from app.server import worker
 
 try:
     settings = Settings.from_env()
@@ -40,7 +40,7 @@ graceful_timeout = settings.graceful_timeout
 keepalive = 5
 logconfig_dict = log_config(settings.log_level, settings.log_format)
 control_socket_disable = True
-forwarded_allow_ips = ""  # whom to believe is PROXY_HOPS's, see app/api/guards.py
+forwarded_allow_ips = ""  # whom to believe is PROXY_HOPS's, see app/api/http/origins.py
 
 share_metrics(workers)
 name_service()

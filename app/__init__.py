@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from flask import Flask
 
 from app.config import Settings, prepare_environment
-from app.logs import log_config
+from app.observability.logs import log_config
 
 if TYPE_CHECKING:
     from app.memory import MemoryService

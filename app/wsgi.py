@@ -4,9 +4,10 @@ import atexit
 import logging
 import sys
 
-from app import create_app, server_input
+from app import create_app
 from app.errors import NotYet, StartupError
-from app.logs import catch_all
+from app.observability.logs import catch_all
+from app.server.chunks import checked
 
 # gunicorn's own status for "this cannot start": it stops instead of trying for ever.
 CANNOT_BOOT = 3
@@ -21,5 +22,5 @@ except NotYet as error:
 except StartupError as error:
     logging.getLogger(__name__).critical("%s", error)
     sys.exit(CANNOT_BOOT)
-app.wsgi_app = server_input.checked(app.wsgi_app)  # type: ignore[assignment, method-assign]
+app.wsgi_app = checked(app.wsgi_app)  # type: ignore[assignment, method-assign]
 atexit.register(app.extensions["memory"].close)

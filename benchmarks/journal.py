@@ -25,13 +25,14 @@ from app.config import prepare_environment  # noqa: E402
 
 prepare_environment(Path(tempfile.mkdtemp()))
 
-from app.memory.database import Database  # noqa: E402
-from app.memory.history import History  # noqa: E402
-from app.memory.journal import Journal  # noqa: E402
-from app.memory.payloads import history_row, new_id, new_payload  # noqa: E402
-from app.memory.stores.base import EmbedderInfo, VectorStore  # noqa: E402
-from app.memory.stores.edge import EdgeStore  # noqa: E402
-from app.memory.writes import Write  # noqa: E402
+from app.embeddings import EmbedderInfo  # noqa: E402
+from app.storage.history.database import Database  # noqa: E402
+from app.storage.history.rows import History  # noqa: E402
+from app.storage.journal.journal import Journal  # noqa: E402
+from app.storage.journal.writes import Write  # noqa: E402
+from app.storage.payloads import history_row, new_id, new_payload  # noqa: E402
+from app.storage.vectors.base import VectorStore  # noqa: E402
+from app.storage.vectors.edge import EdgeStore  # noqa: E402
 from tests.service import Service  # noqa: E402
 
 SIZE = 384

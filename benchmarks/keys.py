@@ -8,7 +8,7 @@ import hmac
 import time
 import timeit
 
-from app.keys import Caller, Keys, new_key_id
+from app.security.keys import Caller, Keys, new_key_id
 
 ADMIN = "an-admin-key-of-the-benchmark-0123456789"
 ROUNDS, TIMES = 7, 5000

@@ -28,8 +28,8 @@ def measure(workers: int) -> None:
     from app.config import share_metrics, shared_metrics
 
     share_metrics(workers)
-    from app import metrics, trace
-    from app.logs import log_config
+    from app.observability import metrics, trace
+    from app.observability.logs import log_config
 
     def request() -> None:
         metrics.HTTP_IN_FLIGHT.inc()

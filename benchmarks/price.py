@@ -26,17 +26,17 @@ from flask import Flask  # noqa: E402
 
 from app import create_app  # noqa: E402
 from app.config import Settings, prepare_environment  # noqa: E402
-from app.keys import Caller, Keys, new_key_id  # noqa: E402
+from app.security.keys import Caller, Keys, new_key_id  # noqa: E402
 
 prepare_environment(Path(tempfile.mkdtemp()))
 
-from app.memory.database import Database  # noqa: E402
+from app.embeddings import EmbedderInfo  # noqa: E402
 from app.memory.engine import Memory  # noqa: E402
-from app.memory.history import History  # noqa: E402
-from app.memory.journal import Journal  # noqa: E402
 from app.memory.service import MemoryService  # noqa: E402
-from app.memory.stores.base import EmbedderInfo  # noqa: E402
-from app.memory.stores.edge import EdgeStore  # noqa: E402
+from app.storage.history.database import Database  # noqa: E402
+from app.storage.history.rows import History  # noqa: E402
+from app.storage.journal.journal import Journal  # noqa: E402
+from app.storage.vectors.edge import EdgeStore  # noqa: E402
 from benchmarks.floor import app as bare  # noqa: E402
 from benchmarks.journal import NoJournal  # noqa: E402
 

@@ -75,7 +75,7 @@ def main() -> None:
             large = p50_ms(search)
             print(f"resident, 10,000 memories: {resident_mb(service.process.pid):.0f} MB")
 
-        from app.memory.providers.minilm import MiniLM
+        from app.providers.local import MiniLM
 
         model = MiniLM()
         embedding = p50_ms(lambda number: model.embed(question(number)))

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.keys import Caller, Keys
+from app.security.keys import Caller, Keys
 from tests.service import ADMIN_KEY, Service
 
 REQUESTS = int(os.environ.get("FUZZ_REQUESTS", "400"))

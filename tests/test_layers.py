@@ -11,44 +11,24 @@ APP = ROOT / "app"
 MODULES = sorted(APP.rglob("*.py"))
 
 # What a part of the tree may import of app, and of the libraries that have one place.
+LEAVES = {"app.config", "app.embeddings", "app.errors", "app.security", "app.observability"}
+BELOW_MEMORY = {"app.storage", "app.providers", *LEAVES}
 PARTS = {
-    "app/__init__.py": {"app.api", "app.memory", "app.config", "app.errors", "app.logs", "flask"},
-    "app/wsgi.py": {"app", "app.errors", "app.logs", "app.server_input"},
-    "app/server_input.py": {"app.errors", "gunicorn"},
-    "app/token.py": {"app.config", "app.errors", "app.keys", "app.scopes"},
-    "app/worker.py": {"app.sending", "gunicorn"},
-    "app/sending.py": {"os"},  # for sendfile
-    "app/reembed.py": {"app.memory", "app.config", "app.errors"},
+    "app/__init__.py": {"app.api", "app.memory", *LEAVES, "flask"},
+    "app/wsgi.py": {"app", "app.server", *LEAVES},
+    "app/token.py": {"app.cli"},
+    "app/reembed.py": {"app.cli"},
     "app/config.py": {"app.errors", "os"},
     "app/errors.py": set(),
-    "app/keys.py": set(),
-    "app/scopes.py": set(),
-    "app/logs.py": {"app.trace"},
-    "app/metrics.py": {"app.config", "app.errors", "prometheus_client"},
-    "app/trace.py": set(),
-    "app/api": {
-        "app.api",
-        "app.memory",
-        "app.config",
-        "app.errors",
-        "app.keys",
-        "app.logs",
-        "app.metrics",
-        "app.scopes",
-        "app.trace",
-        "flask",
-        "werkzeug",
-    },
-    "app/memory": {
-        "app.memory",
-        "app.config",
-        "app.errors",
-        "app.logs",
-        "app.metrics",
-        "app.scopes",
-        "app.trace",
-        "mem0",
-    },
+    "app/embeddings.py": set(),
+    "app/cli": {"app.cli", "app.memory", *BELOW_MEMORY},
+    "app/server": {"app.server", "app.errors", "gunicorn", "os"},  # os.sendfile
+    "app/api": {"app.api", "app.memory", *BELOW_MEMORY, "flask", "werkzeug"},
+    "app/memory": {"app.memory", *BELOW_MEMORY, "mem0"},
+    "app/storage": {"app.storage", *LEAVES, "mem0"},
+    "app/providers": {"app.providers", *LEAVES, "mem0"},
+    "app/security": {"app.security", "app.errors"},
+    "app/observability": {"app.observability", "app.config", "app.errors", "prometheus_client"},
 }
 WATCHED = {"app", "flask", "gunicorn", "werkzeug", "mem0", "os", "prometheus_client"}
 
@@ -85,49 +65,6 @@ def test_a_module_imports_only_what_its_part_may(path: Path) -> None:
         assert any(name == one or (one != "app" and name.startswith(f"{one}.")) for one in may), (
             name
         )
-
-
-# The order inside app.memory, from the top; a module imports only from below itself.
-LAYERS = [
-    {"app.memory"},
-    {"app.memory.service", "app.memory.providers"},
-    {"app.memory.engine", "app.memory.readiness", "app.memory.reembedding", "app.memory.repeats"},
-    {"app.memory.draft", "app.memory.maintenance"},
-    {"app.memory.journal"},
-    {"app.memory.intents", "app.memory.writes", "app.memory.liveness"},
-    {"app.memory.answers"},
-    {"app.memory.providers.openai", "app.memory.providers.ollama", "app.memory.providers.minilm"},
-    {
-        "app.memory.providers.checked",
-        "app.memory.providers.calls",
-        "app.memory.providers.openai_library",
-        "app.memory.providers.shared",
-        "app.memory.history",
-    },
-    {"app.memory.database"},
-    {"app.memory.stores"},
-    {"app.memory.stores.edge", "app.memory.stores.server"},
-    {"app.memory.stores.base", "app.memory.stores.holder"},
-    {
-        "app.memory.filters",
-        "app.memory.ranking",
-        "app.memory.locks",
-        "app.memory.places",
-        "app.memory.bm25",
-        "app.memory.transactions",
-        "app.memory.tables",
-    },
-    {"app.memory.payloads", "app.memory.lean"},
-]
-
-
-def test_inside_app_memory_imports_go_down() -> None:
-    height = {module: -level for level, modules in enumerate(LAYERS) for module in modules}
-    for path in (APP / "memory").rglob("*.py"):
-        module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        for name in imports(path):
-            if name.startswith("app.memory"):
-                assert height[name] < height[module], f"{module} imports {name}"
 
 
 def test_only_config_reads_the_environment() -> None:

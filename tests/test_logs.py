@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app.logs import log_config, request_id
+from app.observability.logs import log_config, request_id
 from tests.servers.ollama import OllamaServer
 from tests.servers.openai import OpenAIServer
 from tests.servers.qdrant import QdrantServer
@@ -184,10 +184,12 @@ class TestAnIncident:
             fault = ollama.fault("/api/embed", status=500)
             answer = service.post("search", {"query": TEXT, "user_id": "a"})
             fault.clear()
-            line = f"[{answer.json()['request_id']}] app.memory.providers.calls: ollama/"
+            line = f"[{answer.json()['request_id']}] app.providers.retry: ollama/"
             assert line in service.log.read_text()
             qdrant.fault("/", status=500)
             answer = service.post("get_all", {"user_id": "a"})
-            found = f"[{answer.json()['request_id']}] app.api.problems: vector_store_unavailable: "
+            found = (
+                f"[{answer.json()['request_id']}] app.api.http.problems: vector_store_unavailable: "
+            )
             assert f"{found}The Qdrant server failed (500)." in service.log.read_text()
             assert TEXT not in service.log.read_text()

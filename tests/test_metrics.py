@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.config import VERSION
 from app.errors import VectorStoreUnavailable
-from app.metrics import Memories
+from app.observability.metrics import Memories
 from tests.metrics import names, scrape, value
 from tests.servers.ollama import OllamaServer
 from tests.servers.openai import OpenAIServer

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.keys import Caller, Keys
+from app.security.keys import Caller, Keys
 from tests.servers.openai import OpenAIServer
 from tests.service import ADMIN_KEY, Service, wait_for
 

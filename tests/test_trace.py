@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.trace import Trace, parse
+from app.observability.trace import Trace, parse
 from tests.servers.base import Request
 from tests.servers.ollama import OllamaServer
 from tests.servers.openai import OpenAIServer

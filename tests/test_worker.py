@@ -20,7 +20,7 @@ from gunicorn.http.message import Message
 from gunicorn.workers.base import Worker as BaseWorker
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from app.worker import Worker
+from app.server.worker import Worker
 from tests.servers.openai import OpenAIServer
 from tests.service import Service
 

@@ -6,7 +6,9 @@ from typing import Any
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
-from app.api import auth, busy, docs, guards, metrics, observed, ops, page, problems, rates, routes
+from app.api import docs, metrics, ops, page
+from app.api.http import access_log, auth, origins, overload, problems, rate_limit
+from app.api.memory import routes
 from app.config import Settings
 
 
@@ -21,12 +23,12 @@ def init_app(app: Flask, settings: Settings) -> None:
     """Wire it up. What is asked before each request, in this order: is it from here, who is it,
     how often, and may they; what is done after each answer, in the opposite order."""
     app.json = _Json(app)
-    observed.init_app(app)
+    access_log.init_app(app)
     problems.init_app(app)
-    busy.init_app(app)
-    guards.init_app(app, settings)
+    overload.init_app(app)
+    origins.init_app(app, settings)
     auth.init_app(app, settings)
-    rates.init_app(app, settings)
+    rate_limit.init_app(app, settings)
     app.before_request(auth.admit)
     app.register_blueprint(routes.bp)
     metrics.init_app(app)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from flask import Blueprint, Response, abort, send_file
 
-from app.api.auth import open_to_all
+from app.api.http.auth import open_to_all
 
 bp = Blueprint("docs", __name__, url_prefix="/docs")
 

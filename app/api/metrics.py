@@ -3,8 +3,8 @@
 from flask import Flask, Response, current_app
 
 from app.api import ops
-from app.api.auth import admin_only
-from app.metrics import CONTENT_TYPE, exposition
+from app.api.http.auth import admin_only
+from app.observability.metrics import CONTENT_TYPE, exposition
 
 
 def init_app(app: Flask) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, send_file
 
-from app.api.auth import open_to_all
+from app.api.http.auth import open_to_all
 
 bp = Blueprint("ops", __name__)
 

@@ -6,8 +6,8 @@ from typing import Any
 from flask import Blueprint, Response, current_app, send_from_directory
 from werkzeug.exceptions import NotFound
 
-from app.api import auth
-from app.api.routes import memory
+from app.api.http import auth
+from app.api.memory.routes import memory
 
 bp = Blueprint("page", __name__)
 

@@ -10,25 +10,14 @@ from typing import Any, Protocol
 
 from mem0.vector_stores.base import VectorStoreBase
 
+from app.embeddings import EmbedderInfo, Vector
 from app.errors import ProviderRefused, ServiceError
-from app.memory.payloads import Payload
-from app.memory.ranking import Record
-from app.memory.stores.base import EmbedderInfo, Vector
-from app.scopes import Scope
+from app.providers.base import Embedder
+from app.security.scopes import Scope
+from app.storage.payloads import Payload
+from app.storage.vectors.ranking import Record
 
 Messages = Sequence[Mapping[str, Any]]
-
-
-class Embedder(Protocol):
-    """Text to vectors. `memory_action` is mem0's: add, search or update."""
-
-    @property
-    def info(self) -> EmbedderInfo:
-        """Its name and the size of its vectors; may have to ask the model once."""
-
-    def embed(self, text: str, memory_action: str | None = None) -> Vector: ...
-
-    def embed_batch(self, texts: list[str], memory_action: str | None = None) -> list[Vector]: ...
 
 
 class ReadsMessages(Protocol):

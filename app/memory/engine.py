@@ -2,30 +2,26 @@
 
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any, Protocol
+from typing import Any
 
 import mem0
 from mem0.exceptions import LLMError
 from mem0.utils import spacy_models
 from mem0.vector_stores.base import VectorStoreBase
 
+from app.embeddings import Vector
 from app.errors import ServiceError
-from app.memory.draft import Draft, Embedder, ReadsMessages
-from app.memory.filters import Filter
-from app.memory.ranking import Ranked, Record, candidates, rank
-from app.memory.stores.base import PAGE, Cursor, Vector, VectorStore
-from app.scopes import Scope
+from app.memory.draft import Draft, ReadsMessages
+from app.providers.base import LLM, Embedder
+from app.security.scopes import Scope
+from app.storage.vectors.base import PAGE, Cursor, VectorStore
+from app.storage.vectors.filters import Filter
+from app.storage.vectors.ranking import Ranked, Record, candidates, rank
 
 # Where spaCy happens to be installed without its model, mem0 would run pip inside a request.
 # Our keyword search needs neither.
 spacy_models._load_failed_full = True
 spacy_models._load_failed_lemma = True
-
-
-class LLM(Protocol):
-    def generate_response(
-        self, messages: list[dict[str, str]], response_format: Any = None
-    ) -> str: ...
 
 
 class Memory(mem0.Memory):

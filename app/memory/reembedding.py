@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 
 from app.errors import ServiceError
-from app.memory.draft import Embedder
-from app.memory.ranking import Record
-from app.memory.stores.base import VectorStore
+from app.providers.base import Embedder
+from app.storage.vectors.base import VectorStore
+from app.storage.vectors.ranking import Record
 
 BATCH = 64
 

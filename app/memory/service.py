@@ -6,15 +6,20 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from app.embeddings import Vector
 from app.errors import LLMNotConfigured, MemoryNotFound, ServiceBusy, ServiceError
 from app.memory.engine import Memory
-from app.memory.filters import Filter, in_scope
-from app.memory.history import History, Said
-from app.memory.intents import Part
-from app.memory.journal import Journal
-from app.memory.locks import KeyedLock, ScopeLock
-from app.memory.maintenance import Maintenance
-from app.memory.payloads import (
+from app.memory.idempotency import Repeat, once
+from app.memory.limits import Places
+from app.memory.readiness import Check
+from app.security.scopes import SCOPE_KEYS, Scope, is_within
+from app.storage.history.intents import Part
+from app.storage.history.rows import History, Said
+from app.storage.journal.journal import Journal
+from app.storage.journal.maintenance import Maintenance
+from app.storage.journal.writes import Deletion, Write
+from app.storage.locks import KeyedLock, ScopeLock
+from app.storage.payloads import (
     Payload,
     changed_payload,
     history_row,
@@ -24,13 +29,9 @@ from app.memory.payloads import (
     scope_of,
     to_memory,
 )
-from app.memory.places import Places
-from app.memory.ranking import Ranked, Record
-from app.memory.readiness import Check
-from app.memory.repeats import Repeat, once
-from app.memory.stores.base import Cursor, Vector, VectorStore
-from app.memory.writes import Deletion, Write
-from app.scopes import SCOPE_KEYS, Scope, is_within
+from app.storage.vectors.base import Cursor, VectorStore
+from app.storage.vectors.filters import Filter, in_scope
+from app.storage.vectors.ranking import Ranked, Record
 
 MAX_IDS = 1000  # of users, agents and runs each, that are counted
 PART, PART_CHARACTERS = 1000, 2_000_000  # of what is to be deleted: as much as a row should hold

@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from app import create_app
-from app.api import schemas
-from app.api.problems import STATUS
+from app.api.http import body as schemas
+from app.api.http.problems import STATUS
 from app.config import Settings
-from app.memory.payloads import RESERVED_KEYS
+from app.storage.payloads import RESERVED_KEYS
 from tests.service import ROOT, Service
 
 CONTRACT: dict[str, Any] = yaml.safe_load((ROOT / "openapi.yaml").read_text())

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from app.config import Settings
-from app.keys import Caller, Keys, new_key_id
+from app.security.keys import Caller, Keys, new_key_id
 from tests.service import ADMIN_KEY, ROOT, Service
 
 REVOKED = "0badc0de"

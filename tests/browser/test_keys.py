@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from app.keys import Caller, Keys
+from app.security.keys import Caller, Keys
 from tests.browser.conftest import Open
 from tests.service import Service
 

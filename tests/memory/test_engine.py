@@ -15,14 +15,14 @@ from mem0.memory.storage import SQLiteManager
 from mem0.utils import spacy_models
 from mem0.vector_stores.base import VectorStoreBase
 
-from app.memory.database import Database
+from app.embeddings import EmbedderInfo
 from app.memory.engine import Memory
-from app.memory.history import History
-from app.memory.journal import Journal
-from app.memory.payloads import RESERVED_KEYS, new_payload
 from app.memory.service import MemoryService
-from app.memory.stores.base import EmbedderInfo
-from app.memory.stores.edge import EdgeStore
+from app.storage.history.database import Database
+from app.storage.history.rows import History
+from app.storage.journal.journal import Journal
+from app.storage.payloads import RESERVED_KEYS, new_payload
+from app.storage.vectors.edge import EdgeStore
 
 
 class WordEmbedder:

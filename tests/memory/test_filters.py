@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from app.memory.filters import (
+from app.storage.payloads import today
+from app.storage.vectors.filters import (
     MAX_CONDITIONS,
     MAX_DEPTH,
     MAX_KEY,
@@ -13,7 +14,6 @@ from app.memory.filters import (
     compile_filters,
     in_scope,
 )
-from app.memory.payloads import today
 
 EMPTY = {"is_empty": {"key": "a"}}
 

@@ -15,11 +15,11 @@ from mem0.memory.storage import SQLiteManager
 from sqlalchemy import Engine, event
 
 from app.errors import HistoryUnavailable, StartupError
-from app.memory.database import Database
-from app.memory.history import MESSAGES_KEPT, History, parse_scope
-from app.memory.intents import Intents
-from app.memory.tables import SCHEMA_VERSION
-from app.scopes import Scope
+from app.security.scopes import Scope
+from app.storage.history.database import Database
+from app.storage.history.intents import Intents
+from app.storage.history.rows import MESSAGES_KEPT, History, parse_scope
+from app.storage.history.schema import SCHEMA_VERSION
 
 PROCESSES = 6
 ROUNDS = 10

@@ -12,18 +12,19 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
+from app.embeddings import EmbedderInfo
 from app.errors import HistoryUnavailable, StorageFull, VectorStoreTimeout
-from app.memory.database import Database
-from app.memory.filters import Filter
-from app.memory.history import History
-from app.memory.intents import Intents, Part
-from app.memory.journal import Journal
-from app.memory.payloads import changed_payload, history_row, new_id, new_payload
-from app.memory.ranking import Record
-from app.memory.stores.base import EmbedderInfo, NewPoint
-from app.memory.stores.edge import EdgeStore
-from app.memory.writes import Deletion, Write, read
-from app.scopes import Scope
+from app.security.scopes import Scope
+from app.storage.history.database import Database
+from app.storage.history.intents import Intents, Part
+from app.storage.history.rows import History
+from app.storage.journal.journal import Journal
+from app.storage.journal.writes import Deletion, Write, read
+from app.storage.payloads import changed_payload, history_row, new_id, new_payload
+from app.storage.vectors.base import NewPoint
+from app.storage.vectors.edge import EdgeStore
+from app.storage.vectors.filters import Filter
+from app.storage.vectors.ranking import Record
 from tests.memory.test_engine import ALICE, Parts
 
 EMBEDDER = EmbedderInfo("test/model", 2)

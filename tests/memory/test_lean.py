@@ -12,13 +12,13 @@ def run(script: str) -> str:
 
 
 def test_mem0_comes_without_qdrant_client() -> None:
-    script = "import sys, app.memory.stores.edge; print({*sys.modules} & {'mem0', 'qdrant_client'})"
+    script = "import sys, app.memory; print({*sys.modules} & {'mem0', 'qdrant_client'})"
     assert run(script) == "{'mem0'}\n"
 
 
 def test_a_qdrant_server_still_gets_the_real_one() -> None:
     script = (
-        "import app.memory.stores.server as server, qdrant_client; "
+        "import app.storage.vectors.server as server, qdrant_client; "
         "print(server.QdrantClient is qdrant_client.QdrantClient, qdrant_client.__file__ != None)"
     )
     assert run(script) == "True True\n"
@@ -35,7 +35,7 @@ def test_one_that_is_imported_already_is_left_alone() -> None:
 
 def test_openai_comes_with_its_first_call_and_not_with_the_start() -> None:
     script = (
-        "import sys, app.memory.providers.openai as openai; openai.Client('http://a', 'k'); "
+        "import sys, app.providers.openai as openai; openai.Client('http://a', 'k'); "
         "print({*sys.modules} & {'openai', 'httpx2'})"
     )
     assert run(script) == "set()\n"

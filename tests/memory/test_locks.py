@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from app.errors import ServiceBusy
-from app.memory.locks import KeyedLock, ScopeLock
-from app.scopes import Scope
+from app.security.scopes import Scope
+from app.storage.locks import KeyedLock, ScopeLock
 from tests.service import wait_for
 
 NOT_YET = 0.1  # seconds given to what must not happen

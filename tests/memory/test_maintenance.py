@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from app.errors import MaintenanceFailed
-from app.memory.maintenance import Maintenance
-from app.memory.payloads import new_id, new_payload
-from app.memory.stores.edge import EdgeStore
+from app.storage.journal.maintenance import Maintenance
+from app.storage.payloads import new_id, new_payload
+from app.storage.vectors.edge import EdgeStore
 from tests.memory.test_engine import ALICE, SAID, Parts
 from tests.service import Service, wait_for
 

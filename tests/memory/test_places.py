@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from app.errors import TooManyRequests
-from app.memory.places import Places
+from app.memory.limits import Places
 from tests.service import wait_for
 
 

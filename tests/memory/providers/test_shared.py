@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from app.embeddings import Vector
 from app.errors import ProviderRefused, ProviderTimeout, ProviderUnavailable, ServiceError
-from app.memory.providers.shared import Cache, SharedEmbedder
-from app.memory.stores.base import Vector
+from app.providers.batching import Cache, SharedEmbedder
 from tests.service import wait_for
 
 

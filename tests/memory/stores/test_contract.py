@@ -17,13 +17,14 @@ from typing import Any
 import pytest
 from qdrant_client import QdrantClient
 
+from app.embeddings import EmbedderInfo, Vector
 from app.errors import EmbedderMismatch, MemoryNotFound, VectorStoreUnavailable
-from app.memory.filters import compile_filters, in_scope
-from app.memory.payloads import Payload
-from app.memory.stores.base import PAGE, Cursor, EmbedderInfo, Vector, VectorStore
-from app.memory.stores.edge import EdgeStore
-from app.memory.stores.server import ServerStore
-from app.scopes import Scope
+from app.security.scopes import Scope
+from app.storage.payloads import Payload
+from app.storage.vectors.base import PAGE, Cursor, VectorStore
+from app.storage.vectors.edge import EdgeStore
+from app.storage.vectors.filters import compile_filters, in_scope
+from app.storage.vectors.server import ServerStore
 from tests.servers.qdrant import QdrantServer
 
 DIMENSIONS = 4

@@ -18,11 +18,11 @@ from typing import Any
 import pytest
 import qdrant_edge
 
+from app.embeddings import EmbedderInfo, Vector
 from app.errors import EmbedderMismatch, StartupError, VectorStoreUnavailable
-from app.memory.filters import in_scope
-from app.memory.stores import base, edge
-from app.memory.stores.base import EmbedderInfo, Vector
-from app.memory.stores.edge import EdgeStore
+from app.storage.vectors import base, edge
+from app.storage.vectors.edge import EdgeStore
+from app.storage.vectors.filters import in_scope
 from tests.service import ROOT
 
 DIMENSIONS = 8

@@ -1,0 +1,1 @@
+"""What every dialect shares: bodies, problems, keys, origins, limits, the access log."""

@@ -1,0 +1,96 @@
+"""Who is calling, and what they may touch.
+
+Every route needs a key, unless it says otherwise: a forgotten mark closes a door.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from flask import Flask, current_app, g, request
+
+from app.config import Settings
+from app.errors import Forbidden, Unauthorized
+from app.security.keys import ANYBODY, Caller, Keys, WrongKey
+from app.security.scopes import Scope
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+SCHEMES = ("bearer", "token")
+
+
+def open_to_all(view: View) -> View:
+    """Mark a view that needs no key."""
+    view.open_to_all = True  # type: ignore[attr-defined]  # views are functions
+    return view
+
+
+def admin_only(view: View) -> View:
+    view.admin_only = True  # type: ignore[attr-defined]
+    return view
+
+
+def writes(view: View) -> View:
+    """Mark a view that a read-only key may not use."""
+    view.writes = True  # type: ignore[attr-defined]
+    return view
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    key = settings.admin_api_key
+    app.extensions["open"] = {"ops.metrics"} if settings.metrics_open else set()
+    app.extensions["keys"] = key and Keys(key.get_secret_value(), settings.revoked_keys)
+    app.before_request(_identify)
+
+
+def admit() -> None:
+    """Raises Unauthorized or Forbidden where the caller may not use this view."""
+    view = current_app.view_functions.get(request.endpoint or "")
+    if view is None or request.method == "OPTIONS" or _is_open(view):
+        return
+    if g.refusal:
+        raise Unauthorized(g.refusal)
+    if g.caller.scope and getattr(view, "admin_only", False):
+        raise Forbidden("This needs the admin key.")
+    if g.caller.read_only and getattr(view, "writes", False):
+        raise Forbidden("This key is read-only.")
+
+
+def _is_open(view: Callable[..., Any]) -> bool:
+    return getattr(view, "open_to_all", False) or request.endpoint in current_app.extensions["open"]
+
+
+def scope() -> Scope:
+    """What the caller's key is bound to; empty: everything."""
+    bound: Scope = g.caller.scope
+    return bound
+
+
+def caller_id() -> str:
+    """The caller's name among idempotency keys and in the log."""
+    name: str = g.caller.id
+    return name
+
+
+def _identify() -> None:
+    """Find out who calls, and refuse nothing yet: open views need nobody, and a wrong key is
+    counted by the rate limit first."""
+    g.caller, g.refusal = ANYBODY, None
+    keys: Keys | None = current_app.extensions["keys"]
+    if keys:
+        try:
+            g.caller = _caller(keys)
+        except WrongKey as error:
+            g.refusal = str(error)
+    g.key_id = g.caller.id
+
+
+def _caller(keys: Keys) -> Caller:
+    key = request.headers.get("X-API-Key")
+    if key is None:
+        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() not in SCHEMES:
+            raise WrongKey(
+                "A key is needed: Authorization: Bearer <key>, Authorization: Token <key>, "
+                "or X-API-Key: <key>."
+            )
+    return keys.caller(key.strip())

@@ -1,0 +1,108 @@
+"""Failures as RFC 9457 problem details: one shape, made in one place."""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, json
+from werkzeug.exceptions import HTTPException
+
+from app.errors import FieldError, ServiceError
+from app.observability.logs import request_id
+
+log = logging.getLogger(__name__)
+
+STATUS = {
+    "invalid_request": 400,
+    "filter_too_expensive": 400,
+    "unauthorized": 401,
+    "forbidden": 403,
+    "host_not_allowed": 403,
+    "origin_not_allowed": 403,
+    "memory_not_found": 404,
+    "not_found": 404,
+    "method_not_allowed": 405,
+    "request_in_progress": 409,
+    "idempotency_key_erased": 410,
+    "payload_too_large": 413,
+    "unsupported_media_type": 415,
+    "idempotency_key_reused": 422,
+    "too_many_requests": 429,
+    "internal_error": 500,
+    "llm_not_configured": 501,
+    "provider_auth_failed": 502,
+    "provider_quota_exceeded": 502,
+    "provider_refused": 502,
+    "provider_bad_answer": 502,
+    "service_busy": 503,
+    "vector_store_unavailable": 503,
+    "history_unavailable": 503,
+    "provider_unavailable": 503,
+    "provider_rate_limited": 503,
+    "model_not_ready": 503,
+    "embedder_mismatch": 503,
+    "storage_full": 503,
+    "maintenance_failed": 503,
+    "provider_timeout": 504,
+    "vector_store_timeout": 504,
+}
+"""Every `code` there is, as openapi.yaml lists them, and its status."""
+
+_OF_HTTP = {
+    404: ("not_found", "There is nothing at this address. The routes are in /openapi.yaml."),
+    405: ("method_not_allowed", "This route does not take this method; see Allow."),
+    413: ("payload_too_large", "The body is larger than MAX_BODY_BYTES."),
+    415: ("unsupported_media_type", "Send the body as application/json."),
+    429: ("too_many_requests", "More requests than RATE_LIMIT allows; see Retry-After."),
+}
+
+
+def init_app(app: Flask) -> None:
+    app.register_error_handler(ServiceError, _service_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _defect)
+
+
+def _service_error(error: ServiceError) -> Response:
+    response = problem(error.code, error.detail, getattr(error, "errors", ()))
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
+    if response.status_code == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        # The cause's own words may quote a key or a text.
+        cause = f" ({type(error.__cause__).__name__})" if error.__cause__ else ""
+        log.error("%s: %s%s", error.code, error.detail, cause)
+    return response
+
+
+def _http_error(error: HTTPException) -> Response:
+    code, detail = _OF_HTTP.get(error.code or 500, ("invalid_request", error.description or ""))
+    response = problem(code, detail)
+    for name, value in error.get_headers():
+        if name == "Allow":
+            response.headers[name] = value
+    return response
+
+
+def _defect(error: Exception) -> Response:
+    # The log says where, and leaves out the message: it may quote a user's text.
+    log.critical("a defect of this service: %s", type(error).__name__, exc_info=error)
+    return problem("internal_error", "A defect of this service; its log has the request_id.")
+
+
+def problem(
+    code: str, detail: str, errors: tuple[FieldError, ...] | list[FieldError] = ()
+) -> Response:
+    status = HTTPStatus(STATUS[code])
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": status.phrase,
+        "status": status.value,
+        "detail": detail,
+        "code": code,
+        "request_id": request_id.get(),
+    }
+    if errors:
+        body["errors"] = [error._asdict() for error in errors]
+    return Response(json.dumps(body), status.value, mimetype="application/problem+json")

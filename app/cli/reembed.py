@@ -1,0 +1,47 @@
+"""`python -m app.reembed`: after a change of the embedder, embed every memory again.
+
+Reads the same settings as the service, which must not run meanwhile. Needed also once for a
+collection that mem0 made without keyword vectors.
+"""
+
+import sys
+
+from app.config import Settings, prepare_environment
+from app.errors import ServiceError, StartupError
+
+
+def main() -> None:
+    try:
+        settings = Settings.from_env()
+        settings.make_data_dir()
+        prepare_environment(settings.data_dir)
+        _reembed(settings)
+    except ServiceError as error:
+        sys.exit(f"{error.code}: {error.detail}\nNothing is lost; run this again.")
+    except StartupError as error:
+        sys.exit(str(error))
+
+
+def _reembed(settings: Settings) -> None:
+    # Only now: they import mem0, which reads the environment just then.
+    from app.memory.reembedding import reembed
+    from app.providers import open_embedder
+    from app.storage.history.database import Database
+    from app.storage.journal.journal import Journal
+    from app.storage.vectors import open_store
+
+    store = open_store(settings)
+    database = Database(settings.data_dir / "history.db")
+    try:
+        # What a crash left is settled while its vectors still fit the collection.
+        journal = Journal(database, settings.data_dir / "processes", flushes=not settings.on_server)
+        journal.settle(store)
+        journal.close()
+        reembed(store, open_embedder(settings), lambda line: print(line, flush=True))
+    finally:
+        store.close()
+        database.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What is seen of the service: its log, its traces, its metrics."""

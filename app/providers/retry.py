@@ -1,0 +1,85 @@
+"""One rule for every call to a model's service: one deadline, one retry, one translation."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from app.errors import ProviderRateLimited, ProviderUnavailable, ServiceError
+from app.observability.logs import SANE_ID
+from app.observability.metrics import ModelMeter
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER_S = 0.25  # long enough for a dropped connection, short enough to answer at once
+MAX_CAUSES = 10  # of one failure that are looked through: one may be its own cause
+
+T = TypeVar("T")
+
+
+def call(
+    request: Callable[[float], T],
+    seconds: float,
+    translate: Callable[[Exception], ServiceError],
+    meter: ModelMeter,
+) -> T:
+    """`request(seconds left)`, and once more after a failure that may pass.
+
+    What may pass are ProviderUnavailable and ProviderRateLimited; a timeout has used up the
+    time. Nothing goes on past `seconds`. Raises what `translate` makes of the failure.
+    """
+    deadline = time.monotonic() + seconds
+    try:
+        return _tried(request, seconds, translate, meter)
+    except ServiceError as failure:
+        pause = _pause(failure)
+        if pause is None or time.monotonic() + pause >= deadline:
+            raise
+    time.sleep(pause)
+    meter.again()
+    return _tried(request, deadline - time.monotonic(), translate, meter)
+
+
+def _tried(
+    request: Callable[[float], T],
+    left: float,
+    translate: Callable[[Exception], ServiceError],
+    meter: ModelMeter,
+) -> T:
+    """One try: counted, and where it fails logged, so that its request id leads here."""
+    with meter.call():
+        try:
+            return request(left)
+        except Exception as error:
+            failure = translate(error)
+            # Not what the error says: that may quote the key or the text.
+            log.warning("%s: %s (%s)", meter.name, failure.code, _kind(error))
+            raise failure from error
+
+
+def _kind(error: Exception) -> str:
+    """Its class and what the system said, its status, the id the provider knows the call by."""
+    status = getattr(error, "status_code", None) or getattr(error, "status", None)
+    theirs = getattr(error, "request_id", None)
+    known = isinstance(theirs, str) and SANE_ID.fullmatch(theirs)
+    cause = _cause(error)
+    parts = [
+        type(error).__name__,
+        type(cause).__name__ if isinstance(cause, OSError) and cause is not error else "",
+        f"status {status}" if isinstance(status, int) else "",
+        f"their request {theirs}" if known else "",
+    ]
+    return ", ".join(filter(None, parts))
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What it began with: of a connection a library says only that there is none."""
+    for _ in range(MAX_CAUSES):
+        error = error.__cause__ or error.__context__ or error
+    return error
+
+
+def _pause(failure: ServiceError) -> float | None:
+    if isinstance(failure, ProviderRateLimited):
+        return failure.retry_after
+    return RETRY_AFTER_S if isinstance(failure, ProviderUnavailable) else None

@@ -1,0 +1,146 @@
+"""What stands around every model: bounded input, checked output."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from mem0.memory.utils import extract_json, remove_code_blocks
+
+from app.embeddings import EmbedderInfo, Vector, is_finite
+from app.errors import ProviderBadAnswer
+from app.observability.metrics import ModelMeter
+
+MAX_EMBEDDED_BYTES = 8191
+"""A text is embedded by its beginning: as many bytes of UTF-8 as OpenAI takes tokens. No token
+is shorter than a byte, so this fits whatever the language, without a tokenizer at hand."""
+
+MAX_CALL_BYTES = 250_000  # OpenAI: 300,000 tokens in one call
+MAX_CALL_TEXTS = 1000  # OpenAI: 2048
+MAX_MEMORY = 100_000  # characters of one memory, as the routes take them
+
+
+class CheckedEmbedder:
+    """An Embedder from a function of texts to vectors; its dimension is asked for once."""
+
+    def __init__(
+        self,
+        name: str,
+        ask: Callable[[list[str]], list[Vector]],
+        ask_itself: Callable[[list[str]], list[Vector]] | None = None,
+    ) -> None:
+        """`ask_itself` is for `check`, where `ask` may answer without asking the model."""
+        self.name = name
+        self._ask = ask
+        self._ask_itself = ask_itself or ask
+        self._meter = ModelMeter("embedder", name)
+        self._dimensions: int | None = None
+
+    @property
+    def info(self) -> EmbedderInfo:
+        # No lock: it would make many first requests wait in turn for a service that hangs.
+        dimensions = self._dimensions or len(self._embed(["dimensions"])[0])
+        return EmbedderInfo(self.name, dimensions)
+
+    def check(self) -> None:
+        """Raises when the model does not embed."""
+        self._usable(self._ask_itself(["ready"]), 1)
+
+    def embed(self, text: str, memory_action: str | None = None) -> Vector:
+        return self.embed_batch([text])[0]
+
+    def embed_batch(self, texts: list[str], memory_action: str | None = None) -> list[Vector]:
+        vectors: list[Vector] = []
+        for batch in _batches([beginning(text) for text in texts]):
+            vectors += self._embed(batch)
+        return vectors
+
+    def _embed(self, texts: list[str]) -> list[Vector]:
+        return self._usable(self._ask(texts), len(texts))
+
+    def _usable(self, vectors: list[Vector], wanted: int) -> list[Vector]:
+        dimensions = self._dimensions or (len(vectors[0]) if vectors else 0)
+        usable = dimensions and all(
+            len(vector) == dimensions and is_finite(vector) for vector in vectors
+        )
+        if len(vectors) != wanted or not usable:
+            failure = ProviderBadAnswer(
+                f"The embedder {self.name} gave vectors that cannot be used."
+            )
+            self._meter.failed(failure)
+            raise failure
+        self._dimensions = dimensions
+        return vectors
+
+
+def beginning(text: str) -> str:
+    """As much of `text` as is embedded."""
+    if len(text) * 4 <= MAX_EMBEDDED_BYTES:  # no character takes more than 4
+        return text
+    return text.encode()[:MAX_EMBEDDED_BYTES].decode(errors="ignore")
+
+
+def _batches(texts: list[str]) -> Iterator[list[str]]:
+    batch: list[str] = []
+    size = 0
+    for text in texts:
+        bytes_ = len(text.encode())
+        if batch and (size + bytes_ > MAX_CALL_BYTES or len(batch) == MAX_CALL_TEXTS):
+            yield batch
+            batch, size = [], 0
+        batch.append(text)
+        size += bytes_
+    if batch:
+        yield batch
+
+
+class CheckedLLM:
+    """An LLM for mem0's extraction: an answer that cannot be used is asked for once more.
+
+    mem0 itself takes such an answer for "nothing to remember", and loses what was said.
+    """
+
+    def __init__(self, name: str, ask: Callable[[Any, Any, float], str], seconds: float) -> None:
+        self.name = name
+        self._ask = ask
+        self._seconds = seconds
+        self._meter = ModelMeter("llm", name)
+
+    def generate_response(self, messages: Any, response_format: Any = None) -> str:
+        """JSON text: {"memory": [{"text": ..., ...}, ...]}. Both tries share one time limit."""
+        deadline = time.monotonic() + self._seconds
+        failure = ProviderBadAnswer(
+            f"The LLM {self.name} gave an answer that is not the JSON it was asked for."
+        )
+        try:
+            return _checked(self._ask(messages, response_format, self._seconds))
+        except ValueError:
+            self._meter.failed(failure)
+        left = deadline - time.monotonic()
+        try:
+            if left > 0:
+                self._meter.again()
+                return _checked(self._ask(messages, response_format, left))
+        except ValueError:
+            self._meter.failed(failure)
+        raise failure
+
+
+def _checked(answer: str) -> str:
+    """Raises ValueError for an answer of another shape."""
+    plain = remove_code_blocks(answer)
+    try:
+        found = json.loads(plain, strict=False)
+    except ValueError:
+        found = json.loads(extract_json(plain), strict=False)
+    facts = found.get("memory") if isinstance(found, dict) else None
+    if not isinstance(facts, list) or not all(isinstance(fact, dict) for fact in facts):
+        raise ValueError("no list of objects under memory")
+    for fact in facts:
+        text = fact.get("text")
+        if not isinstance(text, str) or len(text) > MAX_MEMORY:
+            raise ValueError("a memory without a text")
+        text.encode()  # half a surrogate pair cannot be stored; UnicodeError is a ValueError
+        if not isinstance(fact.get("attributed_to", ""), str):
+            del fact["attributed_to"]
+    return json.dumps({"memory": [fact for fact in facts if fact["text"].strip()]})

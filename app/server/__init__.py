@@ -1,0 +1,1 @@
+"""gunicorn's side: its threaded worker, and the deadlines that it lacks."""

@@ -1,0 +1,118 @@
+"""The answers of requests with an idempotency key, see repeats.py."""
+
+import time
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+
+from app.errors import HistoryUnavailable
+from app.security.scopes import Scope
+from app.storage.history.database import Database
+from app.storage.history.schema import ANSWERS, INTENTS, within
+from app.storage.locks import Lock
+
+KEPT_S = 24 * 3600
+
+
+class Claim(NamedTuple):
+    """A request with an idempotency key, as it was kept."""
+
+    fingerprint: str
+    answer: str | None
+    """None while it is at work, and when it was erased."""
+    erased: bool
+
+
+class Answers:
+    """The keys of a database, for 24 hours each."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._held: set[tuple[str, str]] = set()  # that could not be released
+        self._releasing = Lock()
+
+    def claim(
+        self, caller: str, key: str, fingerprint: str, process: str, scope: Scope
+    ) -> Claim | None:
+        """None: the key is now this request's. Else what is known of the request before."""
+        now_s = time.time()
+
+        def write(connection: Connection) -> Claim | None:
+            connection.execute(delete(ANSWERS).where(ANSWERS.c.asked_at < now_s - KEPT_S))
+            columns = (ANSWERS.c.fingerprint, ANSWERS.c.answer, ANSWERS.c.erased)
+            found = connection.execute(select(*columns).where(_of(caller, key))).first()
+            if found:
+                return Claim(*found)
+            row = {"caller": caller, "key": key, "fingerprint": fingerprint, "asked_at": now_s}
+            connection.execute(insert(ANSWERS), {**row, "process": process, **scope})
+            return None
+
+        return self._database.write(write)
+
+    def answer(self, caller: str, key: str, answer: str) -> None:
+        """Keep the answer of a request that wrote nothing."""
+
+        def write(connection: Connection) -> None:
+            connection.execute(update(ANSWERS).where(_of(caller, key)).values(answer=answer))
+
+        self._database.write(write)
+
+    def release(self, caller: str, key: str) -> None:
+        """Let the request be tried again, unless an intent of it is still open. Where that cannot
+        be written down now it is by `release_held`."""
+        try:
+            self._release(caller, key)
+        except HistoryUnavailable:
+            self._held.add((caller, key))
+
+    def release_held(self) -> None:
+        with self._releasing:  # so that none is released twice: it may be another request's by then
+            for caller, key in [*self._held]:
+                self._release(caller, key)
+                self._held.discard((caller, key))
+
+    def _release(self, caller: str, key: str) -> None:
+        def write(connection: Connection) -> None:
+            connection.execute(delete(ANSWERS).where(_of(caller, key), _is_free()))
+
+        self._database.write(write)
+
+    def release_all(self, process: str) -> None:
+        """The same for every request of a process that is gone."""
+
+        def write(connection: Connection) -> None:
+            connection.execute(delete(ANSWERS).where(ANSWERS.c.process == process, _is_free()))
+
+        self._database.write(write)
+
+
+def belongs_to(connection: Connection, repeat: tuple[str, str], intent: int) -> None:
+    """The request of this caller and key is carried out by that intent."""
+    connection.execute(update(ANSWERS).where(_of(*repeat)).values(intent=intent))
+
+
+def keep(connection: Connection, intent: int, answer: str) -> None:
+    connection.execute(update(ANSWERS).where(ANSWERS.c.intent == intent).values(answer=answer))
+
+
+def drop(connection: Connection, intent: int) -> None:
+    """Its request may be tried again."""
+    connection.execute(delete(ANSWERS).where(ANSWERS.c.intent == intent))
+
+
+def erase(connection: Connection, scope: Scope) -> None:
+    """Take the texts from the answers of a scope. The keys stay: a late repeat must not store
+    again what was erased."""
+    answered = ANSWERS.c.answer.is_not(None)
+    erased = update(ANSWERS).values(answer=None, erased=True)
+    connection.execute(erased.where(within(ANSWERS, scope), answered))
+
+
+def _of(caller: str, key: str) -> ColumnElement[bool]:
+    return (ANSWERS.c.caller == caller) & (ANSWERS.c.key == key)
+
+
+def _is_free() -> ColumnElement[bool]:
+    """Neither answered nor going to be, by an intent that is still open."""
+    taken = ANSWERS.c.intent.is_not(None) & ANSWERS.c.intent.in_(select(INTENTS.c.seq))
+    return ANSWERS.c.answer.is_(None) & ~ANSWERS.c.erased & ~taken

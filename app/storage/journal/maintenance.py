@@ -1,0 +1,86 @@
+"""The thread that settles, flushes and tidies, whatever happens to it."""
+
+import logging
+import threading
+
+from app.errors import MaintenanceFailed, ServiceError
+from app.storage.history.rows import History
+from app.storage.journal.journal import Journal
+from app.storage.vectors.base import VectorStore
+
+log = logging.getLogger(__name__)
+
+CLOSE_S = 60.0
+
+
+class Maintenance:
+    """Runs every so often, and at once when it is started."""
+
+    def __init__(
+        self, journal: Journal, store: VectorStore, history: History, seconds: float
+    ) -> None:
+        self._journal = journal
+        self._store = store
+        self._history = history
+        self._seconds = seconds
+        self._end = threading.Event()
+        self._failure: str | None = None
+        self._note = ""
+        self._compared = False
+        self._thread = threading.Thread(target=self._run, name="maintenance", daemon=True)
+        self._thread.start()
+
+    def check(self) -> str | None:
+        """What an operator may want to know. Raises MaintenanceFailed when it does not get on."""
+        if self._failure:
+            raise MaintenanceFailed(
+                f"The maintenance thread fails with {self._failure}: unfinished writes are not "
+                "settled. Its log says where; it is tried again."
+            )
+        notes = [self._note] if self._note else []
+        if unsure := self._journal.unsure:
+            notes.append(f"{unsure} writes wait to be settled.")
+        if kept := self._journal.unreadable:
+            notes.append(
+                "Kept for the version that left them: the unfinished writes "
+                f"{', '.join(map(str, kept))}."
+            )
+        return " ".join(notes) or None
+
+    def close(self) -> None:
+        self._end.set()
+        self._thread.join(CLOSE_S)
+
+    def _run(self) -> None:
+        while True:
+            self._failure = self._failed_round()
+            if self._end.wait(self._seconds):
+                return
+
+    def _failed_round(self) -> str | None:
+        """One round; the name of what nobody foresaw in it."""
+        try:
+            self._journal.settle(self._store)
+            self._journal.flushed(self._store.flush)
+            self._journal.database.tidy()
+            self._compare()
+        except ServiceError as error:
+            log.warning("not settled yet: %s", error.code)
+        except Exception as error:
+            # Nothing may end this thread: without it no write would ever be settled.
+            log.critical("a round of maintenance failed: %s", type(error).__name__, exc_info=error)
+            return type(error).__name__
+        return None
+
+    def _compare(self) -> None:
+        """Once: a backup of the store and one of the history must be of the same moment."""
+        if self._compared or self._journal.unsure:
+            return
+        stored, known = self._store.count({}), self._history.living()
+        self._compared = True
+        if stored != known:
+            self._note = (
+                f"The vector store has {stored} memories, the history knows {known}: if one of "
+                "them comes from a backup, restore the other from the same moment."
+            )
+            log.warning("%s", self._note)

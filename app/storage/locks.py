@@ -1,0 +1,102 @@
+"""Locks for writers. None is ever held across a call to a model, and each wait has a limit."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from app.errors import ServiceBusy
+from app.security.scopes import Scope, is_within, overlap
+
+LOCK_S = 10.0
+
+
+class ScopeLock:
+    """Who writes single memories shares it with others; who deletes a scope has it alone.
+
+    Alone among those within the scope: the writers of other scopes go on. Who comes to have a
+    scope alone keeps new sharers out of it, so that its turn comes. After LOCK_S ServiceBusy.
+    """
+
+    def __init__(self, seconds: float = LOCK_S) -> None:
+        self._seconds = seconds
+        self._changed = threading.Condition()
+        self._sharing: list[Scope | None] = []  # of memories; None: it may be any
+        self._alone: list[Scope] = []  # held, or waited for, in the order of their coming
+
+    @contextmanager
+    def shared(self, scope: Callable[[], Scope]) -> Iterator[None]:
+        """For a memory of `scope`, which is asked for only where somebody deletes a scope."""
+        # A look without the lock: of who comes a moment later it is not asked whose memory it is.
+        mine = scope() if self._alone else None
+        with self._changed:
+            self._wait(lambda: not any(_holds(alone, mine) for alone in self._alone))
+            self._sharing.append(mine)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._sharing.remove(mine)
+                self._changed.notify_all()
+
+    @contextmanager
+    def exclusive(self, scope: Scope) -> Iterator[None]:
+        mine = dict(scope)  # told apart from an equal one by its identity
+        with self._changed:
+            self._alone.append(mine)
+            try:
+                self._wait(lambda: self._is_free(mine))
+            except BaseException:
+                self._leave(mine)
+                raise
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._leave(mine)
+
+    def _is_free(self, mine: Scope) -> bool:
+        before = self._alone[: _place(self._alone, mine)]
+        return not any(overlap(other, mine) for other in before) and not any(
+            _holds(mine, memory) for memory in self._sharing
+        )
+
+    def _leave(self, mine: Scope) -> None:
+        del self._alone[_place(self._alone, mine)]
+        self._changed.notify_all()
+
+    def _wait(self, condition: Callable[[], bool]) -> None:
+        if not self._changed.wait_for(condition, self._seconds):
+            raise ServiceBusy("A deletion of these memories is still at work; ask again.")
+
+
+def _holds(alone: Scope, memory: Scope | None) -> bool:
+    return memory is None or is_within(memory, alone)
+
+
+def _place(scopes: list[Scope], mine: Scope) -> int:
+    return next(place for place, scope in enumerate(scopes) if scope is mine)
+
+
+class Lock:
+    """One holder at a time; after LOCK_S ServiceBusy."""
+
+    def __init__(self, seconds: float = LOCK_S) -> None:
+        self._seconds = seconds
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(timeout=self._seconds):
+            raise ServiceBusy("Another change of the same is still at work; ask again.")
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+class KeyedLock:
+    """One lock for each key, out of a fixed number: equal keys always share theirs."""
+
+    def __init__(self, stripes: int = 256, seconds: float = LOCK_S) -> None:
+        self._locks = [Lock(seconds) for _ in range(stripes)]
+
+    def __getitem__(self, key: str) -> Lock:
+        return self._locks[hash(key) % len(self._locks)]

@@ -1,0 +1,113 @@
+"""What a memory looks like inside a point, and as callers see it.
+
+The payload keeps mem0's flat shape, so that a collection can be shared with mem0: the text
+under `data`, mem0's own keys beside it, and the caller's metadata at the same level.
+"""
+
+import hashlib
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from app.security.scopes import SCOPE_KEYS, Scope
+
+Payload = dict[str, Any]
+
+# Keys beside the scope that callers see at the top level of a memory.
+_SHOWN_IF_SET = ("actor_id", "role", "attributed_to", "expiration_date")
+
+_CORE_KEYS = ("data", "hash", "created_at", "updated_at", "id", "text_lemmatized")
+
+RESERVED_KEYS = frozenset((*SCOPE_KEYS, *_SHOWN_IF_SET, *_CORE_KEYS))
+"""mem0's own payload keys. Metadata may not use them: `created_at: 5` stored from metadata
+would break every later listing that meets it."""
+
+
+def new_id() -> str:
+    return str(uuid.uuid4())
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def instant(text: str) -> datetime:
+    """A time in UTC; one without a zone is taken for UTC, as Qdrant takes it.
+
+    Raises ValueError, or OverflowError for a zone that leads out of the years 1 to 9999.
+    """
+    time = datetime.fromisoformat(text)
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+def today() -> str:
+    """The UTC date that decides what has expired, as mem0 decides it."""
+    return datetime.now(UTC).date().isoformat()
+
+
+def new_payload(text: str, scope: Scope, metadata: Mapping[str, Any], **own: str | None) -> Payload:
+    """The payload of a new memory; `own` are mem0's keys such as role, where not None."""
+    created_at = now()
+    return {
+        **metadata,
+        **scope,
+        **{key: value for key, value in own.items() if value is not None},
+        **_text_keys(text),
+        "created_at": created_at,
+        "updated_at": created_at,
+    }
+
+
+def changed_payload(payload: Payload, text: str | None, changes: Mapping[str, Any]) -> Payload:
+    """`payload` with another text and with `changes` to its other keys; None removes a date."""
+    text_keys = {} if text is None else _text_keys(text)
+    changed = {**payload, **changes, **text_keys, "updated_at": now()}
+    if changed.get("expiration_date") is None:
+        changed.pop("expiration_date", None)
+    return changed
+
+
+def _text_keys(text: str) -> dict[str, str]:
+    # md5 because mem0 finds duplicates by it; nothing secret hangs on it.
+    digest = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+    return {"data": text, "hash": digest}
+
+
+def to_memory(memory_id: str, payload: Payload) -> dict[str, Any]:
+    """A memory as callers see it."""
+    return {
+        "id": memory_id,
+        "memory": payload.get("data", ""),
+        "hash": payload.get("hash"),
+        **{key: payload[key] for key in (*SCOPE_KEYS, *_SHOWN_IF_SET) if payload.get(key)},
+        "metadata": {key: value for key, value in payload.items() if key not in RESERVED_KEYS},
+        "created_at": payload.get("created_at"),
+        "updated_at": payload.get("updated_at"),
+    }
+
+
+def scope_of(payload: Payload) -> Scope:
+    return {key: payload[key] for key in SCOPE_KEYS if payload.get(key)}
+
+
+def is_expired(payload: Payload) -> bool:
+    date = payload.get("expiration_date")
+    return isinstance(date, str) and date < today()
+
+
+def history_row(event: str, memory_id: str, old: Payload | None, new: Payload | None) -> Payload:
+    """The history row of a memory that was `old` and is `new`; None where it is not there."""
+    payload = new or old or {}
+    return {
+        "memory_id": memory_id,
+        "event": event,
+        "old_memory": old and old.get("data"),
+        "new_memory": new and new.get("data"),
+        "created_at": payload.get("created_at"),
+        "updated_at": now() if new is None else payload.get("updated_at"),
+        "is_deleted": new is None,
+        "actor_id": payload.get("actor_id"),
+        "role": payload.get("role"),
+        **scope_of(payload),
+    }

@@ -1,0 +1,17 @@
+"""The vector stores: one contract (base), one module for each engine."""
+
+from app.config import Settings
+from app.storage.vectors.base import VectorStore
+
+
+def open_store(settings: Settings) -> VectorStore:
+    """The store that the settings name. Each module imports its engine only when chosen."""
+    if settings.on_server:
+        from app.storage.vectors.server import ServerStore, connect
+
+        return ServerStore(connect(settings), settings.qdrant_collection)
+    from app.storage.vectors.edge import EdgeStore
+
+    # The worker before this one still answers; then its threads end.
+    patience_s = settings.graceful_timeout + 15
+    return EdgeStore(settings.data_dir / "qdrant", settings.min_free_mb, patience_s)

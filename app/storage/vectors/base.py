@@ -1,0 +1,419 @@
+"""What the service needs of a vector store, on nine things that an engine must do.
+
+Every point has the dense vector of its text and a BM25 sparse vector named `bm25`, both made
+here in the process: keyword search works offline and alike on every engine, in Chinese too.
+"""
+
+import json
+import uuid
+from abc import abstractmethod
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ParamSpec, Self, TypeVar
+
+from mem0.vector_stores.base import VectorStoreBase
+from qdrant_edge import SparseVector
+
+from app.embeddings import EmbedderInfo, Vector, is_finite
+from app.errors import EmbedderMismatch, MemoryNotFound, VectorStoreUnavailable
+from app.observability.metrics import store_call
+from app.security.scopes import Scope
+from app.storage.payloads import Payload, instant
+from app.storage.vectors.bm25 import Bm25Encoder
+from app.storage.vectors.filters import Filter, in_scope
+from app.storage.vectors.ranking import Record
+
+PAGE = 1000
+DENSE = ""  # the unnamed vector, as mem0 stores it
+SPARSE = "bm25"
+KEYWORD_INDEXES = ("user_id", "agent_id", "run_id", "hash")
+DATETIME_INDEXES = ("created_at", "expiration_date")
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class NewPoint:
+    """A point as it is written."""
+
+    id: str
+    dense: Vector
+    sparse: SparseVector
+    payload: Payload
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """One list to ask of the engine: by the dense vector, or by words."""
+
+    vector: Vector | SparseVector
+    limit: int
+    where: Filter
+    bare: bool = False
+    """For ranking alone: the payloads may be left out and the ids the engine's own, which can be
+    compared. `whole` makes Records of those that are needed."""
+
+    @property
+    def by_words(self) -> bool:
+        return isinstance(self.vector, SparseVector)
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far a listing has come: the time of its last memory, and who of that time was given.
+
+    The ids are needed because several memories may share one `created_at`, and an engine
+    gives no order among those.
+    """
+
+    time: datetime
+    ids: tuple[str, ...]
+
+    def encode(self) -> str:
+        text = json.dumps([self.time.isoformat(), *self.ids], separators=(",", ":"))
+        return urlsafe_b64encode(text.encode()).decode()
+
+    @classmethod
+    def decode(cls, text: str) -> Self:
+        """Raises ValueError for anything that `encode` did not make."""
+        try:
+            time, *ids = json.loads(urlsafe_b64decode(text.encode("ascii")))
+            return cls(instant(time), tuple(str(uuid.UUID(point_id)) for point_id in ids))
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+            raise ValueError("not a cursor of an earlier answer") from error
+
+
+class NoCollection(Exception):
+    """An engine's word for: the collection was not made yet, or is gone."""
+
+
+# What an engine does with points: its calls are counted and timed.
+ENGINE_CALLS = (
+    *("_upsert", "_overwrite_payload", "_retrieve", "_query", "_newest"),
+    *("_delete", "_count", "_clear", "flush"),
+)
+
+
+class VectorStore(VectorStoreBase):
+    """One collection of memories. It is made when an embedder first comes; until then it is
+    read as an empty one."""
+
+    def __init_subclass__(cls, engine: str = "other", **kwargs: Any) -> None:
+        """`engine` is its name in the metrics."""
+        super().__init_subclass__(**kwargs)
+        for name in ENGINE_CALLS:
+            if name in vars(cls):
+                setattr(cls, name, store_call(engine, name.strip("_"), vars(cls)[name]))
+
+    def __init__(self) -> None:
+        self._bm25 = Bm25Encoder()
+        self._prepared: EmbedderInfo | None = None
+
+    # ---- what an engine must do with the collection
+
+    @abstractmethod
+    def embedder(self) -> EmbedderInfo | None:
+        """Who made the vectors that are stored; None where there is no collection.
+
+        The name is empty where it is not known: mem0 itself made the collection.
+        """
+
+    @abstractmethod
+    def _create(self, embedder: EmbedderInfo) -> None:
+        """Make the collection, unless another process just did."""
+
+    @abstractmethod
+    def _sign(self, embedder: EmbedderInfo) -> None:
+        """Keep the embedder's name beside a collection that has none."""
+
+    @abstractmethod
+    def successor(self, embedder: EmbedderInfo) -> Self | None:
+        """A store beside this one, prepared for `embedder`, perhaps half filled already.
+
+        None where this one is of `embedder` and lacks nothing.
+        """
+
+    @abstractmethod
+    def give_way(self, successor: Self) -> None:
+        """Let `successor`, which has everything, take the place of this store; closes both."""
+
+    # ---- what an engine must do with points; each raises NoCollection where there is none, and
+    # VectorStoreUnavailable or VectorStoreTimeout when it cannot
+
+    @abstractmethod
+    def _upsert(self, points: Sequence[NewPoint]) -> None: ...
+
+    @abstractmethod
+    def _overwrite_payload(self, point_id: str, payload: Payload) -> None: ...
+
+    @abstractmethod
+    def _retrieve(self, ids: Sequence[str]) -> list[Record]:
+        """The points that are there; a missing one is absent."""
+
+    @abstractmethod
+    def _query(self, requests: Sequence[Nearest]) -> list[list[Record]]:
+        """Several lists in one call, best first. Lists by words carry each hit's tokens."""
+
+    @abstractmethod
+    def _newest(self, where: Filter, limit: int) -> list[Record]:
+        """By `created_at`, newest first."""
+
+    @abstractmethod
+    def _delete(self, ids: Sequence[str]) -> None: ...
+
+    @abstractmethod
+    def _count(self, where: Filter) -> int: ...
+
+    @abstractmethod
+    def _facet(self, key: str, where: Filter, limit: int) -> list[tuple[str, int]]:
+        """The values that `key`, one of KEYWORD_INDEXES, has, and how many points have each."""
+
+    @abstractmethod
+    def _clear(self) -> None:
+        """Delete every point."""
+
+    @abstractmethod
+    def flush(self) -> None:
+        """Bring what was written to the disk."""
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+    # ---- what the service calls
+
+    keeps_deleted: str
+    """Where its files may still have what was deleted, and until when."""
+
+    @abstractmethod
+    def check(self) -> str | None:
+        """What an operator may want to know of it. Raises when the engine does not answer."""
+
+    def need_room(self) -> None:
+        """Raises StorageFull where a write would find no room; a server says so by itself."""
+
+    def prepare(self, embedder: EmbedderInfo) -> None:
+        """Make the collection for `embedder`, or see that it is of this one.
+
+        Needed before anything with vectors. Raises EmbedderMismatch.
+        """
+        if self._prepared == embedder:
+            return
+        stored = self.embedder()
+        if stored is None:
+            self._create(embedder)
+            stored = self.embedder() or embedder
+        if not stored.name and stored.dimensions == embedder.dimensions:
+            self._sign(embedder)
+        elif stored != embedder:
+            raise EmbedderMismatch(
+                f"The stored memories were embedded by {stored}, and the settings say {embedder}. "
+                "Go back to that model, or stop the service and run 'python -m app.reembed', "
+                "which embeds every memory again and loses none."
+            )
+        self._prepared = embedder
+
+    def put(self, memories: Mapping[str, tuple[Vector, Payload]]) -> None:
+        """Write whole memories, new or changed: id -> (dense vector, payload)."""
+        points = [
+            NewPoint(
+                point_id,
+                self._checked(dense),
+                self._bm25.document(payload.get("data", "")),
+                payload,
+            )
+            for point_id, (dense, payload) in memories.items()
+        ]
+        if not points:
+            return
+        try:
+            self._upsert(points)
+        except NoCollection:  # a server came back empty
+            self._make_again()
+            self._upsert(points)
+
+    def hybrid(
+        self, query: str, dense: Vector, where: Filter, limit: int, *, bare: bool = False
+    ) -> tuple[Sequence[Record], Sequence[Record], frozenset[int]]:
+        """The two lists of a hybrid search, in one call, and the ids of the query's words.
+
+        With `bare` they are for `rank` and `whole` alone, see Nearest.
+        """
+        words = self._bm25.query(query)
+        requests = [Nearest(self._checked(dense), limit, where, bare)]
+        if words.indices:  # a query of stop words alone has none
+            requests.append(Nearest(words, limit, where, bare))
+        similar, *worded = self._lists(requests)
+        return similar, worded[0] if worded else [], frozenset(words.indices)
+
+    def whole(self, records: Sequence[Record]) -> Sequence[Record | None]:
+        """Bare records of `hybrid`, each with its id and payload; None where it is gone since."""
+        return records
+
+    def page(
+        self, where: Filter, limit: int, after: Cursor | None = None
+    ) -> tuple[list[Record], Cursor | None]:
+        """Memories newest first, and the cursor of the next page: None when there is none."""
+        if after:
+            not_later = {"key": "created_at", "range": {"lte": after.time.isoformat()}}
+            where = {"must": [where, not_later]}
+            if after.ids:
+                where["must_not"] = [{"has_id": list(after.ids)}]
+        records = _or(list[Record](), self._newest, where, limit + 1)
+        return records[:limit], _next(records[:limit], after) if len(records) > limit else None
+
+    def every(
+        self, where: Filter, cursor: Cursor | None = None, page: int = PAGE
+    ) -> Iterator[Record]:
+        """All memories from `cursor` on, newest first, read page by page."""
+        while True:
+            records, cursor = self.page(where, page, cursor)
+            yield from records
+            if cursor is None:
+                return
+
+    def get_many(self, ids: Sequence[str]) -> Sequence[Record]:
+        """The memories that are there; a missing one is absent."""
+        return _or(list[Record](), self._retrieve, ids) if ids else []
+
+    def delete_many(self, ids: Sequence[str]) -> None:
+        if ids:
+            _or(None, self._delete, ids)
+
+    def count(self, where: Filter) -> int:
+        return _or(0, self._count, where)
+
+    def facet(self, key: str, where: Filter, limit: int) -> list[tuple[str, int]]:
+        """The values of `key`, one of KEYWORD_INDEXES, with how many memories have each.
+
+        The most frequent first, then by value; at most `limit`. Counted in the index of `key`,
+        without reading a memory.
+        """
+        hits = _or(list[tuple[str, int]](), self._facet, key, where, limit)
+        return sorted(hits, key=lambda hit: (-hit[1], hit[0]))
+
+    def clear(self) -> None:
+        """Delete every memory."""
+        _or(None, self._clear)
+
+    def overwrite_payload(self, point_id: str, payload: Payload) -> None:
+        """Another payload under the same vectors; the text must be the same."""
+        try:
+            self._overwrite_payload(point_id, payload)
+        except NoCollection:
+            raise MemoryNotFound from None
+
+    # ---- what mem0 calls (VectorStoreBase); `filters` are scopes there
+
+    def insert(
+        self,
+        vectors: Sequence[Vector],
+        payloads: Sequence[Payload] | None = None,
+        ids: Sequence[str] | None = None,
+    ) -> None:
+        ids = ids or [str(uuid.uuid4()) for _ in vectors]
+        payloads = payloads or [{} for _ in vectors]
+        self.put(dict(zip(ids, zip(vectors, payloads, strict=True), strict=True)))
+
+    def search(
+        self, query: str, vectors: Vector, top_k: int = 5, filters: Scope | None = None
+    ) -> Sequence[Record]:
+        return self._lists([Nearest(self._checked(vectors), top_k, in_scope(filters or {}))])[0]
+
+    def keyword_search(
+        self, query: str, top_k: int = 5, filters: Scope | None = None
+    ) -> Sequence[Record]:
+        words = self._bm25.query(query)
+        if not words.indices:
+            return []
+        return self._lists([Nearest(words, top_k, in_scope(filters or {}))])[0]
+
+    def search_batch(
+        self,
+        queries: Sequence[str],
+        vectors_list: Sequence[Vector],
+        top_k: int = 1,
+        filters: Scope | None = None,
+    ) -> Sequence[Sequence[Record]]:
+        where = in_scope(filters or {})
+        return self._lists([Nearest(self._checked(v), top_k, where) for v in vectors_list])
+
+    def get(self, vector_id: str) -> Record | None:
+        found = self.get_many([vector_id])
+        return found[0] if found else None
+
+    def list(self, filters: Scope | None = None, top_k: int | None = None) -> list[list[Record]]:
+        where = in_scope(filters or {}, show_expired=True)
+        if top_k is None:
+            return [[*self.every(where)]]
+        return [self.page(where, top_k)[0]]
+
+    def update(
+        self, vector_id: str, vector: Vector | None = None, payload: Payload | None = None
+    ) -> None:
+        if vector is not None:
+            if payload is None:
+                found = self.get(vector_id)
+                payload = found.payload if found else {}
+            self.put({vector_id: (vector, payload)})
+        elif payload is not None:
+            self.overwrite_payload(vector_id, payload)
+
+    def delete(self, vector_id: str) -> None:
+        self.delete_many([vector_id])
+
+    def reset(self) -> None:
+        self.clear()
+
+    # The collection is made when the store is opened, and there is one.
+
+    def create_col(self, name: str, vector_size: int, distance: str) -> None:
+        raise NotImplementedError
+
+    def list_cols(self) -> Any:
+        raise NotImplementedError
+
+    def delete_col(self) -> None:
+        raise NotImplementedError
+
+    def col_info(self) -> Any:
+        raise NotImplementedError
+
+    # ---- inside
+
+    def _lists(self, requests: Sequence[Nearest]) -> Sequence[Sequence[Record]]:
+        nothing: Sequence[Sequence[Record]] = [[] for _ in requests]
+        return _or(nothing, self._query, requests)
+
+    def _make_again(self) -> None:
+        if self._prepared is None:
+            raise VectorStoreUnavailable("The collection was never made.")
+        self._create(self._prepared)
+
+    def _checked(self, vector: Vector) -> Vector:
+        """Before anything is sent: Edge keeps a write that it refused, and accepts NaN."""
+        dimensions = self._prepared.dimensions if self._prepared else 0
+        if len(vector) != dimensions:
+            raise ValueError(f"a vector of {len(vector)} numbers, not {dimensions}")
+        if not is_finite(vector):
+            raise ValueError("a vector with a number that is not finite")
+        return vector
+
+
+def _or(nothing: T, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What `call` gives, or `nothing` where there is no collection to ask."""
+    try:
+        return call(*args, **kwargs)
+    except NoCollection:
+        return nothing
+
+
+def _next(records: Sequence[Record], before: Cursor | None) -> Cursor:
+    times = [instant(record.payload["created_at"]) for record in records]
+    last = times[-1]
+    same = [record.id for record, time in zip(records, times, strict=True) if time == last]
+    if before and before.time == last:
+        same += before.ids
+    return Cursor(last, tuple(same))

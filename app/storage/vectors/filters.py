@@ -1,0 +1,161 @@
+"""Filters: from mem0's operators on metadata to Qdrant's own JSON filters.
+
+A `Filter` here is what Qdrant's REST API takes, `{"must": [...], "should": [...],
+"must_not": [...]}`, as plain dicts: the one form that both stores translate from.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from app.security.scopes import SCOPE_KEYS, Scope
+from app.storage.payloads import instant, today
+
+Filter = dict[str, Any]
+
+MAX_CONDITIONS = 1000  # in all
+MAX_PARTS = 50  # of one object or one AND, OR, NOT
+MAX_VALUES = 100  # of in and nin
+MAX_DEPTH = 10
+MAX_KEY = 256
+_LOGIC = {"AND": "must", "OR": "should", "NOT": "must_not"}
+_BARE_SEGMENT = re.compile(r"[\w-]+")
+_INT64 = range(-(2**63), 2**63)
+_EXACT = 2**53  # up to which a double holds every integer
+
+
+def compile_filters(filters: Mapping[str, Any]) -> Filter:
+    """The Qdrant filter for mem0's filter language.
+
+    `{"key": value}` or `{"key": {operator: value, ...}}`, all of which must hold, combined
+    by `AND`, `OR` and `NOT`, each a list of such objects. A key may lead into objects
+    (`address.city`). Raises ValueError, saying what is wrong, also where a filter names
+    user_id, agent_id or run_id anywhere: it could widen the scope of the request.
+    """
+    budget = [MAX_CONDITIONS]
+    return _compile(filters, MAX_DEPTH, budget)
+
+
+def _compile(filters: Any, depth: int, budget: list[int]) -> Filter:
+    if not isinstance(filters, Mapping):
+        raise ValueError("each filter must be an object")
+    if depth == 0:
+        raise ValueError(f"filters nest at most {MAX_DEPTH} levels deep")
+    if len(filters) > MAX_PARTS:
+        raise ValueError(f"a filter holds at most {MAX_PARTS} keys")
+    result: Filter = {"must": []}
+    for key, value in filters.items():
+        if key in _LOGIC:
+            if not isinstance(value, list) or not 0 < len(value) <= MAX_PARTS:
+                raise ValueError(f"{key} takes a list of 1 to {MAX_PARTS} filters")
+            parts = [_compile(part, depth - 1, budget) for part in value]
+            result["must"].append({_LOGIC[key]: parts})
+        else:
+            result["must"] += _conditions(key, value, budget)
+    return result
+
+
+def _conditions(key: str, value: Any, budget: list[int]) -> list[Filter]:
+    if key.split(".")[0] in SCOPE_KEYS:
+        raise ValueError(f"{key} is not a filter: give it beside filters")
+    operators = (
+        value if isinstance(value, Mapping) else {"in" if isinstance(value, list) else "eq": value}
+    )
+    if not operators:
+        raise ValueError(f"{key} has no operator")
+    budget[0] -= len(operators)
+    if budget[0] < 0:
+        raise ValueError(f"filters hold at most {MAX_CONDITIONS} conditions")
+    path = _path(key)
+    for name in operators:
+        if name not in _OPERATORS:
+            raise ValueError(f"{key} has the unknown operator {name!r}")
+    return [_OPERATORS[name](path, key, value) for name, value in operators.items()]
+
+
+def _path(key: str) -> str:
+    """`key` as a JSON path of Qdrant: segments with other than word characters are quoted."""
+    segments = key.split(".")
+    if len(key) > MAX_KEY or not all(segments) or '"' in key or "\\" in key:
+        raise ValueError(f"{key!r} is not a key that can be filtered by")
+    return ".".join(
+        segment if _BARE_SEGMENT.fullmatch(segment) else f'"{segment}"' for segment in segments
+    )
+
+
+def _eq(path: str, key: str, value: Any) -> Filter:
+    if value == "*":
+        return _exists(path)
+    if value is None:
+        return {"is_null": {"key": path}}
+    if isinstance(value, float):
+        return {"key": path, "range": {"gte": value, "lte": value}}
+    if isinstance(value, str | bool):
+        return {"key": path, "match": {"value": value}}
+    if isinstance(value, int) and value in _INT64:
+        same = {"key": path, "match": {"value": value}}
+        if abs(value) > _EXACT:
+            return same
+        # JSON's 5 and 5.0 are one number; the engine keeps them apart.
+        return {"should": [same, {"key": path, "range": {"gte": value, "lte": value}}]}
+    raise ValueError(f"{key} must be compared with a text, a number, a boolean or null")
+
+
+def _exists(path: str) -> Filter:
+    return {"must_not": [{"is_empty": {"key": path}}]}
+
+
+def _in(path: str, key: str, values: Any) -> Filter:
+    if not isinstance(values, list) or not 0 < len(values) <= MAX_VALUES:
+        raise ValueError(f"{key} takes a list of 1 to {MAX_VALUES} values")
+    return {"should": [_eq(path, key, value) for value in values]}
+
+
+def _not(condition: Filter, path: str) -> Filter:
+    """Holds for memories that have the key, with another value."""
+    return {"must_not": [condition, {"is_empty": {"key": path}}]}
+
+
+def _text(kind: str, path: str, key: str, value: Any) -> Filter:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{key} must be compared with a text")
+    return {"key": path, "match": {kind: value}}
+
+
+def _range(bound: str, path: str, key: str, value: Any) -> Filter:
+    if isinstance(value, str):
+        return {"key": path, "range": {bound: _instant(key, value)}}
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e308:
+        return {"key": path, "range": {bound: float(value)}}
+    raise ValueError(f"{key} must be compared with a number or an ISO 8601 time")
+
+
+def _instant(key: str, value: str) -> str:
+    try:
+        return instant(value).isoformat()
+    except (ValueError, OverflowError):
+        raise ValueError(f"{key} must be compared with a number or an ISO 8601 time") from None
+
+
+_OPERATORS: dict[str, Callable[[str, str, Any], Filter]] = {
+    "eq": _eq,
+    "ne": lambda path, key, value: _not(_eq(path, key, value), path),
+    "in": _in,
+    "nin": lambda path, key, values: _not(_in(path, key, values), path),
+    "contains": partial(_text, "substring"),
+    "icontains": partial(_text, "text"),
+    **{bound: partial(_range, bound) for bound in ("gt", "gte", "lt", "lte")},
+}
+
+
+def in_scope(scope: Scope, *, show_expired: bool = False, extra: Filter | None = None) -> Filter:
+    """The memories of a scope, without the expired ones, that also pass `extra`."""
+    result: Filter = {
+        "must": [{"key": key, "match": {"value": value}} for key, value in scope.items()]
+    }
+    if extra:
+        result["must"].append(extra)
+    if not show_expired:
+        result["must_not"] = [{"key": "expiration_date", "range": {"lt": today()}}]
+    return result

@@ -64,8 +64,8 @@ test: setup-dev ## run the tests (ARGS="..." goes to pytest)
 
 .PHONY: fuzz
 fuzz: setup-dev ## send 20,000 hostile requests (the tests send a few hundred)
-	@FUZZ_REQUESTS=20000 $(VENV)/bin/pytest -s tests/test_hostile.py \
-		tests/api/test_contract.py::test_the_service_does_as_it_says $(ARGS)
+	@FUZZ_REQUESTS=20000 $(VENV)/bin/pytest -s tests/soak/test_hostile.py \
+		tests/contract/test_openapi.py::test_the_service_does_as_it_says $(ARGS)
 
 .PHONY: browser
 browser: chromium setup-browser ## test the web page in Chromium (ARGS="..." goes to pytest)

@@ -1,6 +1,6 @@
 """What each route takes: strict JSON into one pydantic model per request.
 
-openapi.yaml says the same to callers; `tests/api/test_contract.py` holds the two together.
+openapi.yaml says the same to callers; `tests/contract/test_openapi.py` holds the two together.
 """
 
 import hashlib

@@ -12,8 +12,8 @@ from app.errors import MaintenanceFailed
 from app.storage.journal.maintenance import Maintenance
 from app.storage.payloads import new_id, new_payload
 from app.storage.vectors.edge import EdgeStore
-from tests.memory.test_engine import ALICE, SAID, Parts
 from tests.service import Service, wait_for
+from tests.unit.memory.test_engine import ALICE, SAID, Parts
 
 
 class BrokenStore(EdgeStore):

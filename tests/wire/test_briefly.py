@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.service import Service
+from tests.soak import test_concurrency as concurrency
 from tests.soak import test_failed_writes as failed_writes
 from tests.soak.test_crash import keep_killing
 from tests.soak.test_failed_writes import Deployment
@@ -22,6 +24,15 @@ def test_killed_at_some_instants(tmp_path: Path, store: str) -> None:
 @stores
 def test_some_random_failures(tmp_path: Path, store: str) -> None:
     keep_failing(tmp_path, store, KILLED).conclude()
+
+
+def test_writers_of_one_memory(service: Service, user: str) -> None:
+    concurrency.test_four_writers_of_four_keys_lose_none(service, user)
+    concurrency.test_an_update_never_brings_back_what_is_deleted(service, f"{user}-again")
+
+
+def test_a_delete_all_is_seen_whole_or_not_at_all(service: Service, user: str) -> None:
+    concurrency.test_a_delete_all_is_seen_whole_or_not_at_all(service, user)
 
 
 @pytest.fixture(scope="module")

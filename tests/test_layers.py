@@ -100,10 +100,12 @@ LAYERS = [
     },
     {"app.memory.stores"},
     {"app.memory.stores.edge", "app.memory.stores.server"},
+    {"app.memory.stores.slices"},
     {"app.memory.stores.base"},
     {
         "app.memory.filters",
         "app.memory.ranking",
+        "app.memory.listings",
         "app.memory.locks",
         "app.memory.places",
         "app.memory.bm25",

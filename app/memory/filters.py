@@ -109,7 +109,12 @@ def _exists(path: str) -> Filter:
 def _in(path: str, key: str, values: Any) -> Filter:
     if not isinstance(values, list) or not 0 < len(values) <= MAX_VALUES:
         raise ValueError(f"{key} takes a list of 1 to {MAX_VALUES} values")
-    return {"should": [_eq(path, key, value) for value in values]}
+    texts = [value for value in values if isinstance(value, str) and value != "*"]
+    if len(texts) < 2:
+        return {"should": [_eq(path, key, value) for value in values]}
+    # As one condition: an engine without an index reads a memory once for each.
+    others = [_eq(path, key, value) for value in values if value not in texts]
+    return {"should": [{"key": path, "match": {"any": texts}}, *others]}
 
 
 def _not(condition: Filter, path: str) -> Filter:
@@ -151,11 +156,19 @@ _OPERATORS: dict[str, Callable[[str, str, Any], Filter]] = {
 
 def in_scope(scope: Scope, *, show_expired: bool = False, extra: Filter | None = None) -> Filter:
     """The memories of a scope, without the expired ones, that also pass `extra`."""
-    result: Filter = {
-        "must": [{"key": key, "match": {"value": value}} for key, value in scope.items()]
-    }
+    result: Filter = {"must": _of(scope)}
     if extra:
         result["must"].append(extra)
     if not show_expired:
         result["must_not"] = [{"key": "expiration_date", "range": {"lt": today()}}]
     return result
+
+
+def corpus_of(scope: Scope) -> Filter | None:
+    """The memories among which the words of a search in `scope` are counted: all of the scope,
+    whatever else the search asks for. None means everybody's."""
+    return {"must": _of(scope)} if scope else None
+
+
+def _of(scope: Scope) -> list[Filter]:
+    return [{"key": key, "match": {"value": value}} for key, value in scope.items()]

@@ -3,13 +3,15 @@
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple, TypeVar
 
-from app.errors import LLMNotConfigured, MemoryNotFound
+from app.errors import LLMNotConfigured, MemoryNotFound, ServiceBusy
 from app.memory.engine import Memory
-from app.memory.filters import Filter, in_scope
+from app.memory.filters import Filter, corpus_of, in_scope
 from app.memory.history import History, Said
 from app.memory.journal import Caretaker, Intent, Journal
+from app.memory.listings import Listing, Listings
 from app.memory.locks import KeyedLock, SharedLock
 from app.memory.payloads import (
     Payload,
@@ -31,6 +33,10 @@ from app.scopes import SCOPE_KEYS, Scope
 MAX_IDS = 1000  # of users, agents and runs each, that are counted
 LISTED_AT_ONCE = 10_000  # of what is to be deleted: few calls, and an answer that can be held
 
+STARTS = 5  # of a listing that meets deletions
+
+T = TypeVar("T")
+
 Message = Mapping[str, str]
 Points = Mapping[str, tuple[Vector, Payload]]
 
@@ -41,6 +47,16 @@ class Added:
 
     stored: list[dict[str, str]]
     failed: int = 0
+
+
+class Page(NamedTuple):
+    """A part of a listing."""
+
+    memories: list[dict[str, Any]]
+    total: int | None
+    """How many pass, over all pages; None where all are listed."""
+    cursor: str | None
+    """Of what follows; None at the end."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +99,7 @@ class MemoryService:
         self._changing = KeyedLock()  # by memory id
         self._inferring = KeyedLock()  # by scope
         self._thinking = Places(llm_places)
+        self._listings = Listings()
 
     # ---- reading
 
@@ -95,50 +112,52 @@ class MemoryService:
             raise MemoryNotFound
         return to_memory(record.id, record.payload)
 
-    def get_all(
-        self,
-        scope: Scope,
-        *,
-        limit: int,
-        filters: Filter | None = None,
-        after: Cursor | None = None,
-        show_expired: bool = False,
-    ) -> dict[str, Any]:
-        """One page, newest first. No scope means all users."""
-        where = in_scope(scope, show_expired=show_expired, extra=filters)
-        records, cursor = self._memory.get_all(where, limit, after)
+    def get_all(self, scope: Scope, *, limit: int, **chosen: Any) -> dict[str, Any]:
+        """One page as a whole, for who has room for it; see `listing`."""
+        pages = [*self.listing(scope, limit=limit, **chosen)]
         return {
-            "results": [to_memory(record.id, record.payload) for record in records],
-            "total": self._store.count(where),
-            "next_cursor": cursor and cursor.encode(),
+            "results": [memory for page in pages for memory in page.memories],
+            "total": pages[0].total,
+            "next_cursor": pages[-1].cursor,
         }
 
-    def pages(
+    def listing(
         self,
         scope: Scope,
         *,
+        limit: int | None = None,
         filters: Filter | None = None,
         after: Cursor | None = None,
         show_expired: bool = False,
-    ) -> Iterator[list[dict[str, Any]]]:
-        """Every memory, newest first, in lists. The first is read now, the others as they go."""
+    ) -> Iterator[Page]:
+        """The first `limit` memories (None: all), newest first. No scope means all users.
+
+        The first Page is read now, the others as they are taken, each small enough to be held;
+        at least one. Raises FilterTooExpensive; and ServiceBusy, also on the way, where what is
+        listed is deleted by its scope: a part is never given for the whole.
+        """
         where = in_scope(scope, show_expired=show_expired, extra=filters)
-        first, cursor = self._memory.get_all(where, after=after)
 
-        def read() -> Iterator[list[dict[str, Any]]]:
-            records, following = first, cursor
-            yield [to_memory(record.id, record.payload) for record in records]
-            while following:
-                records, following = self._memory.get_all(where, after=following)
-                yield [to_memory(record.id, record.payload) for record in records]
+        def read() -> Iterator[Page]:
+            total = None
+            for chunk in self._store.chunks(where, limit, after):
+                if limit is not None and total is None:
+                    total = self._store.count(where)
+                memories = [to_memory(record.id, record.payload) for record in chunk.items]
+                cursor = chunk.cursor.encode() if chunk.cursor else None
+                yield Page(memories, total, cursor)
 
-        return read()
+        return self._unbroken(scope, read)
 
     def count(self) -> int:
         """How many memories are stored, of all users, the expired ones too."""
         return self._store.count({})
 
-    def search(
+    def search(self, query: str, scope: Scope, **chosen: Any) -> list[dict[str, Any]]:
+        """What is found as a whole, for who has room for it; see `found`."""
+        return [result for results in self.found(query, scope, **chosen) for result in results]
+
+    def found(
         self,
         query: str,
         scope: Scope,
@@ -148,11 +167,18 @@ class MemoryService:
         threshold: float | None = None,
         explain: bool = False,
         show_expired: bool = False,
-    ) -> list[dict[str, Any]]:
-        """Best first. No scope means all users."""
+    ) -> Iterator[list[dict[str, Any]]]:
+        """Best first, in lists of which each is small enough to be held; at least one. No scope
+        means all users. Raises what `listing` raises."""
         where = in_scope(scope, show_expired=show_expired, extra=filters)
-        found = self._memory.search(query, where, limit=limit, threshold=threshold)
-        return [_search_result(result, explain) for result in found]
+
+        def read() -> Iterator[list[dict[str, Any]]]:
+            results = self._memory.search(
+                query, where, limit=limit, threshold=threshold, corpus=corpus_of(scope)
+            )
+            return ([_search_result(result, explain) for result in part] for part in results)
+
+        return self._unbroken(scope, read)
 
     def scopes(self, scope: Scope | None = None) -> dict[str, list[dict[str, Any]]]:
         """Who has memories, and how many: `{"users": [{"id", "memories"}], "agents", "runs"}`.
@@ -259,14 +285,16 @@ class MemoryService:
             if purge:
                 rows = [row | {"old_memory": None} for row in rows]
             ids = [record.id for record in gone]
-            self._write(rows, deleted=ids, scope=scope, purge=purge)
+            with self._listings.deleting(scope):
+                self._write(rows, deleted=ids, scope=scope, purge=purge)
         return len(gone)
 
     def reset(self) -> int:
         """Delete everything, the history too; how many memories there were."""
         with self._writing.exclusive():
             deleted = self._store.count({})
-            self._write([], scope={})
+            with self._listings.deleting({}):
+                self._write([], scope={})
         return deleted
 
     def ready(self) -> dict[str, Check]:
@@ -283,6 +311,17 @@ class MemoryService:
             self._history.close()
 
     # ---- inside
+
+    def _unbroken(self, scope: Scope, read: Callable[[], Iterator[T]]) -> Iterator[T]:
+        """What `read` gives, all of it or a ServiceBusy: it starts over where a deletion by scope
+        came in between before its first part was taken, and breaks off where later."""
+        for _ in range(STARTS):
+            listing = self._listings.open(scope)
+            parts = read()
+            first = next(parts)
+            if not listing.broken:
+                return chain((first,), _while_whole(listing, parts))
+        raise ServiceBusy("These memories are being deleted; try again.")
 
     def _find(self, memory_id: str, within: Scope | None) -> Record:
         record = self._store.get(memory_id)
@@ -355,6 +394,13 @@ class MemoryService:
         embeds = any(vector for vector, _ in what.get("points", {}).values())
         embedder = self._memory.embedding_model.info if embeds else None
         self._journal.write(self._store, Intent(rows, embedder=embedder, **what))
+
+
+def _while_whole(listing: Listing, parts: Iterator[T]) -> Iterator[T]:
+    for part in parts:
+        if listing.broken:
+            raise ServiceBusy("These memories were deleted while they were read.")
+        yield part
 
 
 def _search_result(result: Ranked, explain: bool) -> dict[str, Any]:

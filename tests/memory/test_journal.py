@@ -13,7 +13,7 @@ from app.memory.history import History
 from app.memory.journal import Intent, Journal
 from app.memory.payloads import history_row, new_id, new_payload
 from app.memory.ranking import Record
-from app.memory.stores.base import EmbedderInfo, NewPoint
+from app.memory.stores.base import EmbedderInfo, Listed, NewPoint
 from app.memory.stores.edge import EdgeStore
 from tests.memory.test_engine import ALICE, Parts
 
@@ -248,7 +248,7 @@ class CountingStore(EdgeStore):
         self.calls.append("retrieve")
         return super()._retrieve(ids)
 
-    def _newest(self, where: Filter, limit: int) -> list[Record]:
+    def _newest(self, where: Filter, limit: int) -> list[Listed]:
         self.calls.append("list")
         return super()._newest(where, limit)
 

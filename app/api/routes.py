@@ -23,13 +23,12 @@ from app.api.schemas import (
 )
 from app.errors import ServiceError
 from app.memory import MemoryService, Page
-from app.memory.stores.base import sliced
 
 log = logging.getLogger(__name__)
 
 bp = Blueprint("memory", __name__, url_prefix="/memory")
 
-DUMPED_AT_ONCE = 16  # memories: as JSON they take up to twelve times the room of their texts
+DUMPED_AT_ONCE, DUMPED_CHARACTERS = 64, 100_000
 
 Answer = dict[str, Any]
 Part = tuple[list[Answer], Answer]
@@ -103,7 +102,7 @@ def streamed(parts: Iterator[Part]) -> Response:
         try:
             for results, beside in parts:
                 ends = beside
-                for some in sliced(results, DUMPED_AT_ONCE):
+                for some in _few(results):
                     yield ("," if number else "") + json.dumps(some)[1:-1]
                     number += len(some)
         except ServiceError as error:
@@ -112,6 +111,19 @@ def streamed(parts: Iterator[Part]) -> Response:
         yield "]," + json.dumps(ends)[1:] if ends else "]}"
 
     return Response(write(), mimetype="application/json")
+
+
+def _few(results: list[Answer]) -> Iterator[list[Answer]]:
+    """As many as are made JSON at once, where a text takes up to twelve times its room."""
+    few, size = list[Answer](), 0
+    for memory in results:
+        few.append(memory)
+        size += len(memory["memory"])
+        if len(few) == DUMPED_AT_ONCE or size >= DUMPED_CHARACTERS:
+            yield few
+            few, size = [], 0
+    if few:
+        yield few
 
 
 @bp.post("/get")

@@ -13,7 +13,7 @@ from app.errors import ServiceError
 from app.memory.draft import Draft, Embedder, ReadsMessages
 from app.memory.filters import Filter
 from app.memory.ranking import Ranked, candidates, rank
-from app.memory.stores.base import SLICE, Chunk, Vector, VectorStore, merged, size_of, sliced
+from app.memory.stores.base import Chunk, Vector, VectorStore, merged, size_of, sliced
 from app.scopes import Scope
 
 # Where spaCy happens to be installed without its model, mem0 would run pip inside a request.
@@ -104,7 +104,7 @@ class Memory(mem0.Memory):
         store: VectorStore = self.vector_store
         hits = store.hybrid(query, vector, where, candidates(limit), corpus=corpus, bare=True)
         best = [found for found in rank(*hits, limit) if found.score >= (threshold or 0)]
-        chunks = merged(self._whole(part) for part in sliced(best, SLICE))
+        chunks = merged(self._whole(part) for part in sliced(best, store.read_at_once))
         return (chunk.items for chunk in chunks)
 
     def _whole(self, best: Sequence[Ranked]) -> Chunk[Ranked]:

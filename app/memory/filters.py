@@ -19,6 +19,7 @@ MAX_PARTS = 50  # of one object or one AND, OR, NOT
 MAX_VALUES = 100  # of in and nin
 MAX_DEPTH = 10
 MAX_KEY = 256
+MAX_SHOWN = 60  # of a key that is refused
 _LOGIC = {"AND": "must", "OR": "should", "NOT": "must_not"}
 _BARE_SEGMENT = re.compile(r"[\w-]+")
 _INT64 = range(-(2**63), 2**63)
@@ -74,10 +75,30 @@ def _conditions(key: str, value: Any, budget: list[int]) -> list[Filter]:
     return [_OPERATORS[name](path, key, value) for name, value in operators.items()]
 
 
+def check_keys(metadata: Mapping[str, Any], within: str = "") -> None:
+    """Raises ValueError for a key that no filter could name, also of the objects inside.
+
+    `within` is the path that leads to `metadata`, with a dot at its end.
+    """
+    for key, value in metadata.items():
+        path = within + key
+        if path in _LOGIC:
+            raise ValueError(f"must not use the key {key!r}: in filters it joins conditions")
+        if "." in key or not _is_path(path):
+            shown = path if len(path) <= MAX_SHOWN else f"{path[:MAX_SHOWN]}..."
+            raise ValueError(f"must not use the key {shown!r}: no filter could name it")
+        if isinstance(value, Mapping):
+            check_keys(value, f"{path}.")
+
+
+def _is_path(key: str) -> bool:
+    return len(key) <= MAX_KEY and all(key.split(".")) and '"' not in key and "\\" not in key
+
+
 def _path(key: str) -> str:
     """`key` as a JSON path of Qdrant: segments with other than word characters are quoted."""
     segments = key.split(".")
-    if len(key) > MAX_KEY or not all(segments) or '"' in key or "\\" in key:
+    if not _is_path(key):
         raise ValueError(f"{key!r} is not a key that can be filtered by")
     return ".".join(
         segment if _BARE_SEGMENT.fullmatch(segment) else f'"{segment}"' for segment in segments

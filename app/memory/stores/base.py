@@ -27,8 +27,8 @@ from app.metrics import store_call
 from app.scopes import Scope
 
 PAGE = 1000  # memories that are listed, or held, at once
-SLICE = 64  # whose payloads are read at once: all that may be held beyond CHUNK_BYTES
 CHUNK_BYTES = 4_000_000  # of payloads that are held at once, about
+NESTED = 16  # times the room of its text that metadata with objects inside takes, mostly
 DENSE = ""  # the unnamed vector, as mem0 stores it
 SPARSE = "bm25"
 KEYWORD_INDEXES = ("user_id", "agent_id", "run_id", "hash")
@@ -148,6 +148,10 @@ ENGINE_CALLS = {
 class VectorStore(VectorStoreBase):
     """One collection of memories. It is made when an embedder first comes; until then it is
     read as an empty one."""
+
+    read_at_once = 32
+    """Payloads of one call, where how large they are shows only afterwards; several such are a
+    Chunk."""
 
     def __init_subclass__(cls, engine: str = "other", **kwargs: Any) -> None:
         """`engine` is its name in the metrics."""
@@ -339,7 +343,7 @@ class VectorStore(VectorStoreBase):
     ) -> Iterator[Chunk[Record]]:
         while True:
             ids, ahead = self.newest(where, PAGE if left is None else min(left, PAGE), after)
-            for part in sliced(ids, SLICE):
+            for part in sliced(ids, self.read_at_once):
                 found = self._in_order(part)
                 after = cursor_after(part, after)
                 if left is not None:
@@ -567,7 +571,7 @@ def merged(chunks: Iterable[Chunk[T]]) -> Iterator[Chunk[T]]:
 
 
 def size_of(record: Record) -> int:
-    """What a payload takes in memory, in bytes; nested metadata as the text that it is."""
+    """What a payload takes in memory, in bytes, about."""
     values = record.payload.values()
-    nested = [str(value) for value in values if isinstance(value, dict | list)]
-    return sum(map(getsizeof, values)) + sum(map(getsizeof, nested))
+    nested = [len(str(value)) for value in values if isinstance(value, dict | list)]
+    return sum(map(getsizeof, values)) + NESTED * sum(nested)

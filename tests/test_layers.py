@@ -107,10 +107,12 @@ LAYERS = [
     {"app.memory.database"},
     {"app.memory.stores"},
     {"app.memory.stores.edge", "app.memory.stores.server"},
+    {"app.memory.stores.slices"},
     {"app.memory.stores.base", "app.memory.stores.holder"},
     {
         "app.memory.filters",
         "app.memory.ranking",
+        "app.memory.listings",
         "app.memory.locks",
         "app.memory.places",
         "app.memory.bm25",

@@ -29,7 +29,7 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge, Unsup
 
 from app.api import auth
 from app.errors import FieldError, Forbidden, InvalidRequest
-from app.memory.filters import Filter, compile_filters
+from app.memory.filters import Filter, check_keys, compile_filters
 from app.memory.payloads import RESERVED_KEYS
 from app.memory.repeats import Repeat
 from app.memory.stores.base import Cursor
@@ -66,9 +66,8 @@ def _date(value: str) -> str:
 def _metadata(value: dict[str, Any]) -> dict[str, Any]:
     if own := sorted(RESERVED_KEYS & value.keys()):
         raise ValueError(f"must not use the key {own[0]!r}: it is the memory's own")
-    if "" in value:
-        raise ValueError("must not have an empty key")
     _check_json(value, MAX_METADATA_DEPTH)
+    check_keys(value)
     if len(json.dumps(value, ensure_ascii=False).encode()) > MAX_METADATA_BYTES:
         raise ValueError(f"must not be larger than {MAX_METADATA_BYTES} bytes of JSON")
     return value

@@ -20,7 +20,7 @@ from app.memory.intents import Intents, Part
 from app.memory.journal import Journal
 from app.memory.payloads import changed_payload, history_row, new_id, new_payload
 from app.memory.ranking import Record
-from app.memory.stores.base import EmbedderInfo, NewPoint
+from app.memory.stores.base import EmbedderInfo, Listed, NewPoint
 from app.memory.stores.edge import EdgeStore
 from app.memory.writes import Deletion, Write, read
 from app.scopes import Scope
@@ -518,7 +518,7 @@ class CountingStore(EdgeStore):
         self.calls.append("retrieve")
         return super()._retrieve(ids)
 
-    def _newest(self, where: Filter, limit: int) -> list[Record]:
+    def _newest(self, where: Filter, limit: int) -> list[Listed]:
         self.calls.append("list")
         return super()._newest(where, limit)
 
@@ -538,6 +538,7 @@ def test_deleting_10000_memories_is_a_few_calls(tmp_path: Path) -> None:
         parts.store.put({new_id(): (vector, new_payload("tea", ALICE, {})) for _ in range(1000)})
     parts.store.calls.clear()
     assert parts.service.delete_all(ALICE).memories == 10_000
-    assert 1 <= len(parts.store.calls) <= 12, parts.store.calls
+    # Two for each thousand: their ids, then as many of their texts as may be held.
+    assert 1 <= len(parts.store.calls) <= 22, parts.store.calls
     assert parts.store.count({}) == 0
     parts.service.close()

@@ -14,14 +14,14 @@ from app.errors import ServiceError, VectorStoreTimeout, VectorStoreUnavailable
 from app.memory import mem0_import  # noqa: F401  # the first of those that import mem0
 from app.memory.engine import Memory
 from app.memory.readiness import Readiness
-from app.memory.service import MemoryService
+from app.memory.service import MemoryService, Page
 from app.providers import open_providers
 from app.storage.history.database import Database
 from app.storage.history.rows import History
 from app.storage.journal.journal import Journal
 from app.storage.vectors import open_store
 
-__all__ = ["MemoryService", "open_memory"]
+__all__ = ["MemoryService", "Page", "open_memory"]
 
 log = logging.getLogger(__name__)
 

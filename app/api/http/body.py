@@ -33,7 +33,7 @@ from app.memory.idempotency import Repeat
 from app.security.scopes import MAX_ID, SCOPE_KEYS, UNSEEN, Scope, scope_id
 from app.storage.payloads import RESERVED_KEYS
 from app.storage.vectors.base import Cursor
-from app.storage.vectors.filters import Filter, compile_filters
+from app.storage.vectors.filters import Filter, check_keys, compile_filters
 
 MAX_TEXT = 100_000
 MAX_MESSAGES = 256  # with their vectors well below the 32 MB that Qdrant takes at once
@@ -66,9 +66,8 @@ def _date(value: str) -> str:
 def _metadata(value: dict[str, Any]) -> dict[str, Any]:
     if own := sorted(RESERVED_KEYS & value.keys()):
         raise ValueError(f"must not use the key {own[0]!r}: it is the memory's own")
-    if "" in value:
-        raise ValueError("must not have an empty key")
     _check_json(value, MAX_METADATA_DEPTH)
+    check_keys(value)
     if len(json.dumps(value, ensure_ascii=False).encode()) > MAX_METADATA_BYTES:
         raise ValueError(f"must not be larger than {MAX_METADATA_BYTES} bytes of JSON")
     return value

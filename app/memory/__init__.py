@@ -12,9 +12,9 @@ from contextlib import suppress
 from app.config import Settings
 from app.errors import ServiceError, VectorStoreTimeout, VectorStoreUnavailable
 from app.memory import mem0_import  # noqa: F401  # the first of those that import mem0
-from app.memory.engine import Memory
+from app.memory.answers import Page
 from app.memory.readiness import Readiness
-from app.memory.service import MemoryService, Page
+from app.memory.service import MemoryService
 from app.providers import open_providers
 from app.storage.history.database import Database
 from app.storage.history.rows import History
@@ -43,7 +43,6 @@ def open_memory(settings: Settings) -> MemoryService:
     database = Database(settings.data_dir / "history.db")
     history = History(database)
     instructions = "\n".join(filter(None, [LANGUAGE_RULE, settings.custom_instructions]))
-    memory = Memory(store, history, providers.embedder, providers.llm, instructions)
 
     def check_embedder() -> None:
         if providers.check:
@@ -72,13 +71,15 @@ def open_memory(settings: Settings) -> MemoryService:
         "maintenance": lambda: service.maintenance.check(),
     }
     service: MemoryService = MemoryService(
-        memory,
         store,
         history,
         journal,
-        Readiness(checks),
-        settings.flush_seconds,
-        settings.llm_places,
+        providers.embedder,
+        providers.llm,
+        instructions=instructions,
+        readiness=Readiness(checks),
+        flush_seconds=settings.flush_seconds,
+        llm_concurrency=settings.llm_places,
     )
     if settings.on_server or settings.embedder_provider != "local":
         threading.Thread(target=_look_once, args=[check_embedder], daemon=True).start()

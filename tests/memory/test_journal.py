@@ -475,18 +475,16 @@ def test_a_power_cut_takes_nothing_that_was_acknowledged(tmp_path: Path) -> None
     cut = tmp_path / "after"
     shutil.copytree(tmp_path / "before" / "qdrant", cut / "qdrant")
 
-    service.update(changed, within={}, text="new tea")
-    service.update(retagged, within={}, changes={"fresh": True})
-    service.delete(removed, within={})
+    service.update(changed, data="new tea")
+    service.update(retagged, metadata={"fresh": True})
+    service.delete(removed)
     service.delete_all({"user_id": "bob"})
     fresh, brief = add("coffee"), add("gone again")
-    service.delete(brief, within={})
+    service.delete(brief)
     for name in ("history.db", "history.db-wal", "history.db-shm"):
         shutil.copy(tmp_path / "before" / name, cut / name)
     expected = service.get_all({}, limit=100)["results"]
-    histories = {
-        id_: service.history(id_, within={}) for id_ in (changed, removed, bobs, fresh, brief)
-    }
+    histories = {id_: service.history(id_) for id_ in (changed, removed, bobs, fresh, brief)}
     service.close()
 
     left = EdgeStore(cut / "qdrant")
@@ -498,7 +496,7 @@ def test_a_power_cut_takes_nothing_that_was_acknowledged(tmp_path: Path) -> None
     again = Parts(cut)
     again.journal.settle(again.store)
     assert again.service.get_all({}, limit=100)["results"] == expected
-    assert {id_: again.service.history(id_, within={}) for id_ in histories} == histories
+    assert {id_: again.service.history(id_) for id_ in histories} == histories
     assert again.service.search("new tea", {})[0]["id"] == changed
     assert Intents(again.database).processes() == []
     again.service.close()

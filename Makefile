@@ -5,6 +5,8 @@ SHELL := /bin/sh
 PYTHON ?= python3
 # More arguments for pytest: make test ARGS="-k search -x"
 ARGS ?=
+# How many rounds the long tests make of what is random: make soak ROUNDS=100
+ROUNDS ?=
 # More arguments for the lock compiler: make lock LOCK_ARGS=--upgrade
 LOCK_ARGS ?=
 
@@ -58,14 +60,27 @@ run: setup ## start the service (the first time, install what it needs)
 key: ## print a new ADMIN_API_KEY
 	@"$(PYTHON)" -c 'import secrets; print(secrets.token_urlsafe(32))'
 
+# Two processes, each of which takes a file after the other: the tests of a file share a service.
+# In the order of `testpaths`, so that the quick ones come last and both end at the same time.
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
+
 .PHONY: test
-test: setup-dev ## run the tests (ARGS="..." goes to pytest)
-	@$(VENV)/bin/pytest $(ARGS)
+test: setup-dev ## run the tests and measure their coverage (ARGS="..." goes to pytest, without coverage)
+ifeq ($(strip $(ARGS)),)
+	@$(VENV)/bin/pytest $(PARALLEL) --cov --cov-report=
+	@printf 'coverage by branches, in percent: ' && $(VENV)/bin/coverage report --format=total
+else
+	@$(VENV)/bin/pytest $(PARALLEL) $(ARGS)
+endif
+
+.PHONY: soak
+soak: setup-dev ## the long tests: crash, concurrency, failures, hostile input (ROUNDS=100 for a night)
+	@ROUNDS="$(ROUNDS)" $(VENV)/bin/pytest $(PARALLEL) tests/soak $(ARGS)
 
 .PHONY: fuzz
-fuzz: setup-dev ## send 20,000 hostile requests (the tests send a few hundred)
-	@FUZZ_REQUESTS=20000 $(VENV)/bin/pytest -s tests/test_hostile.py \
-		tests/api/test_contract.py::test_the_service_does_as_it_says $(ARGS)
+fuzz: setup-dev ## send 20,000 hostile requests (`make soak` sends fewer)
+	@FUZZ_REQUESTS=20000 $(VENV)/bin/pytest -s tests/soak/test_hostile.py \
+		tests/contract/test_openapi.py::test_the_service_does_as_it_says $(ARGS)
 
 .PHONY: browser
 browser: chromium setup-browser ## test the web page in Chromium (ARGS="..." goes to pytest)
@@ -106,7 +121,7 @@ compose-file: ## check docker-compose.yml, where the compose plugin is present
 	else echo "no docker compose here: docker-compose.yml is not checked"; fi
 
 .PHONY: check
-check: ## everything CI checks: lint, types, compose-file, test
+check: ## lint, types, compose-file, test (CI: that, soak and browser)
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory compose-file
 	@$(MAKE) --no-print-directory types

@@ -1,6 +1,6 @@
 """Memory Service API: HTTP (app.api) -> MemoryService (app.memory) -> engines.
 
-Imports go down only: api -> memory -> errors, config. `tests/test_layers.py` holds it.
+Imports go down only: api -> memory -> errors, config. `tests/unit/test_layers.py` holds it.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How soon each fault of a dependency is answered: the table of tests/test_faults.py, timed.
+"""How soon each fault of a dependency is answered: the table of tests/wire/test_faults.py, timed.
 
     .venv/bin/python benchmarks/faults.py
 
@@ -17,7 +17,7 @@ def main() -> None:
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-q", "--durations=0", "--durations-min=0"),
-            *("tests/test_faults.py", "-k", "test_a_fault_is_told"),
+            *("tests/wire/test_faults.py", "-k", "test_a_fault_is_told"),
         ],
         cwd=ROOT,
         capture_output=True,

@@ -111,9 +111,20 @@ class Service:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    """One that nobody else is given for a minute, also not tests that run at the same time.
+
+    A closed connection holds it (TIME_WAIT) against all but those who ask for it by its number.
+    """
+    with socket.socket() as listener, socket.socket() as client:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as gunicorn will
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(1)
+        address = listener.getsockname()
+        client.connect(address)
+        accepted, _ = listener.accept()
+        accepted.close()  # first, so that it is this end that waits
+        client.recv(1)
+        port: int = address[1]
         return port
 
 

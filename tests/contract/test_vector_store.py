@@ -676,7 +676,7 @@ class TestCursor:
             ["yesterday"],
             [at(0), "not a uuid"],
             [at(0), 5],
-            [at(0), [str(uuid.uuid4())]],
+            [at(0), ["00000000-0000-4000-8000-000000000000"]],
         ],
         ids=str,
     )

@@ -129,7 +129,7 @@ class TestMadeByMem0:
     def test_without_words_it_warns_once_and_reembed_adds_them(
         self, tmp_path: Path, qdrant: QdrantServer
     ) -> None:
-        from tests.test_embedder_change import reembed
+        from tests.wire.test_embedder_change import reembed
 
         memory_id = self.fill(qdrant, with_words=False)
         with Service(tmp_path / "data", QDRANT_URL=qdrant.url) as service:

@@ -2,7 +2,8 @@
 
 Clients write down each request, and whether it was acknowledged before the kill. After the next
 start a judge compares that with what the service lists, and with the history. TEST_SEED repeats
-the random choices of a run; how the threads interleave is not repeated.
+the random choices of a run; how the threads interleave is not repeated. ROUNDS says how many kills
+there are on each store.
 """
 
 import contextlib
@@ -23,6 +24,7 @@ from tests.model.judge import Judge
 from tests.model.looking import Memories, histories, kill, listing, pending_intents
 from tests.servers.qdrant import QdrantServer
 from tests.service import Service, wait_for
+from tests.soak.rounds import ROUNDS
 
 CLIENTS = 8
 USERS = ("ann", "bob", "cat", "dan")
@@ -107,10 +109,8 @@ def judge_histories(judge: Judge, service: Service, touched: set[str], after: Me
         judge.hear(memory_id, in_file.get(memory_id, []), after.get(memory_id))
 
 
-@pytest.mark.parametrize(("store", "rounds"), [("embedded", 25), ("server", 10)])
-def test_killed_at_any_instant_it_keeps_what_it_acknowledged_and_nothing_else(
-    tmp_path: Path, store: str, rounds: int
-) -> None:
+def keep_killing(folder: Path, store: str, rounds: int) -> Judge:
+    """What it found is for the caller to `conclude`."""
     seed = int(os.environ.get("TEST_SEED") or random.SystemRandom().getrandbits(32))
     print(f"\n{store}: TEST_SEED={seed}")
     rng = random.Random(seed)
@@ -118,7 +118,7 @@ def test_killed_at_any_instant_it_keeps_what_it_acknowledged_and_nothing_else(
     with contextlib.ExitStack() as stack:
         qdrant = stack.enter_context(QdrantServer()) if store == "server" else None
         settings = {"QDRANT_URL": qdrant.url} if qdrant else {}
-        service = stack.enter_context(Service(tmp_path / "data", **settings))
+        service = stack.enter_context(Service(folder / "data", **settings))
         clients = Clients(service, USERS)
         for _ in range(rounds):
             work_until_killed(service, clients, rng, qdrant)
@@ -132,5 +132,13 @@ def test_killed_at_any_instant_it_keeps_what_it_acknowledged_and_nothing_else(
             clients.knows(after)
         judge_histories(judge, service, judge.dead | after.keys(), after)
     print(f"{store}: {rounds} rounds, {judge.summary()}, TEST_SEED={seed}")
+    return judge
+
+
+@pytest.mark.parametrize("store", ["embedded", "server"])
+def test_killed_at_any_instant_it_keeps_what_it_acknowledged_and_nothing_else(
+    tmp_path: Path, store: str
+) -> None:
+    judge = keep_killing(tmp_path, store, ROUNDS)
     judge.conclude()
     assert {"add", "text", "metadata", "delete"} <= judge.acknowledged.keys()

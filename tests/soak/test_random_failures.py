@@ -29,8 +29,8 @@ from tests.model.orders import illegal_orders
 from tests.servers.disk import DiskFaults
 from tests.servers.qdrant import QdrantServer
 from tests.service import Service, wait_for
+from tests.soak.rounds import ROUNDS
 
-ROUNDS = int(os.environ.get("ROUNDS") or 20)
 CLIENTS = 6
 USERS = ("ann", "bob", "cat")
 SHARES = {
@@ -204,16 +204,16 @@ def summary(store: str, rounds: int, judge: Judge, seed: int) -> str:
     )
 
 
-@pytest.mark.parametrize("store", ["embedded", "server"])
-def test_what_was_acknowledged_between_failures_stays(tmp_path: Path, store: str) -> None:
+def keep_failing(folder: Path, store: str, rounds: int) -> Judge:
+    """What it found is for the caller to `conclude`."""
     seed = int(os.environ.get("TEST_SEED") or random.SystemRandom().getrandbits(32))
     print(f"\n{store}: TEST_SEED={seed}")
     rng = random.Random(seed)
     judge = Judge(failures=True)
     with ExitStack() as stack:
-        deployment = deploy(stack, tmp_path, store)
+        deployment = deploy(stack, folder, store)
         clients = Clients(deployment.service, USERS, SHARES, keyed=KEYED)
-        for number in range(ROUNDS):
+        for number in range(rounds):
             warm_up(clients)
             killed = number % KILLED == KILLED - 1
             work(deployment, clients, rng, killed=killed)
@@ -221,5 +221,10 @@ def test_what_was_acknowledged_between_failures_stays(tmp_path: Path, store: str
                 deployment.start_again()
             come_to_rest(deployment, judge)
             judge_round(judge, clients, deployment.service)
-    print(summary(store, ROUNDS, judge, seed))
-    judge.conclude()
+    print(summary(store, rounds, judge, seed))
+    return judge
+
+
+@pytest.mark.parametrize("store", ["embedded", "server"])
+def test_what_was_acknowledged_between_failures_stays(tmp_path: Path, store: str) -> None:
+    keep_failing(tmp_path, store, ROUNDS).conclude()

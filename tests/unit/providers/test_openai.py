@@ -1,6 +1,5 @@
 """OpenAI through its library: what is asked, what an answer means, by which way it comes."""
 
-import json
 import shutil
 import ssl
 import time
@@ -27,7 +26,6 @@ from tests.servers.base import Fault
 from tests.servers.base import embed as by_the_server
 from tests.servers.openai import OpenAIServer
 from tests.servers.passage import Passage, certificate
-from tests.service import Service, wait_for
 
 KEY = "sk-of-the-tests"
 MODEL = "text-embedding-3-small"
@@ -193,17 +191,6 @@ def test_calls_at_once_open_one_library_between_them(
     assert found == [[by_the_server(text, 1536) for text in TEXTS]] * 16
 
 
-def test_requests_that_come_before_the_library_is_there_wait_for_it(
-    server: OpenAIServer, tmp_path: Path
-) -> None:
-    address = {"OPENAI_BASE_URL": f"{server.url}/v1", "EMBEDDER_PROVIDER": "openai"}
-    with Service(tmp_path / "data", **address) as service, ThreadPoolExecutor(8) as pool:
-        asked = [f"text {number}" for number in range(8)]
-        answers = list(pool.map(lambda text: service.post("search", {"query": text}), asked))
-        assert [answer.status_code for answer in answers] == [200] * 8
-    assert server.requests[-1].headers["authorization"] == "Bearer none"
-
-
 def test_an_address_that_is_none_is_told_as_such() -> None:
     client = ours.Client("http://[::1/v1", KEY)
     with pytest.raises(ProviderUnavailable, match="OPENAI_BASE_URL"):
@@ -304,26 +291,3 @@ def test_a_name_and_password_in_the_address_do_not_take_the_place_of_the_key(
     with closing(ours.Client(address, KEY)) as client:
         assert len(embed(client)) == len(TEXTS)
     assert server.requests[-1].headers["authorization"] == f"Bearer {KEY}"
-
-
-def test_variables_that_the_library_reads_by_itself_change_nothing(
-    server: OpenAIServer, tmp_path: Path
-) -> None:
-    settings = {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": f"{server.url}/v1"}
-    its_own = {
-        "OPENAI_ORG_ID": "org-of-another",
-        "OPENAI_PROJECT_ID": "proj-of-another",
-        "OPENAI_ADMIN_KEY": "sk-admin-of-another",
-        "OPENAI_CUSTOM_HEADERS": "Authorization: Bearer of-another\nX-Of-Another: 1",
-        "OPENAI_LOG": "debug",
-    }
-    with Service(tmp_path / "data", **settings, **its_own) as service:
-        assert service.post("search", {"query": "a secret text"}).status_code == 200
-        wait_for(lambda: service.http.get("/ready").status_code == 200)
-        log = service.log.read_text()
-    assert server.requests
-    for request in server.requests:
-        assert request.headers["authorization"] == f"Bearer {KEY}"
-        assert "of-another" not in json.dumps(request.headers).lower()
-    assert "DEBUG" not in log
-    assert "secret text" not in log

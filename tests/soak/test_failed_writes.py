@@ -6,8 +6,9 @@ it was about at once; then the service settles what it could not know, or is kil
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -44,6 +45,12 @@ class Deployment:
         self.disk = disk
         self.qdrant = qdrant
         self.failed = 0
+
+    def again(self) -> "Deployment":
+        """For the next test."""
+        self.mend()
+        self.failed = 0
+        return self
 
     def failures(self, *, lasting: bool = True) -> Iterator[tuple[int, Arm]]:
         """Each lets one call of the next write fail; the `lasting` ones all from that one on."""
@@ -103,15 +110,12 @@ class Deployment:
         return rows
 
 
-@pytest.fixture(scope="module", params=["embedded", "server"])
-def started(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Deployment]:
-    folder = tmp_path_factory.mktemp(request.param)
+@contextmanager
+def deploy(folder: Path, store: str) -> Iterator[Deployment]:
     with ExitStack() as stack:
         disk = DiskFaults(folder, folder / "data")
         settings = {"FLUSH_SECONDS": str(FLUSH_S), **disk.environ}
-        qdrant = stack.enter_context(QdrantServer()) if request.param == "server" else None
+        qdrant = stack.enter_context(QdrantServer()) if store == "server" else None
         if qdrant:
             settings |= {"QDRANT_URL": qdrant.url, "QDRANT_TIMEOUT": str(QDRANT_S)}
         service = stack.enter_context(Service(folder / "data", **settings))
@@ -119,11 +123,17 @@ def started(
         yield Deployment(service, disk, qdrant)
 
 
+@pytest.fixture(scope="module", params=["embedded", "server"])
+def started(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Deployment]:
+    with deploy(tmp_path_factory.mktemp(request.param), request.param) as deployment:
+        yield deployment
+
+
 @pytest.fixture
 def deployment(started: Deployment) -> Deployment:
-    started.mend()
-    started.failed = 0
-    return started
+    return started.again()
 
 
 ends = pytest.mark.parametrize("end", ["settled", "killed"])

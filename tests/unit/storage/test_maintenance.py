@@ -12,8 +12,8 @@ from app.errors import MaintenanceFailed
 from app.storage.journal.maintenance import Maintenance
 from app.storage.payloads import new_id, new_payload
 from app.storage.vectors.edge import EdgeStore
-from tests.memory.test_engine import ALICE, SAID, Parts
-from tests.service import Service, wait_for
+from tests.service import wait_for
+from tests.unit.memory.test_engine import ALICE, SAID, Parts
 
 
 class BrokenStore(EdgeStore):
@@ -92,27 +92,3 @@ def test_where_they_fit_there_is_nothing_to_tell(parts: Parts) -> None:
     with closing_maintenance(parts) as maintenance:
         wait_for(lambda: maintenance._compared)
         assert maintenance.check() is None
-
-
-class TestPurge:
-    def test_says_what_is_left_where(self, service: Service, user: str) -> None:
-        service.ask("add", data="quicksilver", user_id=user)
-        answer = service.ask("delete_all", user_id=user, purge=True)
-        assert [left["where"] for left in answer["left"]] == ["vector_store"]
-        assert "left" not in service.ask("delete_all", user_id=user)
-
-    def test_waits_for_no_reader_of_the_history_and_erases_when_it_leaves(
-        self, tmp_path: Path
-    ) -> None:
-        with Service(tmp_path / "data", FLUSH_SECONDS="0.1") as service:
-            service.ask("add", data="quicksilver", user_id="a")
-            log = tmp_path / "data" / "history.db-wal"
-            with closing(sqlite3.connect(tmp_path / "data" / "history.db")) as reader:
-                reader.execute("BEGIN")
-                assert reader.execute("SELECT count(*) FROM history").fetchone() == (1,)
-                answer = service.ask("delete_all", user_id="a", purge=True)
-                service.ask("add", data="others write meanwhile", user_id="b")
-            assert [left["where"] for left in answer["left"]] == ["vector_store", "history"]
-            wait_for(lambda: b"quicksilver" not in log.read_bytes())
-            database = tmp_path / "data" / "history.db"
-            assert b"quicksilver" not in database.read_bytes()

@@ -44,7 +44,7 @@ def test_the_service_does_as_it_says(fresh_service: Service) -> None:
         *("run", ROOT / "openapi.yaml", "--url", fresh_service.url, "--checks", "all"),
         *("--max-examples", EXAMPLES, "--no-color", "--request-timeout", "20"),
     ]
-    hooks = {"SCHEMATHESIS_HOOKS": "tests.api.schemathesis_hooks", "PYTHONPATH": str(ROOT)}
+    hooks = {"SCHEMATHESIS_HOOKS": "tests.contract.schemathesis_hooks", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         command,
         env={**os.environ, **hooks},

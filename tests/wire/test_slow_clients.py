@@ -1,7 +1,7 @@
 """Clients that are slow, silent or too many: who asks for little is answered all the same.
 
 A hang here was 12 s and more; what is asserted leaves room for a slow machine. The figures at
-15 s of patience are benchmarks/slow_clients.py's.
+15 s of patience are benchmarks/slow_clients.py's; crowds of thousands are in tests/soak/.
 """
 
 import contextlib
@@ -157,42 +157,27 @@ def is_closed(client: socket.socket) -> bool:
 
 @pytest.fixture
 def files() -> Iterator[None]:
-    """Enough of them for the clients."""
+    with enough_files():
+        yield
+
+
+@contextlib.contextmanager
+def enough_files() -> Iterator[None]:
+    """For the clients."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < 4096:
         pytest.skip("this machine does not give enough open files")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4096), hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 class Limited(Service):
     def __init__(self, data_dir: Path, limit: str, **settings: str) -> None:
         super().__init__(data_dir, **settings)
         self.prefix = ["sh", "-c", f'{limit} && exec "$@"', "sh"]
-
-
-BUSY = [(300, HALF_A_HEAD), (300, HALF_A_BODY), (300, A_FILE * 6)]
-
-
-@pytest.mark.usefixtures("files")
-@pytest.mark.parametrize(
-    ("limit", "crowds"),
-    [
-        ("ulimit -Sn 1024", [(1100, b""), (2000, b""), *BUSY]),
-        ("ulimit -n 1024", [(1100, b""), (1100, A_FILE * 6)]),
-    ],
-)
-def test_at_the_real_numbers(tmp_path: Path, limit: str, crowds: list[tuple[int, bytes]]) -> None:
-    settings = {"REQUEST_READ_TIMEOUT": "4", "SEND_TIMEOUT": "4"}
-    with Limited(tmp_path / "data", limit, **settings) as service:
-        watch = Watch(service)
-        for number, data in crowds:
-            with Crowd(service, number, data):
-                assert slowest_health(service, 1) < SOON_S
-                wait_for(lambda: listing(service).status_code == 200, 4 + SOON_S)
-        watch.check(threads=True)
-        assert "Traceback" not in service.log.read_text()
 
 
 @pytest.mark.usefixtures("files")

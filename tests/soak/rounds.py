@@ -1,0 +1,5 @@
+"""How much of what is made up at random: `make soak ROUNDS=100` for a night."""
+
+import os
+
+ROUNDS = int(os.environ.get("ROUNDS") or 25)

@@ -1,0 +1,1 @@
+"""In one process: no gunicorn, no HTTP."""

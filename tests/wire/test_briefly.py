@@ -1,0 +1,62 @@
+"""A little of each long test of tests/soak/: enough to see that it would find what it looks for."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.service import Service
+from tests.soak import test_concurrency as concurrency
+from tests.soak import test_failed_writes as failed_writes
+from tests.soak.test_crash import keep_killing
+from tests.soak.test_failed_writes import Deployment
+from tests.soak.test_hostile import service_with_a_witness, shoot
+from tests.soak.test_random_failures import KILLED, keep_failing
+
+stores = pytest.mark.parametrize("store", ["embedded", "server"])
+
+
+@stores
+def test_killed_at_some_instants(tmp_path: Path, store: str) -> None:
+    keep_killing(tmp_path, store, 2).conclude()
+
+
+@stores
+def test_some_random_failures(tmp_path: Path, store: str) -> None:
+    keep_failing(tmp_path, store, KILLED).conclude()
+
+
+def test_writers_of_one_memory(service: Service, user: str) -> None:
+    concurrency.test_four_writers_of_four_keys_lose_none(service, user)
+    concurrency.test_an_update_never_brings_back_what_is_deleted(service, f"{user}-again")
+
+
+def test_a_delete_all_is_seen_whole_or_not_at_all(service: Service, user: str) -> None:
+    concurrency.test_a_delete_all_is_seen_whole_or_not_at_all(service, user)
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    with failed_writes.deploy(tmp_path_factory.mktemp("failing"), "embedded") as deployment:
+        yield deployment
+
+
+@pytest.fixture
+def deployment(started: Deployment) -> Deployment:
+    return started.again()
+
+
+def test_an_update_of_what_a_failed_add_left_stays(deployment: Deployment, user: str) -> None:
+    failed_writes.test_an_update_of_what_a_failed_add_left_stays(deployment, user, "settled")
+
+
+def test_an_update_after_a_failed_one_stays(deployment: Deployment, user: str) -> None:
+    failed_writes.test_an_update_after_a_failed_one_stays_and_the_history_has_both(
+        deployment, user, "settled"
+    )
+
+
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")  # as in test_hostile.py
+def test_some_hostile_requests(tmp_path: Path) -> None:
+    with service_with_a_witness(tmp_path / "data") as target:
+        shoot(target, 400, always_the_same=True)

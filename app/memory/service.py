@@ -13,8 +13,9 @@ from app.memory.idempotency import Repeat, once
 from app.memory.limits import Places
 from app.memory.readiness import Check
 from app.security.scopes import SCOPE_KEYS, Scope, is_within
-from app.storage.history.intents import Part
-from app.storage.history.rows import History, Said
+from app.storage.history.messages import Messages, Said
+from app.storage.history.parts import Part
+from app.storage.history.rows import History
 from app.storage.journal.journal import Journal
 from app.storage.journal.maintenance import Maintenance
 from app.storage.journal.writes import Deletion, Write
@@ -104,6 +105,7 @@ class MemoryService:
         self._memory = memory
         self._store = store
         self._history = history
+        self._messages = Messages(history.database)
         self._scopes = ScopeLock()
         self._changing = KeyedLock()  # by memory id
         self._inferring = KeyedLock()  # by scope
@@ -386,8 +388,8 @@ class MemoryService:
             return added
         if asked and answer:
             self._journal.answers.answer(*asked, answer)
-        for messages, session_scope in said:
-            self._history.save_messages(messages, session_scope)
+        if said:
+            self._messages.save(said)
         return added
 
     def _unknown(self, points: Points, scope: Scope) -> Points:

@@ -19,7 +19,9 @@ from app.embeddings import EmbedderInfo
 from app.memory.engine import Memory
 from app.memory.service import MemoryService
 from app.storage.history.database import Database
+from app.storage.history.messages import Messages
 from app.storage.history.rows import History
+from app.storage.history.sqlite import SQLite
 from app.storage.journal.journal import Journal
 from app.storage.payloads import RESERVED_KEYS, new_payload
 from app.storage.vectors.edge import EdgeStore
@@ -67,9 +69,10 @@ class Parts:
         self.llm = ScriptedLLM(*facts)
         self.store = store(folder / "qdrant")
         self.store.prepare(self.embedder.info)
-        self.database = Database(folder / "history.db")
+        self.database = Database(SQLite(folder / "history.db"))
         self.history = History(self.database)
-        self.memory = Memory(self.store, self.history, self.embedder, self.llm)
+        self.messages = Messages(self.database)
+        self.memory = Memory(self.store, self.messages, self.embedder, self.llm)
         self.journal = Journal(self.database, folder / "processes", flushes=True)
         self.service = MemoryService(self.memory, self.store, self.history, self.journal)
 
@@ -137,7 +140,7 @@ def test_a_draft_stores_nothing(parts: Parts) -> None:
     draft = parts.memory.draft(SAID, ALICE, metadata={}, expiration_date=None)
     assert len(draft.points) == 2
     assert parts.store.count({}) == 0
-    assert parts.history.get_last_messages("user_id=alice") == []
+    assert parts.messages.get_last_messages("user_id=alice") == []
 
 
 def test_an_update_of_metadata_does_not_embed_again(parts: Parts) -> None:
@@ -159,12 +162,18 @@ def test_delete_all_forgets_the_conversations_of_the_scope(parts: Parts) -> None
     parts.service.add(SAID, {"user_id": "alice", "run_id": "r&1"})
     parts.service.add(SAID, {"user_id": "bob"})
     assert parts.service.delete_all(ALICE).memories == 2
-    assert parts.history.get_last_messages("run_id=r%261&user_id=alice") == []
-    assert parts.history.get_last_messages("user_id=bob")
+    assert parts.messages.get_last_messages("run_id=r%261&user_id=alice") == []
+    assert parts.messages.get_last_messages("user_id=bob")
 
 
 class TestMem0AsItIs:
-    """mem0's own methods, unmodified, on our store and history."""
+    """mem0's own methods, unmodified, on our store and a history of its own."""
+
+    @pytest.fixture(autouse=True)
+    def own_history(self, parts: Parts) -> Iterator[None]:
+        parts.memory.db = SQLiteManager(":memory:")
+        yield
+        parts.memory.db.close()
 
     def test_runs_through_add_update_delete(self, parts: Parts) -> None:
         memory_id = parts.memory.add("I like tea", user_id="alice", infer=False)["results"][0]["id"]
@@ -218,10 +227,10 @@ class TestPinned:
             *("create_col", "insert", "search", "delete", "update", "get"),
             *("list_cols", "delete_col", "col_info", "list", "reset"),
         }
-        called = {"add_history", "batch_add_history", "get_history", "save_messages"}
-        called |= {"get_last_messages", "reset", "close"}
-        assert called <= set(dir(SQLiteManager))
-        assert called <= set(dir(History))
+        draft = {"batch_add_history", "save_messages", "get_last_messages"}
+        assert draft <= set(dir(SQLiteManager))
+        ours = inspect.signature(Messages.get_last_messages).parameters
+        assert [*ours] == [*inspect.signature(SQLiteManager.get_last_messages).parameters]
 
     def test_the_keys_it_keeps_for_itself(self) -> None:
         source = inspect.getsource(mem0.Memory.get)

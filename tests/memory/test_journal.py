@@ -1,10 +1,7 @@
 """What a crash, a timeout or a power cut leaves behind, settled from the intents."""
 
-import json
 import shutil
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -420,42 +417,6 @@ def test_an_intent_that_cannot_be_read_is_kept_and_named(
     assert desk.journal.unreadable == [number]
     assert [stored.number for stored in desk.intents.of("a dead process")] == [number]
     assert desk.events(memory_id) == []  # the others were settled
-
-
-def test_intents_of_the_version_before_are_settled(tmp_path: Path) -> None:
-    """As schema version 2 wrote them: one row for a whole deletion, and no ids."""
-    desk = Desk(tmp_path)
-    gone, kept = desk.add(), desk.add()
-    _, intent = adding()
-    old = json.loads(intent.to_json())
-    del old["kind"], old["id"]
-    rows = [desk.row(gone)]
-    deletion = {**old, "rows": rows, "points": {}, "deleted": [gone], "scope": ALICE}
-    desk.journal.flushed(desk.store.flush)
-    desk.journal.close()
-    desk.database.close()
-    with closing(sqlite3.connect(tmp_path / "history.db", isolation_level=None)) as raw:
-        raw.execute("DROP TABLE intents")
-        raw.execute("DROP TABLE intent_parts")
-        raw.execute("ALTER TABLE answers DROP COLUMN erased")
-        raw.execute(
-            "CREATE TABLE intents (seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, "
-            "process VARCHAR(36) NOT NULL, done BOOLEAN NOT NULL, body TEXT NOT NULL)"
-        )
-        for body in ({**old, "scope": None}, deletion):
-            text = json.dumps({"purge": False, **body})
-            raw.execute("INSERT INTO intents (process, done, body) VALUES ('dead', 0, ?)", [text])
-        raw.execute("UPDATE schema_version SET version = 2")
-    database = Database(SQLite(tmp_path / "history.db"))
-    journal = Journal(database, tmp_path / "processes", flushes=True)
-    journal.recover(desk.store)
-    events = [[r["event"] for r in History(database).get_history(id_)] for id_ in (gone, kept)]
-    assert events == [["ADD", "DELETE"], ["ADD"]]
-    assert desk.store.get(gone) is None
-    assert Intents(database).processes() == []
-    journal.close()
-    database.close()
-    desk.store.close()
 
 
 def said(text: str) -> list[dict[str, str]]:

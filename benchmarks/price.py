@@ -36,6 +36,7 @@ from app.embeddings import EmbedderInfo  # noqa: E402
 from app.memory.service import MemoryService  # noqa: E402
 from app.storage.history.database import Database  # noqa: E402
 from app.storage.history.rows import History  # noqa: E402
+from app.storage.history.sqlite import SQLite  # noqa: E402
 from app.storage.journal.journal import Journal  # noqa: E402
 from app.storage.vectors.edge import EdgeStore  # noqa: E402
 from benchmarks.floor import app as bare  # noqa: E402
@@ -112,7 +113,7 @@ class Measured:
 
 def service(folder: Path, kind: type[Journal]) -> MemoryService:
     store = EdgeStore(folder / "qdrant")
-    database = Database(folder / "history.db")
+    database = Database(SQLite(folder / "history.db"))
     history = History(database)
     journal = kind(database, folder / "processes", flushes=True)
     return MemoryService(store, history, journal, Same())

@@ -18,6 +18,7 @@ from app.memory.service import MemoryService
 from app.providers import open_providers
 from app.storage.history.database import Database
 from app.storage.history.rows import History
+from app.storage.history.sqlite import SQLite
 from app.storage.journal.journal import Journal
 from app.storage.vectors import open_store
 
@@ -40,7 +41,7 @@ def open_memory(settings: Settings) -> MemoryService:
     """
     providers = open_providers(settings)
     store = open_store(settings)
-    database = Database(settings.data_dir / "history.db")
+    database = Database(SQLite(settings.data_dir / "history.db"))
     history = History(database)
     instructions = "\n".join(filter(None, [LANGUAGE_RULE, settings.custom_instructions]))
 
@@ -56,7 +57,7 @@ def open_memory(settings: Settings) -> MemoryService:
     journal = Journal(database, settings.data_dir / "processes", flushes=not settings.on_server)
     if not settings.on_server:
         try:
-            journal.settle(store)  # nothing to wait for, and nobody has seen it half yet
+            journal.recover(store)  # nothing to wait for, and nobody has seen it half yet
         except ServiceError as error:  # such as a full disk; maintenance goes on with it
             log.warning("not settled yet: %s: %s", error.code, error.detail)
         except Exception as error:  # nothing of what was left may keep the service from starting

@@ -15,7 +15,7 @@ from app.memory.requests import AddRequest
 from app.memory.search import CollectionEmbedder
 from app.security.principal import Principal
 from app.security.scopes import Scope
-from app.storage.history.rows import Said
+from app.storage.history.messages import Said
 from app.storage.journal.writer import Writer
 from app.storage.journal.writes import Write
 from app.storage.locks import KeyedLock

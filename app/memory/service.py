@@ -24,6 +24,7 @@ from app.memory.requests import (
 from app.memory.search import CollectionEmbedder, Search
 from app.providers.base import LLM, Embedder
 from app.security.principal import Principal
+from app.storage.history.messages import Messages
 from app.storage.history.rows import History
 from app.storage.journal.journal import Journal
 from app.storage.journal.maintenance import Maintenance
@@ -56,10 +57,11 @@ class MemoryService:
         self._store = store
         self._history = history
         self._readiness = readiness
-        self._writer = Writer(store, history, journal)
+        messages = Messages(history.database)
+        self._writer = Writer(store, messages, journal)
         listings = Listings()
         embeds = CollectionEmbedder(store, embedder)
-        extraction = Extraction(store, history, embedder, llm, instructions) if llm else None
+        extraction = Extraction(store, messages, embedder, llm, instructions) if llm else None
         limiter = ConcurrencyLimiter(llm_concurrency)
         self._reading = Reading(store, history, Search(store, embeds), listings)
         self._adding = Adding(self._writer, embeds, extraction, limiter)

@@ -5,8 +5,8 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 
 from app.errors import ServiceBusy, ServiceError
 from app.security.scopes import Scope
-from app.storage.history.intents import Part
-from app.storage.history.rows import History, Said
+from app.storage.history.messages import Messages, Said
+from app.storage.history.parts import Part
 from app.storage.journal.journal import Journal
 from app.storage.journal.writes import Deletion, Write
 from app.storage.locks import KeyedLock, ScopeLock
@@ -27,10 +27,10 @@ Deleting = Callable[[Scope], AbstractContextManager[None]]
 class Writer:
     """Writes to the vectors and the history as one. Safe for many threads."""
 
-    def __init__(self, store: VectorStore, history: History, journal: Journal) -> None:
+    def __init__(self, store: VectorStore, messages: Messages, journal: Journal) -> None:
         self.store = store
         self.journal = journal
-        self._history = history
+        self._messages = messages
         self._scopes = ScopeLock()
         self._memories = KeyedLock()  # by memory id
 
@@ -56,8 +56,8 @@ class Writer:
         """An add that found nothing to store: its answer, and what was said."""
         if asked and answer:
             self.journal.answers.answer(*asked, answer)
-        for messages, session_scope in said:
-            self._history.save_messages(messages, session_scope)
+        if said:
+            self._messages.save(said)
 
     def delete_scope(self, scope: Scope, deleting: Deleting, *, purge: bool) -> int:
         """Delete the memories of a scope, and its conversations; how many memories there were."""

@@ -34,7 +34,9 @@ from app.memory.service import MemoryService
 from app.security.principal import ADMIN, Principal
 from app.security.scopes import Scope
 from app.storage.history.database import Database
+from app.storage.history.messages import Messages
 from app.storage.history.rows import History
+from app.storage.history.sqlite import SQLite
 from app.storage.journal.journal import Journal
 from app.storage.payloads import RESERVED_KEYS, new_payload
 from app.storage.vectors.edge import EdgeStore
@@ -141,8 +143,9 @@ class Parts:
         self.llm = ScriptedLLM(*facts)
         self.store = store(folder / "qdrant")
         self.store.prepare(self.embedder.info)
-        self.database = Database(folder / "history.db")
+        self.database = Database(SQLite(folder / "history.db"))
         self.history = History(self.database)
+        self.messages = Messages(self.database)
         self.journal = Journal(self.database, folder / "processes", flushes=True)
         service = MemoryService(self.store, self.history, self.journal, self.embedder, self.llm)
         self.service = Asking(service)
@@ -208,14 +211,14 @@ class TestInferring:
 
 
 def extraction(parts: Parts) -> Extraction:
-    return Extraction(parts.store, parts.history, parts.embedder, parts.llm)
+    return Extraction(parts.store, parts.messages, parts.embedder, parts.llm)
 
 
 def test_a_draft_stores_nothing(parts: Parts) -> None:
     draft = extraction(parts).run(SAID, ALICE, metadata={}, expiration_date=None)
     assert len(draft.points) == 2
     assert parts.store.count({}) == 0
-    assert parts.history.get_last_messages("user_id=alice") == []
+    assert parts.messages.get_last_messages("user_id=alice") == []
 
 
 def test_an_update_of_metadata_does_not_embed_again(parts: Parts) -> None:
@@ -237,8 +240,8 @@ def test_delete_all_forgets_the_conversations_of_the_scope(parts: Parts) -> None
     parts.service.add(SAID, {"user_id": "alice", "run_id": "r&1"})
     parts.service.add(SAID, {"user_id": "bob"})
     assert parts.service.delete_all(ALICE).memories == 2
-    assert parts.history.get_last_messages("run_id=r%261&user_id=alice") == []
-    assert parts.history.get_last_messages("user_id=bob")
+    assert parts.messages.get_last_messages("run_id=r%261&user_id=alice") == []
+    assert parts.messages.get_last_messages("user_id=bob")
 
 
 def test_mem0_makes_the_payload_that_we_make(parts: Parts) -> None:
@@ -286,10 +289,10 @@ class TestPinned:
             *("create_col", "insert", "search", "delete", "update", "get"),
             *("list_cols", "delete_col", "col_info", "list", "reset"),
         }
-        called = {"add_history", "batch_add_history", "get_history", "save_messages"}
-        called |= {"get_last_messages", "reset", "close"}
-        assert called <= set(dir(SQLiteManager))
-        assert called <= set(dir(History))
+        draft = {"batch_add_history", "save_messages", "get_last_messages"}
+        assert draft <= set(dir(SQLiteManager))
+        ours = inspect.signature(Messages.get_last_messages).parameters
+        assert [*ours] == [*inspect.signature(SQLiteManager.get_last_messages).parameters]
 
     def test_the_keys_it_keeps_for_itself(self) -> None:
         source = inspect.getsource(mem0.Memory.get)

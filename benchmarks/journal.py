@@ -27,7 +27,8 @@ prepare_environment(Path(tempfile.mkdtemp()))
 
 from app.embeddings import EmbedderInfo  # noqa: E402
 from app.storage.history.database import Database  # noqa: E402
-from app.storage.history.rows import History  # noqa: E402
+from app.storage.history.rows import add  # noqa: E402
+from app.storage.history.sqlite import SQLite  # noqa: E402
 from app.storage.journal.journal import Journal  # noqa: E402
 from app.storage.journal.writes import Write  # noqa: E402
 from app.storage.payloads import history_row, new_id, new_payload  # noqa: E402
@@ -47,7 +48,7 @@ class NoJournal(Journal):
     def write(self, store: VectorStore, intent: Write) -> None:
         for step in intent.steps(store):
             step()
-        History(self.database).batch_add_history(intent.rows)
+        self.database.write(lambda connection: add(connection, intent.rows))
 
 
 def adding(number: int) -> Write:
@@ -65,7 +66,7 @@ def price(folder: Path) -> None:
             here = folder / f"{name}{round_}"
             store = EdgeStore(here / "qdrant")
             store.prepare(EMBEDDER)
-            database = Database(here / "history.db")
+            database = Database(SQLite(here / "history.db"))
             journal = kind(database, here / "processes", flushes=True)
             started = time.perf_counter()
             for number in range(ADDS):

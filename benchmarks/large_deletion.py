@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -22,7 +23,8 @@ prepare_environment(Path(tempfile.mkdtemp()))
 
 from app.embeddings import EmbedderInfo  # noqa: E402
 from app.storage.history.database import Database  # noqa: E402
-from app.storage.history.rows import History  # noqa: E402
+from app.storage.history.rows import add  # noqa: E402
+from app.storage.history.sqlite import SQLite  # noqa: E402
 from app.storage.payloads import history_row, new_id, new_payload  # noqa: E402
 from app.storage.vectors.edge import EdgeStore  # noqa: E402
 from tests.service import Service  # noqa: E402
@@ -34,7 +36,7 @@ EMBEDDER = EmbedderInfo("local/all-MiniLM-L6-v2", SIZE)
 def fill(folder: Path, memories: int, characters: int) -> None:
     store = EdgeStore(folder / "qdrant")
     store.prepare(EMBEDDER)
-    history = History(Database(folder / "history.db"))
+    database = Database(SQLite(folder / "history.db"))
     text = "tea and mountains " * (characters // 18)
     for start in range(0, memories, 500):
         points, rows = {}, []
@@ -44,10 +46,10 @@ def fill(folder: Path, memories: int, characters: int) -> None:
             points[id_] = ([1.0 if n == number % SIZE else 0.01 for n in range(SIZE)], payload)
             rows.append(history_row("ADD", id_, None, payload))
         store.put(points)
-        history.batch_add_history(rows)
+        database.write(partial(add, rows=rows))
     store.flush()
     store.close()
-    history.close()
+    database.close()
 
 
 def status_mb(service: Service, name: str) -> float:

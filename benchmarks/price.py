@@ -26,15 +26,17 @@ from flask import Flask  # noqa: E402
 
 from app import create_app  # noqa: E402
 from app.config import Settings, prepare_environment  # noqa: E402
-from app.security.keys import Caller, Keys, new_key_id  # noqa: E402
+from app.security.keys import Keys, new_key_id  # noqa: E402
+from app.security.principal import Principal  # noqa: E402
 
 prepare_environment(Path(tempfile.mkdtemp()))
 
+
 from app.embeddings import EmbedderInfo  # noqa: E402
-from app.memory.engine import Memory  # noqa: E402
 from app.memory.service import MemoryService  # noqa: E402
 from app.storage.history.database import Database  # noqa: E402
 from app.storage.history.rows import History  # noqa: E402
+from app.storage.history.sqlite import SQLite  # noqa: E402
 from app.storage.journal.journal import Journal  # noqa: E402
 from app.storage.vectors.edge import EdgeStore  # noqa: E402
 from benchmarks.floor import app as bare  # noqa: E402
@@ -111,10 +113,10 @@ class Measured:
 
 def service(folder: Path, kind: type[Journal]) -> MemoryService:
     store = EdgeStore(folder / "qdrant")
-    database = Database(folder / "history.db")
+    database = Database(SQLite(folder / "history.db"))
     history = History(database)
     journal = kind(database, folder / "processes", flushes=True)
-    return MemoryService(Memory(store, history, Same(), None), store, history, journal)
+    return MemoryService(store, history, journal, Same())
 
 
 def main() -> None:
@@ -126,7 +128,7 @@ def main() -> None:
             chosen = Settings(data_dir=root / name, log_level="WARNING", **settings)
             return create_app(chosen, service(root / name, kind))
 
-        user = Keys(ADMIN).mint(Caller(new_key_id(), {"user_id": "a"}), time.time() + 3600)
+        user = Keys(ADMIN).mint(Principal(new_key_id(), {"user_id": "a"}), time.time() + 3600)
         shipped, locked = app("shipped"), app("locked", admin_api_key=ADMIN)
         rows = {
             "as shipped": Measured(shipped),

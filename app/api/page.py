@@ -54,7 +54,7 @@ def static(name: str) -> Response:
 @bp.get("/scopes")
 def scopes() -> dict[str, Any]:
     """Who has memories, and how many, within the scope of the key."""
-    return memory().scopes(auth.scope())
+    return memory().scopes(auth.principal())
 
 
 def _file(name: str, mimetype: str) -> Response:

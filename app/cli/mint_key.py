@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 
 from app.config import Settings
 from app.errors import StartupError
-from app.security.keys import Caller, Keys, new_key_id
+from app.security.keys import Keys, new_key_id
+from app.security.principal import Principal
 from app.security.scopes import SCOPE_KEYS, scope_id
 
 DAY_S = 24 * 3600
@@ -28,7 +29,7 @@ def main() -> int:
         return _failed("ADMIN_API_KEY is not set: keys are signed with it. 'make key' prints one.")
     if not scope:
         return _failed("give at least one of --user, --agent, --run")
-    caller = Caller(new_key_id(), scope, asked.read_only)
+    caller = Principal(new_key_id(), scope, asked.read_only)
     ends_at = time.time() + asked.days * DAY_S
     print(Keys(settings.admin_api_key.get_secret_value()).mint(caller, ends_at))
     until = datetime.fromtimestamp(ends_at, UTC).date()

@@ -27,15 +27,16 @@ def _reembed(settings: Settings) -> None:
     from app.memory.reembedding import reembed
     from app.providers import open_embedder
     from app.storage.history.database import Database
+    from app.storage.history.sqlite import SQLite
     from app.storage.journal.journal import Journal
     from app.storage.vectors import open_store
 
     store = open_store(settings)
-    database = Database(settings.data_dir / "history.db")
+    database = Database(SQLite(settings.data_dir / "history.db"))
     try:
         # What a crash left is settled while its vectors still fit the collection.
         journal = Journal(database, settings.data_dir / "processes", flushes=not settings.on_server)
-        journal.settle(store)
+        journal.recover(store)
         journal.close()
         reembed(store, open_embedder(settings), lambda line: print(line, flush=True))
     finally:

@@ -12,16 +12,17 @@ from contextlib import suppress
 from app.config import Settings
 from app.errors import ServiceError, VectorStoreTimeout, VectorStoreUnavailable
 from app.memory import mem0_import  # noqa: F401  # the first of those that import mem0
-from app.memory.engine import Memory
+from app.memory.answers import Page
 from app.memory.readiness import Readiness
 from app.memory.service import MemoryService
 from app.providers import open_providers
 from app.storage.history.database import Database
 from app.storage.history.rows import History
+from app.storage.history.sqlite import SQLite
 from app.storage.journal.journal import Journal
 from app.storage.vectors import open_store
 
-__all__ = ["MemoryService", "open_memory"]
+__all__ = ["MemoryService", "Page", "open_memory"]
 
 log = logging.getLogger(__name__)
 
@@ -40,10 +41,9 @@ def open_memory(settings: Settings) -> MemoryService:
     """
     providers = open_providers(settings)
     store = open_store(settings)
-    database = Database(settings.data_dir / "history.db")
+    database = Database(SQLite(settings.data_dir / "history.db"))
     history = History(database)
     instructions = "\n".join(filter(None, [LANGUAGE_RULE, settings.custom_instructions]))
-    memory = Memory(store, history, providers.embedder, providers.llm, instructions)
 
     def check_embedder() -> None:
         if providers.check:
@@ -57,7 +57,7 @@ def open_memory(settings: Settings) -> MemoryService:
     journal = Journal(database, settings.data_dir / "processes", flushes=not settings.on_server)
     if not settings.on_server:
         try:
-            journal.settle(store)  # nothing to wait for, and nobody has seen it half yet
+            journal.recover(store)  # nothing to wait for, and nobody has seen it half yet
         except ServiceError as error:  # such as a full disk; maintenance goes on with it
             log.warning("not settled yet: %s: %s", error.code, error.detail)
         except Exception as error:  # nothing of what was left may keep the service from starting
@@ -72,13 +72,15 @@ def open_memory(settings: Settings) -> MemoryService:
         "maintenance": lambda: service.maintenance.check(),
     }
     service: MemoryService = MemoryService(
-        memory,
         store,
         history,
         journal,
-        Readiness(checks),
-        settings.flush_seconds,
-        settings.llm_places,
+        providers.embedder,
+        providers.llm,
+        instructions=instructions,
+        readiness=Readiness(checks),
+        flush_seconds=settings.flush_seconds,
+        llm_concurrency=settings.llm_places,
     )
     if settings.on_server or settings.embedder_provider != "local":
         threading.Thread(target=_look_once, args=[check_embedder], daemon=True).start()

@@ -15,6 +15,7 @@ from app.errors import ProviderRefused, ServiceError
 from app.providers.base import Embedder
 from app.security.scopes import Scope
 from app.storage.payloads import Payload
+from app.storage.vectors.base import VectorStore
 from app.storage.vectors.ranking import Record
 
 Messages = Sequence[Mapping[str, Any]]
@@ -27,7 +28,7 @@ class ReadsMessages(Protocol):
 class Draft:
     """The writes of one run: points to store, messages to remember, facts that were lost."""
 
-    def __init__(self, store: VectorStoreBase, history: ReadsMessages, embedder: Embedder) -> None:
+    def __init__(self, store: VectorStore, history: ReadsMessages, embedder: Embedder) -> None:
         self.points: dict[str, tuple[Vector, Payload]] = {}
         self.messages: list[tuple[Messages, str]] = []
         self.store = _DraftStore(store, self.points)
@@ -50,7 +51,7 @@ class Draft:
 class _DraftStore(VectorStoreBase):
     """Reads from the store; keeps what is inserted."""
 
-    def __init__(self, store: VectorStoreBase, points: dict[str, tuple[Vector, Payload]]) -> None:
+    def __init__(self, store: VectorStore, points: dict[str, tuple[Vector, Payload]]) -> None:
         self._store = store
         self._points = points
 

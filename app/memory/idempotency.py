@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 from app.errors import IdempotencyKeyErased, IdempotencyKeyReused, RequestInProgress
 from app.security.scopes import Scope
-from app.storage.history.answers import Answers
+from app.storage.journal.writer import Writer
 
 WAIT_S = 5.0
 POLL_S = 0.05
 
 
 @dataclass(frozen=True)
-class Repeat:
+class IdempotencyKey:
     """What makes two requests the same: who asks, the key, and the body's fingerprint."""
 
     caller: str
@@ -27,35 +27,28 @@ class Repeat:
     fingerprint: str
 
 
-def once(
-    answers: Answers,
-    process: str,
-    repeat: Repeat,
-    scope: Scope,
-    *,
-    work: Callable[[], str],
-    settle: Callable[[], None],
-) -> str:
+def run_once(writer: Writer, key: IdempotencyKey, scope: Scope, work: Callable[[], str]) -> str:
     """The answer of `work`, or the one that it gave when this was asked before.
 
     `work` keeps its answer with its intent, or with `Answers.answer`. While the first is at work
     the second waits for up to 5 s; then, RequestInProgress. A failure is not remembered: asking
-    again tries again; `settle` decides about one of which it is not known whether it took place.
-    IdempotencyKeyReused where the key came with another body, IdempotencyKeyErased where its
-    memories were purged since.
+    again tries again, when it is known whether it took place. IdempotencyKeyReused where the key
+    came with another body, IdempotencyKeyErased where its memories were purged since.
     """
+    journal = writer.journal
+    answers = journal.answers
     deadline = time.monotonic() + WAIT_S
     while True:
-        found = answers.claim(repeat.caller, repeat.key, repeat.fingerprint, process, scope)
+        found = answers.claim(key.caller, key.key, key.fingerprint, journal.process, scope)
         if found is None:
             break
-        if found.fingerprint != repeat.fingerprint:
+        if found.fingerprint != key.fingerprint:
             raise IdempotencyKeyReused
         if found.erased:
             raise IdempotencyKeyErased
         if found.answer is not None:
             return found.answer
-        settle()
+        journal.clear_key(writer.store, (key.caller, key.key))
         if time.monotonic() > deadline:
             raise RequestInProgress
         time.sleep(POLL_S)
@@ -63,5 +56,5 @@ def once(
         return work()
     except BaseException:
         # Not where an intent of it is still open: that will be settled with its key.
-        answers.release(repeat.caller, repeat.key)
+        answers.release(key.caller, key.key)
         raise

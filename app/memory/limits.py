@@ -10,7 +10,7 @@ WAIT_S = 2.0
 WAITING_SHARE = 8  # so many may wait: one for each 8 places
 
 
-class Places:
+class ConcurrencyLimiter:
     """`size` callers at once, and a short queue; more are refused rather than kept waiting."""
 
     def __init__(self, size: int, seconds: float = WAIT_S) -> None:
@@ -20,7 +20,7 @@ class Places:
         self._may_wait = threading.Semaphore(max(1, size // WAITING_SHARE))
 
     @contextmanager
-    def taken(self) -> Iterator[None]:
+    def acquire(self) -> Iterator[None]:
         """Hold a place. Raises TooManyRequests."""
         if not self._free.acquire(blocking=False):
             self._wait()

@@ -9,10 +9,11 @@ import hashlib
 import secrets
 import time
 from collections.abc import Collection
-from dataclasses import dataclass, field
 from hmac import compare_digest
 
 from itsdangerous import BadData, URLSafeSerializer
+
+from app.security.principal import ADMIN, Principal
 
 PREFIX = "mem_"  # by which people and scanners of leaked secrets know it
 _SALT = b"memory-service-api scoped keys 1"
@@ -21,21 +22,6 @@ _SCRYPT = {"n": 2**14, "r": 8, "p": 5, "maxmem": 2**26, "dklen": 32}
 
 class WrongKey(Exception):
     """The text says what is wrong with a key; not with one that was not signed here."""
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who asks, and what may be touched."""
-
-    id: str
-    """For the log: `admin`, the id of a scoped key, or `-` where no key is needed."""
-    scope: dict[str, str] = field(default_factory=dict)
-    """By user_id, agent_id, run_id; empty: everything."""
-    read_only: bool = False
-
-
-ADMIN = Caller("admin")
-ANYBODY = Caller("-")
 
 
 class Keys:
@@ -49,13 +35,13 @@ class Keys:
             secret, signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256}
         )
 
-    def mint(self, caller: Caller, ends_at: float) -> str:
-        """A key for `caller`, good until `ends_at` (seconds since 1970)."""
+    def mint(self, principal: Principal, ends_at: float) -> str:
+        """A key for `principal`, good until `ends_at` (seconds since 1970)."""
         return PREFIX + str(
-            self._signer.dumps([caller.id, caller.scope, caller.read_only, int(ends_at)])
+            self._signer.dumps([principal.id, principal.scope, principal.read_only, int(ends_at)])
         )
 
-    def caller(self, key: str) -> Caller:
+    def principal(self, key: str) -> Principal:
         """Raises WrongKey."""
         if compare_digest(_digest(key), self._admin):
             return ADMIN
@@ -67,7 +53,7 @@ class Keys:
             raise WrongKey("This key was revoked.")
         if ends_at <= time.time():
             raise WrongKey("This key has expired.")
-        return Caller(id_, scope, read_only)
+        return Principal(id_, scope, read_only)
 
 
 def new_key_id() -> str:

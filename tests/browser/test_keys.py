@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from app.security.keys import Caller, Keys
+from app.security.keys import Keys
+from app.security.principal import Principal
 from tests.browser.conftest import Open
 from tests.service import Service
 
@@ -24,7 +25,7 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 def scoped(user: str, *, read_only: bool = False, ends_in: float = 3600) -> str:
-    return Keys(ADMIN).mint(Caller("k1", {"user_id": user}, read_only), time.time() + ends_in)
+    return Keys(ADMIN).mint(Principal("k1", {"user_id": user}, read_only), time.time() + ends_in)
 
 
 def unlock(page: Page, key: str) -> None:

@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 from app import create_app
-from app.api.http import body as schemas
 from app.api.http.problems import STATUS
 from app.config import Settings
+from app.memory import fields
+from app.memory import requests as schemas
 from app.storage.payloads import RESERVED_KEYS
 from tests.service import ROOT, Service
 
@@ -83,11 +84,11 @@ def test_lists_the_same_fields(name: str) -> None:
 
 
 def test_gives_the_same_bounds() -> None:
-    assert SCHEMAS["Text"]["maxLength"] == schemas.MAX_TEXT
-    assert SCHEMAS["ScopeId"]["maxLength"] == schemas.MAX_ID
+    assert SCHEMAS["Text"]["maxLength"] == fields.MAX_TEXT
+    assert SCHEMAS["ScopeId"]["maxLength"] == fields.MAX_ID
     assert SCHEMAS["AddRequest"]["properties"]["messages"]["maxItems"] == schemas.MAX_MESSAGES
-    assert SCHEMAS["Text"]["pattern"] == f"[^{schemas.UNSEEN}]"
-    assert SCHEMAS["ScopeId"]["pattern"] == f"^[^{schemas.UNSEEN}]+$"
+    assert SCHEMAS["Text"]["pattern"] == f"[^{fields.UNSEEN}]"
+    assert SCHEMAS["ScopeId"]["pattern"] == f"^[^{fields.UNSEEN}]+$"
     assert set(SCHEMAS["Metadata"]["propertyNames"]["not"]["enum"]) == RESERVED_KEYS
 
 

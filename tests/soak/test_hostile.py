@@ -21,7 +21,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.security.keys import Caller, Keys
+from app.security.keys import Keys
+from app.security.principal import Principal
 from tests.service import ADMIN_KEY, Service
 from tests.soak.rounds import ROUNDS
 
@@ -70,8 +71,8 @@ class Target:
         self.keys = {
             "none": None,
             "garbage": "mem_garbage",
-            "own": keys.mint(Caller("0001", scope), later),
-            "read-only": keys.mint(Caller("0002", scope, read_only=True), later),
+            "own": keys.mint(Principal("0001", scope), later),
+            "read-only": keys.mint(Principal("0002", scope, read_only=True), later),
         }
         said = {"data": WITNESSED, "user_id": "witness", "metadata": {"a": [1]}}
         self.ids = [self._ask("add", **said)["result"] for _ in range(2)]

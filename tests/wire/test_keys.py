@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from app.config import Settings
-from app.security.keys import Caller, Keys, new_key_id
+from app.security.keys import Keys, new_key_id
+from app.security.principal import Principal
 from tests.service import ADMIN_KEY, ROOT, Service
 
 REVOKED = "0badc0de"
@@ -45,11 +46,11 @@ def headers(keys: Keys) -> dict[str, Headers]:
     return {
         "no key": {},
         "garbage": bearer("garbage"),
-        "expired": bearer(keys.mint(Caller(new_key_id(), ALICE), time.time() - 1)),
-        "revoked": bearer(keys.mint(Caller(REVOKED, ALICE), later)),
-        "other user's": bearer(keys.mint(Caller(new_key_id(), {"user_id": "bob"}), later)),
-        "read-only": bearer(keys.mint(Caller(new_key_id(), ALICE, read_only=True), later)),
-        "own": bearer(keys.mint(Caller(new_key_id(), ALICE), later)),
+        "expired": bearer(keys.mint(Principal(new_key_id(), ALICE), time.time() - 1)),
+        "revoked": bearer(keys.mint(Principal(REVOKED, ALICE), later)),
+        "other user's": bearer(keys.mint(Principal(new_key_id(), {"user_id": "bob"}), later)),
+        "read-only": bearer(keys.mint(Principal(new_key_id(), ALICE, read_only=True), later)),
+        "own": bearer(keys.mint(Principal(new_key_id(), ALICE), later)),
         "admin": bearer(ADMIN_KEY),
     }
 

@@ -12,7 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.security.keys import Caller, Keys
+from app.security.keys import Keys
+from app.security.principal import Principal
 from tests.servers.openai import OpenAIServer
 from tests.service import ADMIN_KEY, Service, wait_for
 
@@ -48,7 +49,7 @@ def test_the_fingerprint_of_a_body_is_the_same_in_every_release(fresh_service: S
 
 
 def test_a_body_says_the_same_where_the_key_names_the_user(tmp_path: Path) -> None:
-    own = Keys(ADMIN_KEY).mint(Caller("0001", {"user_id": "a"}), time.time() + 3600)
+    own = Keys(ADMIN_KEY).mint(Principal("0001", {"user_id": "a"}), time.time() + 3600)
     with Service(tmp_path / "data", ADMIN_API_KEY=ADMIN_KEY) as service:
         headers = {"X-API-Key": own, "Idempotency-Key": "k"}
         first = service.post("add", {"data": "x"}, headers=headers)

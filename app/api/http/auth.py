@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 from flask import Flask, current_app, g, request
 
 from app.config import Settings
-from app.errors import Forbidden, Unauthorized
-from app.security.keys import ANYBODY, Caller, Keys, WrongKey
-from app.security.scopes import Scope
+from app.errors import Unauthorized
+from app.security.keys import Keys, WrongKey
+from app.security.principal import ANONYMOUS, Principal
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -49,42 +49,37 @@ def admit() -> None:
         return
     if g.refusal:
         raise Unauthorized(g.refusal)
-    if g.caller.scope and getattr(view, "admin_only", False):
-        raise Forbidden("This needs the admin key.")
-    if g.caller.read_only and getattr(view, "writes", False):
-        raise Forbidden("This key is read-only.")
+    # Also asked by the operations: here it is known before the body is looked at.
+    if getattr(view, "admin_only", False):
+        g.principal.must_be_admin()
+    if getattr(view, "writes", False):
+        g.principal.must_write()
 
 
 def _is_open(view: Callable[..., Any]) -> bool:
     return getattr(view, "open_to_all", False) or request.endpoint in current_app.extensions["open"]
 
 
-def scope() -> Scope:
-    """What the caller's key is bound to; empty: everything."""
-    bound: Scope = g.caller.scope
-    return bound
-
-
-def caller_id() -> str:
-    """The caller's name among idempotency keys and in the log."""
-    name: str = g.caller.id
-    return name
+def principal() -> Principal:
+    """Who sent the current request."""
+    known: Principal = g.principal
+    return known
 
 
 def _identify() -> None:
     """Find out who calls, and refuse nothing yet: open views need nobody, and a wrong key is
     counted by the rate limit first."""
-    g.caller, g.refusal = ANYBODY, None
+    g.principal, g.refusal = ANONYMOUS, None
     keys: Keys | None = current_app.extensions["keys"]
     if keys:
         try:
-            g.caller = _caller(keys)
+            g.principal = _principal(keys)
         except WrongKey as error:
             g.refusal = str(error)
-    g.key_id = g.caller.id
+    g.key_id = g.principal.id
 
 
-def _caller(keys: Keys) -> Caller:
+def _principal(keys: Keys) -> Principal:
     key = request.headers.get("X-API-Key")
     if key is None:
         scheme, _, key = request.headers.get("Authorization", "").partition(" ")
@@ -93,4 +88,4 @@ def _caller(keys: Keys) -> Caller:
                 "A key is needed: Authorization: Bearer <key>, Authorization: Token <key>, "
                 "or X-API-Key: <key>."
             )
-    return keys.caller(key.strip())
+    return keys.principal(key.strip())

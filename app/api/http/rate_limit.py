@@ -8,7 +8,7 @@ from flask import Flask, Response, current_app, g, request
 from app.api.http.origins import PROBES
 from app.config import Settings
 from app.errors import StartupError
-from app.security.keys import ANYBODY
+from app.security.principal import ANONYMOUS
 
 if TYPE_CHECKING:
     from flask_limiter import Limiter
@@ -39,7 +39,7 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 def _who() -> str:
-    if g.caller is ANYBODY:
+    if g.caller is ANONYMOUS:
         return f"address {request.remote_addr}"
     return f"key {g.caller.id}"
 

@@ -1,13 +1,12 @@
 """The nine routes: parse, one call, answer."""
 
-import logging
-from collections.abc import Iterator
-from typing import Any
+from flask import Blueprint, Response, current_app
 
-from flask import Blueprint, Response, current_app, json
-
-from app.api.http.auth import admin_only, scope, writes
-from app.api.http.body import (
+from app.api.http.auth import admin_only, principal, writes
+from app.api.http.body import idempotency_key, parse
+from app.api.http.streaming import Answer, listed, streamed, whole_or_streamed
+from app.memory import MemoryService
+from app.memory.requests import (
     AddRequest,
     DeleteAllRequest,
     DeleteRequest,
@@ -17,17 +16,9 @@ from app.api.http.body import (
     ResetRequest,
     SearchRequest,
     UpdateRequest,
-    parse,
-    repeat,
 )
-from app.errors import ServiceError
-from app.memory import MemoryService
-
-log = logging.getLogger(__name__)
 
 bp = Blueprint("memory", __name__, url_prefix="/memory")
-
-Answer = dict[str, Any]
 
 
 def memory() -> MemoryService:
@@ -38,15 +29,7 @@ def memory() -> MemoryService:
 @bp.post("/add")
 @writes
 def add() -> tuple[Answer, int]:
-    asked = parse(AddRequest)
-    added = memory().add(
-        asked.said(),
-        asked.scope(),
-        metadata=asked.metadata,
-        infer=asked.infer,
-        expiration_date=asked.expiration_date,
-        repeat=repeat(asked),
-    )
+    added = memory().add(principal(), parse(AddRequest), idempotency_key())
     answer: Answer = {"result": None, "results": added.stored}
     if not added.stored:
         return answer, 200
@@ -59,76 +42,37 @@ def add() -> tuple[Answer, int]:
 @bp.post("/get_all")
 def get_all() -> Answer | Response:
     asked = parse(GetAllRequest)
-    chosen = {
-        "filters": asked.filters,
-        "after": asked.cursor,
-        "show_expired": asked.show_expired,
-    }
-    if asked.limit is not None:
-        return memory().get_all(asked.scope(), limit=asked.limit, **chosen)
-    return streamed(memory().pages(asked.scope(), **chosen))
-
-
-def streamed(pages: Iterator[list[Answer]]) -> Response:
-    """A listing as it is read. What fails on the way breaks the connection off, so that a part
-    is never taken for the whole."""
-
-    def write() -> Iterator[str]:
-        total = 0
-        yield '{"results":['
-        try:
-            for page in pages:
-                if page:
-                    yield ("," if total else "") + json.dumps(page)[1:-1]
-                total += len(page)
-        except ServiceError as error:
-            log.error("a listing broke off after %d memories: %s", total, error.code)
-            raise
-        yield f'],"total":{total},"next_cursor":null}}'
-
-    return Response(write(), mimetype="application/json")
+    parts = listed(memory().listing(principal(), asked))
+    return streamed(parts) if asked.limit is None else whole_or_streamed(parts)
 
 
 @bp.post("/get")
 def get() -> Answer:
-    asked = parse(GetRequest)
-    return memory().get(asked.memory_id, within=scope(), show_expired=asked.show_expired)
+    return memory().get(principal(), parse(GetRequest))
 
 
 @bp.post("/search")
-def search() -> Answer:
-    asked = parse(SearchRequest)
-    found = memory().search(
-        asked.query,
-        asked.scope(),
-        filters=asked.filters,
-        limit=asked.limit,
-        threshold=asked.threshold,
-        explain=asked.explain,
-        show_expired=asked.show_expired,
-    )
-    return {"results": found}
+def search() -> Answer | Response:
+    found = memory().found(principal(), parse(SearchRequest))
+    return whole_or_streamed((results, {}) for results in found)
 
 
 @bp.post("/update")
 @writes
 def update() -> Answer:
-    asked = parse(UpdateRequest)
-    result = memory().update(
-        asked.memory_id, within=scope(), text=asked.data, changes=asked.changes()
-    )
+    result = memory().update(principal(), parse(UpdateRequest))
     return {"message": "Memory updated.", "result": result}
 
 
 @bp.post("/history")
 def history() -> Answer:
-    return {"results": memory().history(parse(HistoryRequest).memory_id, within=scope())}
+    return {"results": memory().history(principal(), parse(HistoryRequest))}
 
 
 @bp.post("/delete")
 @writes
 def delete() -> Answer:
-    memory().delete(parse(DeleteRequest).memory_id, within=scope())
+    memory().delete(principal(), parse(DeleteRequest))
     return {"message": "Memory deleted."}
 
 
@@ -136,7 +80,7 @@ def delete() -> Answer:
 @writes
 def delete_all() -> Answer:
     asked = parse(DeleteAllRequest)
-    deleted = memory().delete_all(asked.scope(), purge=asked.purge)
+    deleted = memory().delete_all(principal(), asked)
     answer: Answer = {"message": "Memories deleted.", "deleted": deleted.memories}
     return answer | {"left": deleted.left} if asked.purge else answer
 
@@ -146,4 +90,5 @@ def delete_all() -> Answer:
 @writes
 def reset() -> Answer:
     parse(ResetRequest)
-    return {"message": "All memories and their history are gone.", "deleted": memory().reset()}
+    deleted = memory().reset(principal())
+    return {"message": "All memories and their history are gone.", "deleted": deleted}

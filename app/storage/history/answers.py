@@ -1,4 +1,4 @@
-"""The answers of requests with an idempotency key, see repeats.py."""
+"""The answers of requests with an idempotency key, see idempotency.py."""
 
 import time
 from typing import NamedTuple

@@ -1,58 +1,65 @@
-"""The SQLite file of history, messages, intents and answers: opened, read, written, tidied."""
+"""The database of history, messages, intents and answers: opened, read, written, tidied."""
 
-import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Protocol, TypeVar
 
-from sqlalchemy import URL, Connection, create_engine, event, func, insert, select, update
+from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import DBAPIError
 
 from app.errors import HistoryUnavailable, StartupError
 from app.storage.history.group_commit import Transactions, TransactionTimeout
-from app.storage.history.schema import SCHEMA_VERSION, VERSION, migrate
-
-BUSY_TIMEOUT_S = 30
-LOG_PAGES = 8000  # 32 MB: then a commit, which somebody waits for, must empty the log itself
+from app.storage.history.schema import SCHEMA_VERSION, VERSION, create, stored_version
 
 T = TypeVar("T")
 
 
+class Backend(Protocol):
+    """What differs from one database to another; all else is SQLAlchemy's."""
+
+    @property
+    def name(self) -> str:
+        """For people, such as "The history database /data/history.db"."""
+
+    @property
+    def engine(self) -> Engine: ...
+
+    def begin(self, connection: Connection) -> None:
+        """Begin a transaction for writing, alone among the processes that write."""
+
+    def tidy(self, connection: Connection) -> None:
+        """Called every few seconds; waits for nobody."""
+
+    def empty_log(self, connection: Connection) -> bool:
+        """Let no file hold what was erased; whether that is so now. Waits for nobody."""
+
+
 class Database:
-    """One SQLite file; safe for many threads and several processes.
+    """Safe for many threads and several processes.
 
     Everything raises HistoryUnavailable for a database that is down, locked, read-only or full.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open `path`, or create it; StartupError where that cannot be."""
-        self._engine = create_engine(
-            URL.create("sqlite", database=str(path)),
-            # A thread never waits for another's connection, only for SQLite's own lock; all are
-            # kept, since to open one costs as much as a write.
-            pool_size=0,
-            pool_use_lifo=True,
-            connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False},
-            hide_parameters=True,  # they are users' texts, and errors are logged
-        )
-        event.listen(self._engine, "connect", _set_up_connection)
-        self._transactions = Transactions(self._engine)
-        self._log_has_texts = False
+    def __init__(self, backend: Backend) -> None:
+        """Open it, make its tables, or bring those of an earlier version to this one.
+
+        StartupError where that cannot be, or a newer version of the service wrote it; then it is
+        as it was.
+        """
+        self._backend = backend
+        self._transactions = Transactions(backend.engine, backend.begin)
         try:
-            self._create()
+            self._prepare()
         except DBAPIError as error:
             self.close()
-            detail = f"The history database {path} cannot be opened: {error.orig}"
-            raise StartupError(detail) from error
-        except StartupError:
+            raise StartupError(f"{backend.name} cannot be opened: {error.orig}") from error
+        except BaseException:
             self.close()
             raise
 
     def close(self) -> None:
         self._transactions.close()
-        self._engine.dispose()
+        self._backend.engine.dispose()
 
     def write(self, work: Callable[[Connection], T]) -> T:
         """What `work` gives, once it is committed, together with what others write."""
@@ -61,7 +68,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        with _translated(), self._engine.connect() as connection:
+        with _translated(), self._backend.engine.connect() as connection:
             yield connection
 
     def check(self) -> None:
@@ -69,39 +76,31 @@ class Database:
             connection.execute(select(VERSION.c.version))
 
     def tidy(self) -> None:
-        """Bring what is in the write-ahead log into the file, and wait for nobody."""
-        if self._log_has_texts:
-            self.empty_log()
+        """Keep the files fit, see Backend."""
         with self.reading() as connection:
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
+            self._backend.tidy(connection)
 
     def empty_log(self) -> bool:
-        """Empty the write-ahead log, so that erased texts are in no file; at once or not at all.
-
-        False while a reader needs it: `tidy` will do it. Nobody waits for that reader.
-        """
+        """Let no file hold what was erased. False where that has to wait: `tidy` will do it."""
         with self.reading() as connection:
-            connection.exec_driver_sql("PRAGMA busy_timeout=0")
-            try:
-                busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar()
-            finally:
-                connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_TIMEOUT_S * 1000}")
-        self._log_has_texts = bool(busy)
-        return not busy
+            return self._backend.empty_log(connection)
 
-    def _create(self) -> None:
+    def _prepare(self) -> None:
+        # One transaction: of several processes one does it, and a failure leaves nothing of it.
         with self._transactions.alone() as connection:
-            migrate(connection)
-            version = connection.scalar(select(func.max(VERSION.c.version)))
+            version = stored_version(connection)
             if version is None:
-                connection.execute(insert(VERSION), {"version": SCHEMA_VERSION})
-            elif version < SCHEMA_VERSION:
-                connection.execute(update(VERSION).values(version=SCHEMA_VERSION))
+                create(connection)
             elif version > SCHEMA_VERSION:
                 raise StartupError(
                     f"The history database has schema version {version}; this service knows "
                     f"{SCHEMA_VERSION}. It was written by a newer version: run that one."
                 )
+            elif version < SCHEMA_VERSION:
+                # Only now: Alembic takes 0.1 s to import.
+                from app.storage.history.migrations import migrate
+
+                migrate(connection, version)
 
 
 @contextmanager
@@ -112,21 +111,3 @@ def _translated() -> Iterator[None]:
         raise HistoryUnavailable("The history database does not answer.") from error
     except TransactionTimeout as error:
         raise HistoryUnavailable("The history database is too slow to answer.") from error
-
-
-def _set_up_connection(connection: Any, _record: Any) -> None:
-    # None: the driver begins no transaction of its own, so that BEGIN IMMEDIATE can be said.
-    connection.isolation_level = None
-    connection.execute("PRAGMA secure_delete=ON")
-    connection.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
-    # SQLite's own timeout does not cover a change of the journal mode: while another connection
-    # writes it answers "locked" at once.
-    deadline = time.monotonic() + BUSY_TIMEOUT_S
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 T = TypeVar("T")
 
 TOGETHER = 64  # in one transaction: nobody waits for very many others
-WAIT_S = 40.0  # longer than SQLite itself waits for its lock
+WAIT_S = 40.0  # longer than a database waits for its own lock
 
 
 class TransactionTimeout(Exception):
@@ -39,11 +39,15 @@ class _Job:
 
 
 class Transactions:
-    """Writes to one SQLite database. Safe for many threads."""
+    """Writes to one database. Safe for many threads."""
 
-    def __init__(self, engine: Engine, seconds: float = WAIT_S) -> None:
-        """Who waits for others longer than `seconds` is told so, by TransactionTimeout."""
+    def __init__(
+        self, engine: Engine, begin: Callable[[Connection], None], seconds: float = WAIT_S
+    ) -> None:
+        """`begin` begins a transaction for writing. Who waits for others longer than `seconds`
+        is told so, by TransactionTimeout."""
         self._engine = engine
+        self._begin = begin
         self._seconds = seconds
         self._connection: Connection | None = None  # of whoever is writing for all
         self._changing = threading.Lock()
@@ -95,7 +99,7 @@ class Transactions:
         try:
             if self._connection is None:
                 self._connection = self._engine.connect()
-            with _transaction(self._connection) as connection:
+            with self._transaction(self._connection) as connection:
                 if len(jobs) == 1:
                     return [(jobs[0].work(connection), None)]
                 return [_in_savepoint(connection, job.work) for job in jobs]
@@ -114,32 +118,26 @@ class Transactions:
             self._connection = None
 
     @contextmanager
+    def _transaction(self, connection: Connection) -> Iterator[Connection]:
+        try:
+            self._begin(connection)
+            yield connection
+            connection.commit()
+        except BaseException:
+            with suppress(DBAPIError):  # what failed is what counts
+                connection.rollback()
+            raise
+
+    @contextmanager
     def alone(self) -> Iterator[Connection]:
         """A transaction on a connection of its own, shared with nobody."""
-        with self._engine.connect() as connection, _transaction(connection):
+        with self._engine.connect() as connection, self._transaction(connection):
             yield connection
 
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-
-
-@contextmanager
-def _transaction(connection: Connection) -> Iterator[Connection]:
-    """One that holds the write lock from its start.
-
-    One that begins by reading and then writes would fail at once with "database is locked",
-    without waiting, when another process wrote in between.
-    """
-    try:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-        yield connection
-        connection.commit()
-    except BaseException:
-        with suppress(DBAPIError):  # what failed is what counts
-            connection.rollback()
-        raise
 
 
 def _in_savepoint(

@@ -1,31 +1,23 @@
 """Intents as rows: kept before a write begins, and replaced by the history of what it did."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, update
 
 from app.security.scopes import Scope
-from app.storage.history import answers
+from app.storage.history import answers, messages, parts, rows
 from app.storage.history.database import Database
-from app.storage.history.rows import Said, add_rows, erase_texts, forget_said, keep_said
-from app.storage.history.schema import ANSWERS, HISTORY, INTENTS, PARTS
-
-Rows = Sequence[Mapping[str, Any]]
+from app.storage.history.messages import Said
+from app.storage.history.parts import Part
+from app.storage.history.rows import Rows
+from app.storage.history.schema import ANSWERS, INTENTS
 
 _ADD = insert(INTENTS)
 _NUMBERED = INTENTS.c.seq == bindparam("number")
 _MARK_DONE = update(INTENTS).where(_NUMBERED, ~INTENTS.c.done).values(done=True)
 _DROP_OPEN = delete(INTENTS).where(_NUMBERED, ~INTENTS.c.done)
-
-
-class Part(NamedTuple):
-    """Some of the many memories that an intent deletes, and their rows for the history."""
-
-    ids: list[str]
-    rows: list[dict[str, Any]]
 
 
 class StoredIntent(NamedTuple):
@@ -52,20 +44,21 @@ class Intents:
         body: str,
         *,
         repeat: tuple[str, str] | None = None,
-        parts: Sequence[Part] = (),
+        first: Part | None = None,
         collecting: bool = False,
     ) -> int:
         """Keep an intent, perhaps of the request with the idempotency key `repeat`; its number.
 
-        One that is `collecting` gets more parts by `append`, and is one after `complete`.
+        A deletion brings its first part. One that is `collecting` gets more by `append`, and is
+        whole after `complete`.
         """
         row = {"process": process, "id": id_, "version": version, "body": body}
 
         def write(connection: Connection) -> int:
             added = connection.execute(_ADD, {**row, "done": False, "collecting": collecting})
-            number: int = added.lastrowid
-            for part in parts:
-                _add_part(connection, number, part)
+            number: int = added.inserted_primary_key[0]  # type: ignore[index]  # of one row: set
+            if first:
+                parts.add(connection, number, first)
             if repeat:
                 answers.belongs_to(connection, repeat, number)
             return number
@@ -73,7 +66,7 @@ class Intents:
         return self._database.write(write)
 
     def append(self, number: int, part: Part) -> None:
-        self._database.write(lambda connection: _add_part(connection, number, part))
+        self._database.write(lambda connection: parts.add(connection, number, part))
 
     def complete(self, number: int) -> None:
         def write(connection: Connection) -> None:
@@ -84,19 +77,19 @@ class Intents:
     def finish(
         self,
         number: int,
-        rows: Rows,
+        written: Rows,
         *,
         keep: bool,
         answer: str | None = None,
         said: Said = (),
     ) -> None:
-        """Put `rows` in the place of an open intent, which is kept as done where `keep` says so.
-        Nothing where it was finished before: then they are there."""
+        """Put the rows `written` in the place of an open intent, which is kept as done where
+        `keep` says so. Nothing where it was finished before: then they are there."""
 
         def write(connection: Connection) -> None:
             if _close(connection, number, keep=keep):
-                add_rows(connection, rows)
-                keep_said(connection, said)
+                rows.add(connection, written)
+                messages.save(connection, said)
                 if answer is not None:
                     answers.keep(connection, number, answer)
 
@@ -129,7 +122,7 @@ class Intents:
 
     def forget(self, numbers: Sequence[int]) -> None:
         """Drop intents that were done for good."""
-        for start in range(0, len(numbers), 500):  # far below SQLite's bound on variables
+        for start in range(0, len(numbers), 500):  # far below any database's bound on variables
             these = INTENTS.c.seq.in_(numbers[start : start + 500])
             self._database.write(partial(_drop, which=these))
 
@@ -140,21 +133,8 @@ class Intents:
         return self._database.write(lambda connection: connection.scalar(query))
 
     def ids(self, number: int, at_once: int) -> Iterator[list[str]]:
-        """The ids of all parts, so many at once; parts are never split."""
-        numbers = select(PARTS.c.part).where(PARTS.c.intent == number).order_by(PARTS.c.part)
-        with self._database.reading() as connection:
-            parts = connection.scalars(numbers).all()
-        some: list[str] = []
-        for part in parts:
-            mine = (PARTS.c.intent == number, PARTS.c.part == part)
-            with self._database.reading() as connection:
-                ids = json.loads(connection.scalar(select(PARTS.c.ids).where(*mine)) or "[]")
-            if some and len(some) + len(ids) > at_once:
-                yield some
-                some = []
-            some += ids
-        if some:
-            yield some
+        """The ids of all parts, up to so many at once; parts are never split."""
+        return parts.ids(self._database, number, at_once)
 
     def of(self, process: str) -> list[StoredIntent]:
         """Those of a process, in the order of their writes."""
@@ -184,33 +164,21 @@ class Intents:
             return [*connection.scalars(query)]
 
 
-def _is(number: int) -> Any:
+def _is(number: int) -> ColumnElement[bool]:
     return INTENTS.c.seq == number
 
 
 def _close(connection: Connection, number: int, *, keep: bool) -> bool:
     """Whether it was open until now."""
     if not keep:
-        connection.execute(delete(PARTS).where(PARTS.c.intent == number))
+        parts.drop(connection, _is(number))
     closed = connection.execute(_MARK_DONE if keep else _DROP_OPEN, {"number": number})
     return closed.rowcount == 1
 
 
-def _drop(connection: Connection, which: Any) -> None:
-    numbers = select(INTENTS.c.seq).where(which)
-    connection.execute(delete(PARTS).where(PARTS.c.intent.in_(numbers)))
+def _drop(connection: Connection, which: ColumnElement[bool]) -> None:
+    parts.drop(connection, which)
     connection.execute(delete(INTENTS).where(which))
-
-
-def _add_part(connection: Connection, number: int, part: Part) -> None:
-    counted = select(func.count()).where(PARTS.c.intent == number)
-    row = {
-        "intent": number,
-        "part": connection.scalar(counted),
-        "ids": json.dumps(list(part.ids)),
-        "rows": json.dumps(list(part.rows)),
-    }
-    connection.execute(insert(PARTS), row)
 
 
 def _finish_some(
@@ -220,28 +188,15 @@ def _finish_some(
     is_open = select(INTENTS.c.seq).where(_is(number), ~INTENTS.c.done)
     if connection.scalar(is_open) is None:  # it was finished before: others may have written since
         return None
-    if _write_next_part(connection, number):
+    if parts.write_next(connection, number):
         return after
-    if purge and scope and (last := erase_texts(connection, scope, after)):
+    if purge and scope and (last := rows.erase_texts(connection, scope, after)):
         return last
     _close(connection, number, keep=keep)
-    forget_said(connection, scope)
+    messages.forget(connection, scope)
     if purge or not scope:
         answers.erase(connection, scope)
     if not scope:
-        connection.execute(delete(HISTORY))
+        rows.drop_all(connection)
         _drop(connection, INTENTS.c.done & (INTENTS.c.seq != number))
     return None
-
-
-def _write_next_part(connection: Connection, number: int) -> bool:
-    """Put the rows of one part into the history; whether there are more."""
-    unwritten = select(PARTS.c.part, PARTS.c.rows).where(
-        PARTS.c.intent == number, PARTS.c.rows.is_not(None)
-    )
-    found = connection.execute(unwritten.order_by(PARTS.c.part).limit(2)).all()
-    for part, rows in found[:1]:
-        add_rows(connection, json.loads(rows))
-        mine = (PARTS.c.intent == number, PARTS.c.part == part)
-        connection.execute(update(PARTS).where(*mine).values(rows=None))
-    return len(found) > 1

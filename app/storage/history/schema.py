@@ -1,7 +1,5 @@
 """The tables of the history database."""
 
-import json
-import uuid
 from typing import Any
 
 from sqlalchemy import (
@@ -17,18 +15,19 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    false,
+    func,
     insert,
     inspect,
     select,
     true,
-    update,
 )
 
 from app.security.scopes import SCOPE_KEYS, Scope
 
 SCHEMA_VERSION = 3
 """1: history and messages. 2: intents and answers. 3: intents have an id, a version and parts;
-answers may be erased."""
+answers may be erased. A new version needs a migration, see migrations/."""
 
 TABLES = MetaData()
 
@@ -75,7 +74,7 @@ INTENTS = Table(  # journal.py says what they are for
     Column("process", String(36), nullable=False, index=True),
     Column("done", Boolean, nullable=False, default=False),
     # Its parts are still being written down: nothing was done yet.
-    Column("collecting", Boolean, nullable=False, default=False, server_default="0"),
+    Column("collecting", Boolean, nullable=False, default=False, server_default=false()),
     Column("version", Integer, nullable=False, default=1, server_default="1"),  # of the body
     Column("body", Text, nullable=False),
     sqlite_autoincrement=True,  # a number is never used twice: it is the order of the writes
@@ -88,7 +87,7 @@ PARTS = Table(  # of intents that delete many
     Column("ids", Text, nullable=False),
     Column("rows", Text),  # for the history; null once they are in it
 )
-ANSWERS = Table(  # repeats.py says what they are for
+ANSWERS = Table(  # idempotency.py says what they are for
     "answers",
     TABLES,
     Column("caller", String, primary_key=True),
@@ -97,54 +96,25 @@ ANSWERS = Table(  # repeats.py says what they are for
     Column("process", String(36), nullable=False, index=True),
     Column("intent", Integer, index=True),
     Column("answer", Text),  # null while the first is at work
-    Column("erased", Boolean, nullable=False, default=False, server_default="0"),
+    Column("erased", Boolean, nullable=False, default=False, server_default=false()),
     Column("asked_at", Float, nullable=False, index=True),
     *_scope_columns(),
 )
 VERSION = Table("schema_version", TABLES, Column("version", Integer, nullable=False))
 
-_ADDED = {  # by version 3
-    "intents": {
-        "id": "VARCHAR(36)",
-        "collecting": "BOOLEAN NOT NULL DEFAULT 0",
-        "version": "INTEGER NOT NULL DEFAULT 1",
-    },
-    "answers": {"erased": "BOOLEAN NOT NULL DEFAULT 0"},
-}
+
+def stored_version(connection: Connection) -> int | None:
+    """The version of the tables that are there; None where there are none yet."""
+    if not inspect(connection).has_table(VERSION.name):
+        return None
+    version: int | None = connection.scalar(select(func.max(VERSION.c.version)))
+    return version
 
 
-def migrate(connection: Connection) -> None:
-    """Bring the tables of any earlier version to this one; made anew where there are none."""
-    there = inspect(connection)
-    for table, columns in _ADDED.items():
-        if not there.has_table(table):
-            continue
-        known = {column["name"] for column in there.get_columns(table)}
-        for name, kind in columns.items():
-            if name not in known:
-                connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
+def create(connection: Connection) -> None:
+    """Make the tables of a new database."""
     TABLES.create_all(connection)
-    for made in TABLES.tables.values():
-        for index in made.indexes:
-            index.create(connection, checkfirst=True)
-    _intents_of_version_2(connection)
-
-
-def _intents_of_version_2(connection: Connection) -> None:
-    """There an intent had no id, and a deletion by scope held its rows in itself."""
-    old = select(INTENTS.c.seq, INTENTS.c.done, INTENTS.c.body).where(INTENTS.c.version == 1)
-    for number, done, body in connection.execute(old).all():
-        given = json.loads(body)
-        scope, purge = given.pop("scope", None), given.pop("purge", False)
-        id_ = str(uuid.uuid4())
-        new = {**given, "kind": "write", "id": id_}
-        if scope is not None:
-            new = {"kind": "deletion", "scope": scope, "purge": purge, "id": id_}
-            rows = None if done else json.dumps(given["rows"])
-            part = {"intent": number, "part": 0, "ids": json.dumps(given["deleted"]), "rows": rows}
-            connection.execute(insert(PARTS), part)
-        changed = update(INTENTS).where(INTENTS.c.seq == number)
-        connection.execute(changed.values(id=id_, version=2, body=json.dumps(new)))
+    connection.execute(insert(VERSION), {"version": SCHEMA_VERSION})
 
 
 def within(table: Table, scope: Scope) -> ColumnElement[bool]:

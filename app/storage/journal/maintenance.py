@@ -60,7 +60,7 @@ class Maintenance:
     def _failed_round(self) -> str | None:
         """One round; the name of what nobody foresaw in it."""
         try:
-            self._journal.settle(self._store)
+            self._journal.recover(self._store)
             self._journal.flushed(self._store.flush)
             self._journal.database.tidy()
             self._compare()

@@ -11,7 +11,7 @@ import numpy as np
 
 from app.embeddings import EmbedderInfo, Vector
 from app.security.scopes import Scope, is_within, overlap
-from app.storage.history.rows import Said
+from app.storage.history.messages import Said
 from app.storage.payloads import Payload, new_id, scope_of
 from app.storage.vectors.base import VectorStore
 
@@ -36,7 +36,7 @@ class Write:
     """Of an add with an idempotency key: who asked, and the key."""
     answer: str | None = None
     said: Said = field(default_factory=list)
-    """What an LLM will be given of the conversation next time, see History.save_messages."""
+    """What an LLM will be given of the conversation next time, see history/messages.py."""
     id: str = field(default_factory=new_id, compare=False)
 
     @property
@@ -72,7 +72,7 @@ class Write:
         )
         return changed and not (self.deleted and store.get_many(self.deleted))
 
-    def undo(self, store: VectorStore) -> None:
+    def roll_back(self, store: VectorStore) -> None:
         """Make sure that an add which is not there does not arrive late."""
         store.delete_many(self.adds)
 
@@ -109,7 +109,7 @@ class Deletion:
         a reset knows none, and unless this process is `alone` others may have added since."""
         return bool(self.scope) or alone or not store.count({})
 
-    def undo(self, store: VectorStore) -> None:
+    def roll_back(self, store: VectorStore) -> None:
         """A reset that did not take place leaves nothing."""
 
     def touches(self, ids: Collection[str], scope: Scope | None, *, whole: bool) -> bool:
@@ -122,7 +122,10 @@ class Deletion:
         return json.dumps({**vars(self), "kind": "deletion"})
 
 
-def read(version: int, body: str) -> Write | Deletion:
+Intent = Write | Deletion
+
+
+def read(version: int, body: str) -> Intent:
     """An intent from its JSON. Raises UnknownVersion; ValueError, TypeError or KeyError where it
     is damaged."""
     if version != Write.VERSION:

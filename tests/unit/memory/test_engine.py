@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import mem0
 import pytest
@@ -16,10 +16,27 @@ from mem0.utils import spacy_models
 from mem0.vector_stores.base import VectorStoreBase
 
 from app.embeddings import EmbedderInfo
-from app.memory.engine import Memory
+from app.memory.answers import Added, Deleted
+from app.memory.extraction import Extraction, mem0_memory
+from app.memory.requests import (
+    AddRequest,
+    DeleteAllRequest,
+    DeleteRequest,
+    GetAllRequest,
+    GetRequest,
+    HistoryRequest,
+    Request,
+    SearchRequest,
+    UpdateRequest,
+    validated,
+)
 from app.memory.service import MemoryService
+from app.security.principal import ADMIN, Principal
+from app.security.scopes import Scope
 from app.storage.history.database import Database
+from app.storage.history.messages import Messages
 from app.storage.history.rows import History
+from app.storage.history.sqlite import SQLite
 from app.storage.journal.journal import Journal
 from app.storage.payloads import RESERVED_KEYS, new_payload
 from app.storage.vectors.edge import EdgeStore
@@ -60,6 +77,65 @@ class ScriptedLLM:
         return json.dumps({"memory": [{"text": fact} for fact in self.facts]})
 
 
+R = TypeVar("R", bound=Request)
+
+
+class Asking:
+    """The operations of a service by one principal, by the fields of their requests."""
+
+    def __init__(self, service: MemoryService, principal: Principal = ADMIN) -> None:
+        self.service = service
+        self.principal = principal
+        self.close = service.close
+
+    def _asked(self, model: type[R], **fields: Any) -> R:
+        given = {name: value for name, value in fields.items() if value is not None}
+        return validated(model, given, self.principal)
+
+    def add(self, messages: Any, scope: Scope, **fields: Any) -> Added:
+        asked = self._asked(AddRequest, messages=messages, **scope, **fields)
+        return self.service.add(self.principal, asked)
+
+    def get(self, memory_id: str, **fields: Any) -> dict[str, Any]:
+        asked = self._asked(GetRequest, memory_id=memory_id, **fields)
+        return self.service.get(self.principal, asked)
+
+    def get_all(self, scope: Scope, **fields: Any) -> dict[str, Any]:
+        asked = self._asked(GetAllRequest, **scope, **fields)
+        pages = [*self.service.listing(self.principal, asked)]
+        return {
+            "results": [memory for page in pages for memory in page.memories],
+            "total": pages[0].total,
+            "next_cursor": pages[-1].cursor,
+        }
+
+    def search(self, query: str, scope: Scope, **fields: Any) -> list[dict[str, Any]]:
+        asked = self._asked(SearchRequest, query=query, **scope, **fields)
+        found = self.service.found(self.principal, asked)
+        return [result for results in found for result in results]
+
+    def scopes(self) -> dict[str, list[dict[str, Any]]]:
+        return self.service.scopes(self.principal)
+
+    def history(self, memory_id: str) -> list[dict[str, Any]]:
+        asked = self._asked(HistoryRequest, memory_id=memory_id)
+        return self.service.history(self.principal, asked)
+
+    def update(self, memory_id: str, **fields: Any) -> dict[str, Any]:
+        asked = self._asked(UpdateRequest, memory_id=memory_id, **fields)
+        return self.service.update(self.principal, asked)
+
+    def delete(self, memory_id: str) -> None:
+        self.service.delete(self.principal, self._asked(DeleteRequest, memory_id=memory_id))
+
+    def delete_all(self, scope: Scope, **fields: Any) -> Deleted:
+        asked = self._asked(DeleteAllRequest, **scope, **fields)
+        return self.service.delete_all(self.principal, asked)
+
+    def reset(self) -> int:
+        return self.service.reset(self.principal)
+
+
 class Parts:
     def __init__(self, folder: Path, *facts: str, store: type[Any] = EdgeStore) -> None:
         self.folder = folder
@@ -67,11 +143,12 @@ class Parts:
         self.llm = ScriptedLLM(*facts)
         self.store = store(folder / "qdrant")
         self.store.prepare(self.embedder.info)
-        self.database = Database(folder / "history.db")
+        self.database = Database(SQLite(folder / "history.db"))
         self.history = History(self.database)
-        self.memory = Memory(self.store, self.history, self.embedder, self.llm)
+        self.messages = Messages(self.database)
         self.journal = Journal(self.database, folder / "processes", flushes=True)
-        self.service = MemoryService(self.memory, self.store, self.history, self.journal)
+        service = MemoryService(self.store, self.history, self.journal, self.embedder, self.llm)
+        self.service = Asking(service)
 
 
 @pytest.fixture
@@ -89,9 +166,9 @@ class TestInferring:
     def test_stores_what_the_llm_found_with_scope_metadata_and_history(self, parts: Parts) -> None:
         stored = parts.service.add(SAID, ALICE, metadata={"source": "chat"}).stored
         assert [memory["memory"] for memory in stored] == ["Likes tea", "Lives in Lyon"]
-        memory = parts.service.get(stored[0]["id"], within={})
+        memory = parts.service.get(stored[0]["id"])
         assert (memory["user_id"], memory["metadata"]) == ("alice", {"source": "chat"})
-        rows = parts.service.history(stored[0]["id"], within={})
+        rows = parts.service.history(stored[0]["id"])
         assert [(row["event"], row["new_memory"]) for row in rows] == [("ADD", "Likes tea")]
 
     def test_is_the_default_where_there_is_an_llm(self, parts: Parts) -> None:
@@ -130,21 +207,25 @@ class TestInferring:
 
     def test_keeps_the_expiration_date(self, parts: Parts) -> None:
         stored = parts.service.add(SAID, ALICE, expiration_date="2999-01-01").stored
-        assert parts.service.get(stored[0]["id"], within={})["expiration_date"] == "2999-01-01"
+        assert parts.service.get(stored[0]["id"])["expiration_date"] == "2999-01-01"
+
+
+def extraction(parts: Parts) -> Extraction:
+    return Extraction(parts.store, parts.messages, parts.embedder, parts.llm)
 
 
 def test_a_draft_stores_nothing(parts: Parts) -> None:
-    draft = parts.memory.draft(SAID, ALICE, metadata={}, expiration_date=None)
+    draft = extraction(parts).run(SAID, ALICE, metadata={}, expiration_date=None)
     assert len(draft.points) == 2
     assert parts.store.count({}) == 0
-    assert parts.history.get_last_messages("user_id=alice") == []
+    assert parts.messages.get_last_messages("user_id=alice") == []
 
 
 def test_an_update_of_metadata_does_not_embed_again(parts: Parts) -> None:
     memory_id = parts.service.add(SAID, ALICE, infer=False).stored[0]["id"]
     parts.embedder.calls.clear()
-    parts.service.update(memory_id, within={}, changes={"a": 1})
-    parts.service.update(memory_id, within={}, text=SAID[0]["content"])
+    parts.service.update(memory_id, metadata={"a": 1})
+    parts.service.update(memory_id, data=SAID[0]["content"])
     assert parts.embedder.calls == []
     assert parts.service.search("tea", ALICE)[0]["id"] == memory_id
 
@@ -159,32 +240,23 @@ def test_delete_all_forgets_the_conversations_of_the_scope(parts: Parts) -> None
     parts.service.add(SAID, {"user_id": "alice", "run_id": "r&1"})
     parts.service.add(SAID, {"user_id": "bob"})
     assert parts.service.delete_all(ALICE).memories == 2
-    assert parts.history.get_last_messages("run_id=r%261&user_id=alice") == []
-    assert parts.history.get_last_messages("user_id=bob")
+    assert parts.messages.get_last_messages("run_id=r%261&user_id=alice") == []
+    assert parts.messages.get_last_messages("user_id=bob")
 
 
-class TestMem0AsItIs:
-    """mem0's own methods, unmodified, on our store and history."""
+def test_mem0_makes_the_payload_that_we_make(parts: Parts) -> None:
+    draft = extraction(parts).run(SAID, ALICE, metadata={"a": 1})
+    theirs = next(iter(draft.points.values()))[1]
+    ours = new_payload("Likes tea", ALICE, {"a": 1})
+    assert ours["hash"] == theirs["hash"]
+    assert set(ours) == set(theirs)
 
-    def test_runs_through_add_update_delete(self, parts: Parts) -> None:
-        memory_id = parts.memory.add("I like tea", user_id="alice", infer=False)["results"][0]["id"]
-        assert parts.memory.get(memory_id)["memory"] == "I like tea"
-        parts.memory.update(memory_id, text="I like coffee")
-        parts.memory.delete(memory_id)
-        events = [row["event"] for row in parts.memory.history(memory_id)]
-        assert events == ["ADD", "UPDATE", "DELETE"]
 
-    def test_writes_the_payload_that_we_write(self, parts: Parts) -> None:
-        parts.memory.add("I like tea", user_id="alice", metadata={"a": 1}, infer=False)
-        theirs = parts.store.list({"user_id": "alice"})[0][0].payload
-        ours = new_payload("I like tea", ALICE, {"a": 1}, role="user")
-        assert ours["hash"] == theirs["hash"]
-        # mem0 keeps the text a second time; without spaCy it is the same text.
-        assert theirs.pop("text_lemmatized") == theirs["data"]
-        assert set(ours) == set(theirs)
-
-    def test_its_own_init_never_ran(self, parts: Parts) -> None:
-        assert not hasattr(parts.memory, "_telemetry_vector_store")
+def test_mem0_has_no_telemetry_and_no_way_past_the_draft(parts: Parts) -> None:
+    held = mem0_memory(parts.llm)
+    assert not hasattr(held, "_telemetry_vector_store")
+    for name in ("vector_store", "db", "embedding_model"):
+        assert not hasattr(held, name)
 
 
 class TestPinned:
@@ -209,19 +281,18 @@ class TestPinned:
 
     def test_attributes_that_init_sets(self) -> None:
         source = inspect.getsource(mem0.Memory.__init__)
-        for name in inspect.signature(Memory.__init__).parameters:
-            ours = {"history": "db", "embedder": "embedding_model"}.get(name, name)
-            assert name == "self" or f"self.{ours} =" in source
+        ours = {*vars(mem0_memory(ScriptedLLM())), "vector_store", "db", "embedding_model"}
+        assert {name for name in ours if f"self.{name} =" not in source} == set()
 
     def test_the_store_and_history_interfaces(self) -> None:
         assert set(VectorStoreBase.__abstractmethods__) == {
             *("create_col", "insert", "search", "delete", "update", "get"),
             *("list_cols", "delete_col", "col_info", "list", "reset"),
         }
-        called = {"add_history", "batch_add_history", "get_history", "save_messages"}
-        called |= {"get_last_messages", "reset", "close"}
-        assert called <= set(dir(SQLiteManager))
-        assert called <= set(dir(History))
+        draft = {"batch_add_history", "save_messages", "get_last_messages"}
+        assert draft <= set(dir(SQLiteManager))
+        ours = inspect.signature(Messages.get_last_messages).parameters
+        assert [*ours] == [*inspect.signature(SQLiteManager.get_last_messages).parameters]
 
     def test_the_keys_it_keeps_for_itself(self) -> None:
         source = inspect.getsource(mem0.Memory.get)
@@ -244,9 +315,10 @@ class TestPinned:
 def test_scopes_within_a_scope_show_nothing_of_others(parts: Parts) -> None:
     parts.service.add(SAID, ALICE | {"run_id": "r1"}, infer=False)
     parts.service.add(SAID, {"user_id": "bob", "run_id": "r1"}, infer=False)
-    assert parts.service.scopes(ALICE) == {
+    alice = Asking(parts.service.service, Principal("k", ALICE))
+    assert alice.scopes() == {
         "users": [{"id": "alice", "memories": 1}],
         "agents": [],
         "runs": [{"id": "r1", "memories": 1}],
     }
-    assert parts.service.scopes({})["runs"] == [{"id": "r1", "memories": 2}]
+    assert parts.service.scopes()["runs"] == [{"id": "r1", "memories": 2}]

@@ -88,7 +88,7 @@ def closing_maintenance(parts: Parts) -> Any:
 def test_where_they_fit_there_is_nothing_to_tell(parts: Parts) -> None:
     stored = parts.service.add(SAID, ALICE, infer=False).stored
     parts.service.add(SAID, ALICE, infer=False)
-    parts.service.delete(stored[0]["id"], within={})
+    parts.service.delete(stored[0]["id"])
     with closing_maintenance(parts) as maintenance:
         wait_for(lambda: maintenance._compared)
         assert maintenance.check() is None

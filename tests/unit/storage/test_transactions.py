@@ -7,31 +7,31 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from app.storage.history.group_commit import Transactions, TransactionTimeout
+from app.storage.history.sqlite import SQLite
 from tests.service import wait_for
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    opened = create_engine(
-        URL.create("sqlite", database=str(tmp_path / "rows.db")),
-        pool_size=0,
-        connect_args={"check_same_thread": False, "timeout": 0.1},
-    )
-    event.listen(opened, "connect", lambda raw, _: setattr(raw, "isolation_level", None))
-    with opened.connect() as connection:
-        connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+def backend(tmp_path: Path) -> Iterator[SQLite]:
+    opened = SQLite(tmp_path / "rows.db", busy_timeout_s=0.1)
+    with opened.engine.connect() as connection:
         connection.exec_driver_sql("CREATE TABLE rows (n INTEGER PRIMARY KEY)")
     yield opened
-    opened.dispose()
+    opened.engine.dispose()
 
 
 @pytest.fixture
-def transactions(engine: Engine) -> Transactions:
-    return Transactions(engine)
+def engine(backend: SQLite) -> Engine:
+    return backend.engine
+
+
+@pytest.fixture
+def transactions(backend: SQLite) -> Transactions:
+    return Transactions(backend.engine, backend.begin)
 
 
 def add(number: int) -> Callable[[Connection], int]:
@@ -143,8 +143,8 @@ class Stuck:
         self._pool.shutdown()
 
 
-def test_who_waits_too_long_is_told_and_does_not_write(engine: Engine) -> None:
-    transactions = Transactions(engine, seconds=0.1)
+def test_who_waits_too_long_is_told_and_does_not_write(backend: SQLite, engine: Engine) -> None:
+    transactions = Transactions(engine, backend.begin, seconds=0.1)
     stuck = Stuck(transactions)
     for number in (1, 2):
         with pytest.raises(TransactionTimeout):

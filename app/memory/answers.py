@@ -1,0 +1,39 @@
+"""What operations give, where it is more than a memory or a list of them."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+
+@dataclass(frozen=True)
+class Added:
+    """What an add stored, in order, and how many facts it could not."""
+
+    stored: list[dict[str, str]]
+    failed: int = 0
+
+    def to_json(self) -> str:
+        return json.dumps(vars(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Added":
+        return cls(**json.loads(text))
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """What a deletion took."""
+
+    memories: int
+    left: list[dict[str, str]]
+    """After a purge: `where` the texts may still stand, and in `detail` until when."""
+
+
+class Page(NamedTuple):
+    """A part of a listing."""
+
+    memories: list[dict[str, Any]]
+    total: int | None
+    """How many pass, over all pages; None where all are listed."""
+    cursor: str | None
+    """Of what follows; None at the end."""

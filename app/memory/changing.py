@@ -1,0 +1,68 @@
+"""Changing and deleting what is stored."""
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+from app.embeddings import Vector
+from app.memory.answers import Deleted
+from app.memory.listings import Listings
+from app.memory.reading import Reading
+from app.memory.requests import DeleteAllRequest, DeleteRequest, UpdateRequest
+from app.memory.search import CollectionEmbedder
+from app.security.principal import Principal
+from app.storage.journal.writer import Writer
+from app.storage.journal.writes import Write
+from app.storage.payloads import Payload, changed_payload, history_row, to_memory
+
+
+class Changing:
+    """Updates and deletions, of one memory or of a scope."""
+
+    def __init__(
+        self, writer: Writer, embedder: CollectionEmbedder, reading: Reading, listings: Listings
+    ) -> None:
+        self._writer = writer
+        self._embedder = embedder
+        self._reading = reading
+        self._listings = listings
+
+    def update(self, principal: Principal, asked: UpdateRequest) -> dict[str, Any]:
+        principal.must_write()
+        memory_id, text = asked.memory_id, asked.data
+        vector: Vector | None = None
+        while True:
+            if text is not None and text != self._find(principal, memory_id).get("data"):
+                vector = vector or self._embedder.embed([text], "update")[0]
+            with self._alone_with(principal, memory_id) as old:
+                if vector is None and text not in (None, old.get("data")):
+                    continue  # another writer changed the text: it has to be embedded after all
+                new = changed_payload(old, text, asked.changes())
+                rows = [history_row("UPDATE", memory_id, old, new)]
+                embedder = self._embedder.info if vector else None
+                self._writer.write(Write(rows, {memory_id: (vector, new)}, embedder=embedder))
+                return to_memory(memory_id, new)
+
+    def delete(self, principal: Principal, asked: DeleteRequest) -> None:
+        principal.must_write()
+        with self._alone_with(principal, asked.memory_id) as old:
+            row = history_row("DELETE", asked.memory_id, old, None)
+            self._writer.write(Write([row], deleted=[asked.memory_id]))
+
+    def delete_all(self, principal: Principal, asked: DeleteAllRequest) -> Deleted:
+        principal.must_write()
+        scope = principal.narrowed(asked.scope())
+        if not scope:
+            raise ValueError("a scope is needed: an empty one is everybody's")
+        memories = self._writer.delete_scope(scope, self._listings.deleting, purge=asked.purge)
+        return Deleted(memories, self._writer.leftovers() if asked.purge else [])
+
+    def reset(self, principal: Principal) -> int:
+        principal.must_be_admin()
+        principal.must_write()
+        return self._writer.reset(self._listings.deleting)
+
+    def _find(self, principal: Principal, memory_id: str) -> Payload:
+        return self._reading.find(principal, memory_id).payload
+
+    def _alone_with(self, principal: Principal, memory_id: str) -> AbstractContextManager[Payload]:
+        return self._writer.alone_with(memory_id, lambda: self._find(principal, memory_id))

@@ -1,0 +1,78 @@
+"""What an LLM finds worth remembering in messages: mem0's own pipeline, on staged writes."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import mem0
+from mem0.exceptions import LLMError
+from mem0.utils import spacy_models
+
+from app.errors import ServiceError
+from app.memory.draft import Draft, ReadsMessages
+from app.providers.base import LLM, Embedder
+from app.security.scopes import Scope
+from app.storage.vectors.base import VectorStore
+
+# Where spaCy happens to be installed without its model, mem0 would run pip inside a request.
+# Our keyword search needs neither.
+spacy_models._load_failed_full = True
+spacy_models._load_failed_lemma = True
+
+
+class Extraction:
+    """Holds one mem0.Memory; each run is on a copy of it whose store and history are a draft, so
+    that nothing of mem0's can write past the journal."""
+
+    def __init__(
+        self,
+        store: VectorStore,
+        history: ReadsMessages,
+        embedder: Embedder,
+        llm: LLM,
+        instructions: str | None = None,
+    ) -> None:
+        self._store = store
+        self._history = history
+        self._embedder = embedder
+        self._mem0 = mem0_memory(llm, instructions)
+
+    def run(self, messages: Sequence[Mapping[str, str]], scope: Scope, **details: Any) -> Draft:
+        """What is found in `messages`; nothing is stored. `details` are more arguments of mem0's
+        `add`. Raises what the models' services failed with, also where mem0 itself would go on.
+        """
+        self._store.prepare(self._embedder.info)
+        draft = Draft(self._store, self._history, self._embedder)
+        on_draft = copy.copy(self._mem0)
+        on_draft.vector_store = draft.store
+        on_draft.db = draft.history
+        on_draft.embedding_model = draft.embedder
+        try:
+            on_draft.add([dict(message) for message in messages], **scope, **details)
+        except LLMError as error:
+            if isinstance(error.__cause__, ServiceError):
+                raise error.__cause__ from error.__cause__.__cause__
+            raise
+        draft.check()
+        return draft
+
+
+def mem0_memory(llm: LLM, instructions: str | None = None) -> Any:
+    """A mem0.Memory without a store, a history and an embedder.
+
+    mem0's own `__init__` is not run: it makes its parts from configurations that admit its own
+    providers alone, and opens files and connections. What its `add` looks at is set here.
+    """
+    memory = object.__new__(mem0.Memory)
+    memory.llm = llm
+    memory.custom_instructions = instructions
+    memory.config = SimpleNamespace(
+        llm=SimpleNamespace(config={}),
+        vector_store=SimpleNamespace(provider="qdrant", config=SimpleNamespace()),
+    )
+    memory.collection_name = "memories"
+    memory.api_version = "v1.1"
+    memory.reranker = None
+    memory._entity_store = None
+    return memory

@@ -1,0 +1,110 @@
+"""The fields of requests: what a text, an id, a date, metadata or a filter may be."""
+
+import json
+import re
+import uuid
+from datetime import date
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from app.security.scopes import MAX_ID, UNSEEN, scope_id
+from app.storage.payloads import RESERVED_KEYS
+from app.storage.vectors.base import Cursor
+from app.storage.vectors.filters import Filter, check_keys, compile_filters
+
+MAX_TEXT = 100_000
+MAX_METADATA_BYTES = 64_000
+MAX_METADATA_DEPTH = 10
+
+_VISIBLE = re.compile(f"[^{UNSEEN}]")
+
+
+def _text(value: str) -> str:
+    if not _VISIBLE.search(value):
+        raise ValueError("must not be blank")
+    return value
+
+
+def _memory_id(value: str) -> str:
+    try:
+        return str(uuid.UUID(value))
+    except ValueError:
+        raise ValueError("must be a UUID") from None
+
+
+def _date(value: str) -> str:
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", value, re.ASCII):
+        raise ValueError("must be a date as YYYY-MM-DD")
+    return date.fromisoformat(value).isoformat()
+
+
+def _metadata(value: dict[str, Any]) -> dict[str, Any]:
+    if own := sorted(RESERVED_KEYS & value.keys()):
+        raise ValueError(f"must not use the key {own[0]!r}: it is the memory's own")
+    _check_json(value, MAX_METADATA_DEPTH)
+    check_keys(value)
+    if len(json.dumps(value, ensure_ascii=False).encode()) > MAX_METADATA_BYTES:
+        raise ValueError(f"must not be larger than {MAX_METADATA_BYTES} bytes of JSON")
+    return value
+
+
+def _check_json(value: Any, depth: int) -> None:
+    """Refuse what a store would change or choke on, deep inside too."""
+    if depth < 0:
+        raise ValueError(f"must not nest more than {MAX_METADATA_DEPTH} levels deep")
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _check_json(key, depth)
+            _check_json(inner, depth - 1)
+    elif isinstance(value, list):
+        for inner in value:
+            _check_json(inner, depth - 1)
+    elif isinstance(value, str):
+        _no_surrogates(value)
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError("must not hold an integer of more than 64 bits")
+
+
+def _no_surrogates(value: str) -> None:
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError("must not hold half of a surrogate pair")
+
+
+def _filters(value: dict[str, Any]) -> Filter:
+    _check_json(value, 2 * MAX_METADATA_DEPTH)
+    return compile_filters(value)
+
+
+def cursor(value: Any) -> Cursor:
+    if not isinstance(value, str):
+        raise ValueError("must be a text")
+    return Cursor.decode(value)
+
+
+def _not_null(value: Any) -> Any:
+    if value is None:
+        raise ValueError("must not be null; leave it out")
+    return value
+
+
+def _integer(value: Any) -> Any:
+    """JSON knows one kind of number: 10.0 is an integer too."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+T = TypeVar("T")
+
+Omittable = Annotated[T | None, BeforeValidator(_not_null)]
+"""A field that may be left out but not null: a `user_id` that a template left empty would
+turn one user's search into a search of everybody."""
+
+ScopeId = Annotated[str, Field(max_length=MAX_ID), AfterValidator(scope_id)]
+MemoryText = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(_text)]
+MemoryId = Annotated[str, Field(max_length=64), AfterValidator(_memory_id)]
+Date = Annotated[str, AfterValidator(_date)]
+Metadata = Annotated[dict[str, Any], AfterValidator(_metadata)]
+Filters = Annotated[dict[str, Any], AfterValidator(_filters)]
+Name = Annotated[str, Field(max_length=MAX_ID), AfterValidator(_text)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Limit = Annotated[int, Field(ge=1, le=1000), BeforeValidator(_integer)]

@@ -1,0 +1,119 @@
+"""The operations that read."""
+
+from collections.abc import Callable, Iterator
+from itertools import chain
+from typing import Any, TypeVar
+
+from app.errors import MemoryNotFound, ServiceBusy
+from app.memory.answers import Page
+from app.memory.listings import Listing, Listings
+from app.memory.requests import GetAllRequest, GetRequest, HistoryRequest, SearchRequest
+from app.memory.search import Search
+from app.security.principal import Principal
+from app.security.scopes import SCOPE_KEYS, Scope
+from app.storage.history.rows import History
+from app.storage.payloads import is_expired, to_memory
+from app.storage.vectors.base import VectorStore
+from app.storage.vectors.filters import corpus_of, in_scope
+from app.storage.vectors.ranking import Ranked, Record
+
+MAX_IDS = 1000  # of users, agents and runs each, that are counted
+STARTS = 5  # of a listing that meets deletions
+
+T = TypeVar("T")
+
+
+class Reading:
+    """Reads from the vectors and the history; sees what the principal may see."""
+
+    def __init__(
+        self, store: VectorStore, history: History, search: Search, listings: Listings
+    ) -> None:
+        self._store = store
+        self._history = history
+        self._search = search
+        self._listings = listings
+
+    def find(self, principal: Principal, memory_id: str) -> Record:
+        """Raises MemoryNotFound, also for what is somebody else's."""
+        record = self._store.get(memory_id)
+        if record is None or not principal.may_see(record.payload):
+            raise MemoryNotFound
+        return record
+
+    def get(self, principal: Principal, asked: GetRequest) -> dict[str, Any]:
+        record = self.find(principal, asked.memory_id)
+        if is_expired(record.payload) and not asked.show_expired:
+            raise MemoryNotFound
+        return to_memory(record.id, record.payload)
+
+    def listing(self, principal: Principal, asked: GetAllRequest) -> Iterator[Page]:
+        scope = principal.narrowed(asked.scope())
+        where = in_scope(scope, show_expired=asked.show_expired, extra=asked.filters)
+
+        def read() -> Iterator[Page]:
+            total = None
+            for chunk in self._store.chunks(where, asked.limit, asked.cursor):
+                if asked.limit is not None and total is None:
+                    total = self._store.count(where)
+                memories = [to_memory(record.id, record.payload) for record in chunk.items]
+                yield Page(memories, total, chunk.cursor.encode() if chunk.cursor else None)
+
+        return self._unbroken(scope, read)
+
+    def found(self, principal: Principal, asked: SearchRequest) -> Iterator[list[dict[str, Any]]]:
+        scope = principal.narrowed(asked.scope())
+        where = in_scope(scope, show_expired=asked.show_expired, extra=asked.filters)
+
+        def read() -> Iterator[list[dict[str, Any]]]:
+            results = self._search.best(
+                asked.query,
+                where,
+                limit=asked.limit,
+                threshold=asked.threshold,
+                corpus=corpus_of(scope),
+            )
+            return ([_search_result(result, asked.explain) for result in part] for part in results)
+
+        return self._unbroken(scope, read)
+
+    def scopes(self, principal: Principal) -> dict[str, list[dict[str, Any]]]:
+        where = in_scope(principal.scope)
+        return {
+            f"{key.removesuffix('_id')}s": [
+                {"id": id_, "memories": count}
+                for id_, count in self._store.facet(key, where, MAX_IDS)
+            ]
+            for key in SCOPE_KEYS
+        }
+
+    def history(self, principal: Principal, asked: HistoryRequest) -> list[dict[str, Any]]:
+        rows = self._history.get_history(asked.memory_id, principal.scope)
+        if not rows:
+            self.find(principal, asked.memory_id)  # mem0 may have stored it without a history
+        return rows
+
+    def _unbroken(self, scope: Scope, read: Callable[[], Iterator[T]]) -> Iterator[T]:
+        """What `read` gives, all of it or a ServiceBusy: it starts over where a deletion by scope
+        came in between before its first part was taken, and breaks off where later."""
+        for _ in range(STARTS):
+            listing = self._listings.open(scope)
+            parts = read()
+            first = next(parts)
+            if not listing.broken:
+                return chain((first,), _while_whole(listing, parts))
+        raise ServiceBusy("These memories are being deleted; try again.")
+
+
+def _while_whole(listing: Listing, parts: Iterator[T]) -> Iterator[T]:
+    for part in parts:
+        if listing.broken:
+            raise ServiceBusy("These memories were deleted while they were read.")
+        yield part
+
+
+def _search_result(result: Ranked, explain: bool) -> dict[str, Any]:
+    memory = to_memory(result.record.id, result.record.payload) | {"score": result.score}
+    if explain:
+        memory |= {"similarity": result.similarity, "keyword": result.keyword}
+    return memory

@@ -1,0 +1,198 @@
+"""What each operation takes: one strict pydantic model for each, whoever asks and however.
+
+openapi.yaml says the same to callers; the contract's test holds the two together.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+
+from app.errors import FieldError, InvalidRequest
+from app.memory.fields import (
+    Date,
+    Filters,
+    Limit,
+    MemoryId,
+    MemoryText,
+    Metadata,
+    Name,
+    Omittable,
+    ScopeId,
+    Share,
+    cursor,
+)
+from app.security.principal import Principal
+from app.security.scopes import SCOPE_KEYS, Scope
+
+MAX_MESSAGES = 256  # with their vectors well below the 32 MB that Qdrant takes at once
+
+
+class Request(BaseModel):
+    """Nothing is converted, and a field that is not known is refused: a typo in `user_id`
+    must never widen a search to everybody."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    _sent: dict[str, Any] = PrivateAttr()
+    """The body that this was read from, with the scope of the caller's key."""
+
+    def fingerprint(self) -> str:
+        """SHA-256 of what was sent, as JSON with sorted keys.
+
+        Not of this model: with its defaults the next field of it would make every body another
+        one. The scope of the caller's key is in it: a body says the same whether it names its
+        user or the key does.
+        """
+        sent = json.dumps(self._sent, sort_keys=True)
+        return hashlib.sha256(sent.encode()).hexdigest()
+
+
+R = TypeVar("R", bound=Request)
+
+
+class Scoped(Request):
+    user_id: Omittable[ScopeId] = None
+    agent_id: Omittable[ScopeId] = None
+    run_id: Omittable[ScopeId] = None
+
+    def scope(self) -> Scope:
+        return {key: value for key in SCOPE_KEYS if (value := getattr(self, key))}
+
+
+class InScope(Scoped):
+    """At least one of the scope ids is needed."""
+
+    @model_validator(mode="after")
+    def _some_scope(self) -> Self:
+        if not self.scope():
+            raise ValueError("give at least one of user_id, agent_id, run_id")
+        return self
+
+
+class Message(Request):
+    role: Literal["user", "assistant", "system"]
+    content: MemoryText
+    name: Omittable[Name] = None
+
+
+Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
+
+
+class AddRequest(InScope):
+    data: Omittable[MemoryText] = None
+    messages: Omittable[Messages] = None
+    metadata: Omittable[Metadata] = None
+    infer: Omittable[bool] = None
+    expiration_date: Omittable[Date] = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.data is None) == (self.messages is None):
+            raise ValueError("give either data or messages")
+        if self.messages and all(message.role == "system" for message in self.messages):
+            raise ValueError("give at least one message that is not of the system")
+        return self
+
+    def said(self) -> list[dict[str, str]]:
+        if self.data is not None:
+            return [{"role": "user", "content": self.data}]
+        return [message.model_dump(exclude_none=True) for message in self.messages or ()]
+
+
+class Listed(Scoped):
+    filters: Omittable[Filters] = None
+    show_expired: bool = False
+
+
+class GetAllRequest(Listed):
+    limit: Omittable[Limit] = None
+    cursor: Annotated[Any, BeforeValidator(cursor)] = None
+
+
+class SearchRequest(Listed):
+    query: MemoryText
+    limit: Limit = Field(10, validation_alias=AliasChoices("limit", "top_k"))
+    threshold: Omittable[Share] = None
+    explain: bool = False
+
+
+class GetRequest(Request):
+    memory_id: MemoryId
+    show_expired: bool = False
+
+
+class UpdateRequest(Request):
+    memory_id: MemoryId
+    data: Omittable[MemoryText] = None
+    metadata: Omittable[Metadata] = None
+    expiration_date: Date | None = None
+
+    @model_validator(mode="after")
+    def _some_change(self) -> Self:
+        if self.model_fields_set <= {"memory_id"}:
+            raise ValueError("give at least one of data, metadata, expiration_date")
+        return self
+
+    def changes(self) -> Mapping[str, Any]:
+        """The payload keys to change; an expiration_date given as null takes it away."""
+        changes = dict(self.metadata or {})
+        if "expiration_date" in self.model_fields_set:
+            changes["expiration_date"] = self.expiration_date
+        return changes
+
+
+class HistoryRequest(Request):
+    memory_id: MemoryId
+
+
+class DeleteRequest(Request):
+    memory_id: MemoryId
+
+
+class DeleteAllRequest(InScope):
+    purge: bool = False
+
+
+class ResetRequest(Request):
+    pass
+
+
+def validated(model: type[R], given: Any, principal: Principal) -> R:
+    """`given`, parsed JSON, as `model`. InvalidRequest names each wrong field.
+
+    The caller's own scope is put on it; Forbidden where it names another.
+    """
+    if issubclass(model, Scoped) and principal.scope and isinstance(given, dict):
+        given = {**principal.scope, **given}
+    try:
+        asked = model.model_validate(given)
+    except ValidationError as error:
+        errors = [FieldError(_field(wrong), _message(wrong)) for wrong in error.errors()]
+        raise InvalidRequest("The request has wrong fields.", errors) from None
+    if isinstance(asked, Scoped):
+        principal.narrowed(asked.scope())
+    asked._sent = given  # set here alone
+    return asked
+
+
+def _field(wrong: ErrorDetails) -> str:
+    return ".".join(str(part) for part in wrong["loc"]) or "body"
+
+
+def _message(wrong: ErrorDetails) -> str:
+    if wrong["type"] == "extra_forbidden":
+        return "there is no such field"
+    return wrong["msg"].removeprefix("Value error, ")

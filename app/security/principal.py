@@ -1,0 +1,43 @@
+"""Who asks, and what they may touch."""
+
+from dataclasses import dataclass, field
+
+from app.errors import Forbidden
+from app.security.scopes import Scope, is_within
+
+
+@dataclass(frozen=True)
+class Principal:
+    """The caller of an operation."""
+
+    id: str
+    """For the log: `admin`, the id of a scoped key, or `-` where no key is needed."""
+    scope: Scope = field(default_factory=dict)
+    """By user_id, agent_id, run_id; empty: everything."""
+    read_only: bool = False
+
+    def narrowed(self, scope: Scope) -> Scope:
+        """`scope` within what this caller may touch. Raises Forbidden where it names another."""
+        for key, value in scope.items():
+            if self.scope.get(key, value) != value:
+                raise Forbidden(f"This key is bound to another {key}; leave it out.")
+        return {**scope, **self.scope} if self.scope else scope
+
+    def may_see(self, memory: dict[str, object]) -> bool:
+        """Whether what has these ids is within the caller's scope."""
+        return is_within(memory, self.scope)
+
+    def must_write(self) -> None:
+        """Raises Forbidden where the caller may only read."""
+        if self.read_only:
+            raise Forbidden("This key is read-only.")
+
+    def must_be_admin(self) -> None:
+        """Raises Forbidden where the caller is bound to a scope."""
+        if self.scope:
+            raise Forbidden("This needs the admin key.")
+
+
+ADMIN = Principal("admin")
+ANONYMOUS = Principal("-")
+"""Whoever calls where no key is needed."""

@@ -1,0 +1,74 @@
+"""The last messages of each conversation, which give an LLM context next time."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import unquote
+
+from sqlalchemy import Connection, bindparam, delete, insert, select
+
+from app.security.scopes import SCOPE_KEYS, Scope
+from app.storage.history.database import Database
+from app.storage.history.schema import MESSAGES, within
+from app.storage.payloads import new_id, now
+
+MESSAGES_KEPT = 10  # of each conversation, as mem0 keeps them
+
+Said = Sequence[tuple[Sequence[Mapping[str, Any]], str]]
+"""Messages, and the conversation that they belong to."""
+
+# Statements of every request are made once.
+_ADD = insert(MESSAGES)
+_OF_SESSION = MESSAGES.c.session_scope == bindparam("session")
+_LAST = select(MESSAGES.c.seq).where(_OF_SESSION).order_by(MESSAGES.c.seq.desc())
+_KEEP_LAST = delete(MESSAGES).where(
+    _OF_SESSION, MESSAGES.c.seq.not_in(_LAST.limit(MESSAGES_KEPT).correlate(None))
+)
+_READ_LAST = (
+    select(MESSAGES.c.role, MESSAGES.c.content, MESSAGES.c.name, MESSAGES.c.created_at)
+    .where(_OF_SESSION)
+    .order_by(MESSAGES.c.created_at.desc(), MESSAGES.c.seq.desc())
+    .limit(bindparam("kept"))
+)
+
+
+class Messages:
+    """The messages of a database. What mem0 calls has mem0's names."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get_last_messages(
+        self, session_scope: str, limit: int = MESSAGES_KEPT
+    ) -> list[dict[str, Any]]:
+        """The last messages of a conversation, oldest first."""
+        with self._database.reading() as connection:
+            found = connection.execute(_READ_LAST, {"session": session_scope, "kept": limit})
+            return [dict(row) for row in found.mappings()][::-1]
+
+    def save(self, said: Said) -> None:
+        """Keep the last messages of conversations."""
+        self._database.write(lambda connection: save(connection, said))
+
+
+def save(connection: Connection, said: Said) -> None:
+    for messages, session_scope in said:
+        shared = {"session_scope": session_scope, "created_at": now(), **parse_scope(session_scope)}
+        rows = [
+            {key: message.get(key) for key in ("role", "content", "name")}
+            | {"id": new_id(), **dict.fromkeys(SCOPE_KEYS), **shared}
+            for message in messages[-MESSAGES_KEPT:]
+        ]
+        if rows:
+            connection.execute(_ADD, rows)
+            connection.execute(_KEEP_LAST, {"session": session_scope})
+
+
+def forget(connection: Connection, scope: Scope) -> None:
+    """Drop the conversations of every scope that it spans."""
+    connection.execute(delete(MESSAGES).where(within(MESSAGES, scope)))
+
+
+def parse_scope(session_scope: str) -> Scope:
+    """The scope in mem0's session key, such as `agent_id=a%26b&user_id=alice`."""
+    pairs = (part.partition("=") for part in session_scope.split("&"))
+    return {key: unquote(value) for key, _, value in pairs if key in SCOPE_KEYS}

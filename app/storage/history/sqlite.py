@@ -1,0 +1,77 @@
+"""What only SQLite does: set up a connection, begin a write, keep its file fit."""
+
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, create_engine, event
+
+BUSY_TIMEOUT_S = 30.0
+LOG_PAGES = 8000  # 32 MB: then a commit, which somebody waits for, must empty the log itself
+
+
+class SQLite:
+    """A `Backend` on one file; safe for many threads and several processes."""
+
+    def __init__(self, path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
+        """The file is made by the first connection. Who finds it locked waits for up to
+        `busy_timeout_s`."""
+        self.name = f"The history database {path}"
+        self.engine = create_engine(
+            URL.create("sqlite", database=str(path)),
+            # A thread never waits for another's connection, only for SQLite's own lock; all are
+            # kept, since to open one costs as much as a write.
+            pool_size=0,
+            pool_use_lifo=True,
+            connect_args={"timeout": busy_timeout_s, "check_same_thread": False},
+            hide_parameters=True,  # they are users' texts, and errors are logged
+        )
+        event.listen(self.engine, "connect", self._set_up)
+        self._busy_timeout_s = busy_timeout_s
+        self._log_has_texts = False
+
+    def begin(self, connection: Connection) -> None:
+        """Begin a transaction that holds the write lock from its start.
+
+        One that begins by reading and then writes would fail at once with "database is locked",
+        without waiting, when another process wrote in between.
+        """
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    def tidy(self, connection: Connection) -> None:
+        """Bring what is in the write-ahead log into the file, and wait for nobody."""
+        if self._log_has_texts:
+            self.empty_log(connection)
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def empty_log(self, connection: Connection) -> bool:
+        """Empty the write-ahead log, so that erased texts are in no file; at once or not at all.
+
+        False while a reader needs it: `tidy` will do it. Nobody waits for that reader.
+        """
+        connection.exec_driver_sql("PRAGMA busy_timeout=0")
+        try:
+            busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar()
+        finally:
+            wait_ms = round(self._busy_timeout_s * 1000)
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={wait_ms}")
+        self._log_has_texts = bool(busy)
+        return not busy
+
+    def _set_up(self, connection: Any, _record: Any) -> None:
+        # None: the driver begins no transaction of its own, so that `begin` can.
+        connection.isolation_level = None
+        connection.execute("PRAGMA secure_delete=ON")
+        connection.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
+        # SQLite's own timeout does not cover a change of the journal mode: while another
+        # connection writes it answers "locked" at once.
+        deadline = time.monotonic() + self._busy_timeout_s
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)

@@ -1,0 +1,188 @@
+"""What a crash, a timeout or a power cut leaves behind, recovered from the intents.
+
+In their order:
+
+- one that was done, on a store that may have lost what was not flushed: done once more;
+- one of a deletion of many: finished, so that it is never seen half;
+- any other: if the points show that it took effect it is finished, else it is rolled back.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import Lock
+
+from app.errors import (
+    HistoryUnavailable,
+    ServiceBusy,
+    ServiceError,
+    VectorStoreTimeout,
+    VectorStoreUnavailable,
+)
+from app.observability.metrics import JOURNAL_SETTLED
+from app.storage.history.answers import Answers
+from app.storage.history.intents import Intents, StoredIntent
+from app.storage.journal.execution import Execution
+from app.storage.journal.liveness import Liveness
+from app.storage.journal.unsure import Unsure
+from app.storage.journal.writes import Deletion, Intent, UnknownVersion, read
+from app.storage.locks import LOCK_S
+from app.storage.vectors.base import VectorStore
+
+log = logging.getLogger(__name__)
+
+
+class Recovery:
+    """Of what dead processes left, and of what this one is unsure about; one at a time."""
+
+    def __init__(
+        self,
+        intents: Intents,
+        answers: Answers,
+        liveness: Liveness,
+        execution: Execution,
+        unsure: Unsure,
+        *,
+        flushes: bool,
+    ) -> None:
+        """`flushes`: see Journal."""
+        self._intents = intents
+        self._answers = answers
+        self._liveness = liveness
+        self._execution = execution
+        self._unsure = unsure
+        self._flushes = flushes
+        self._unreadable: set[int] = set()
+        self._left_behind = True  # until everything of dead processes was recovered once
+        self._recovering = Lock()
+
+    @property
+    def unreadable(self) -> list[int]:
+        """The numbers of intents that a newer version left."""
+        return sorted(self._unreadable)
+
+    def recover_left_beside(self, store: VectorStore) -> None:
+        """What dead processes left, where some may have died since this one looked last."""
+        # Where the store is this process's own, nobody can die beside it later.
+        may_be = not self._flushes or self._left_behind
+        if may_be and self._intents.writing_beside(self._liveness.process):
+            with self._alone():
+                self._recover_dead_ones(store)
+
+    def recover_these(self, store: VectorStore, unsure: Iterable[str]) -> None:
+        """Those intents of this process, by their ids."""
+        for id_ in unsure:
+            with self._alone():
+                self._recover_unsure(store, id_)
+
+    def recover_all(self, store: VectorStore) -> ServiceError | None:
+        """Everything. The first failure that did not keep the others from being recovered is
+        given, any other raised."""
+        first = None
+        with self._alone():
+            self._recover_dead_ones(store)
+            for id_ in self._unsure.ids():
+                try:
+                    self._recover_unsure(store, id_)
+                except (VectorStoreTimeout, VectorStoreUnavailable, HistoryUnavailable):
+                    raise  # it is so for all
+                except ServiceError as failure:
+                    first = first or failure
+        return first
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        if not self._recovering.acquire(timeout=LOCK_S):
+            raise ServiceBusy("An earlier write is still being settled; ask again.")
+        try:
+            yield
+        finally:
+            self._recovering.release()
+
+    # ---- of dead processes
+
+    def _recover_dead_ones(self, store: VectorStore) -> None:
+        for process in self._intents.processes():
+            if process != self._liveness.process:
+                with self._liveness.if_dead(process) as dead:
+                    if dead:
+                        self._recover_dead(store, process)
+        self._left_behind = False
+
+    def _recover_dead(self, store: VectorStore, process: str) -> None:
+        left = [*self._readable(self._intents.of(process))]
+        # Asked before anything is done again: a put that is repeated would hide that a later
+        # delete, which was cut off, had taken effect.
+        stands = {
+            stored.number: stored.done or intent.took_effect(store, alone=self._flushes)
+            for stored, intent in left
+            if not stored.collecting
+        }
+        for stored, intent in left:
+            if stands.get(stored.number):
+                if self._flushes or isinstance(intent, Deletion):
+                    self._execution.redo(store, intent, stored.number)
+                self._finish(stored.number, intent, done=stored.done)
+            elif stored.collecting:
+                self._cancel(intent)
+            else:
+                self._roll_back(store, intent)
+        store.flush()
+        self._intents.forget([*stands])
+        self._answers.release_all(process)
+
+    def _readable(self, stored: Sequence[StoredIntent]) -> Iterator[tuple[StoredIntent, Intent]]:
+        for one in stored:
+            try:
+                yield one, read(one.version, one.body)
+            except (UnknownVersion, ValueError, TypeError, KeyError):
+                if one.number not in self._unreadable:
+                    self._unreadable.add(one.number)
+                    log.error(
+                        "the unfinished write %d (version %d) cannot be read here and is kept: "
+                        "the version of this service that left it will settle it",
+                        one.number,
+                        one.version,
+                    )
+
+    # ---- of this one
+
+    def _recover_unsure(self, store: VectorStore, id_: str) -> None:
+        """Nothing where another thread was faster."""
+        found = self._unsure.get(id_)
+        if found is None:
+            return
+        if not found.asked:
+            self._intents.cancel(id_)
+        elif number := self._intents.number(id_):
+            self._recover_asked(store, found.intent, number)
+        self._unsure.remove(id_)
+
+    def _recover_asked(self, store: VectorStore, intent: Intent, number: int) -> None:
+        if intent.took_effect(store, alone=self._flushes):
+            if isinstance(intent, Deletion):
+                self._execution.redo(store, intent, number)
+        elif self._flushes and not intent.adds:
+            # The engine's own log may have it, and would do it at the next start.
+            self._execution.redo(store, intent, number)
+        else:
+            self._roll_back(store, intent)
+            return
+        self._finish(number, intent)
+
+    # ---- of either
+
+    def _finish(self, number: int, intent: Intent, *, done: bool = False) -> None:
+        if not done:
+            self._execution.finish(number, intent)
+        JOURNAL_SETTLED.labels("finished").inc()
+        log.info("a write that was cut off was finished")
+
+    def _roll_back(self, store: VectorStore, intent: Intent) -> None:
+        intent.roll_back(store)
+        self._cancel(intent)
+
+    def _cancel(self, intent: Intent) -> None:
+        self._intents.cancel(intent.id)
+        JOURNAL_SETTLED.labels("undone").inc()
+        log.info("a write that did not take place was undone")

@@ -1,0 +1,115 @@
+"""The one way to write: its locks, its intent, its points, its history."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+
+from app.errors import ServiceBusy, ServiceError
+from app.security.scopes import Scope
+from app.storage.history.messages import Messages, Said
+from app.storage.history.parts import Part
+from app.storage.journal.journal import Journal
+from app.storage.journal.writes import Deletion, Write
+from app.storage.locks import KeyedLock, ScopeLock
+from app.storage.payloads import Payload, history_row, scope_of
+from app.storage.vectors.base import VectorStore
+from app.storage.vectors.filters import in_scope
+
+PART, PART_CHARACTERS = 1000, 2_000_000  # of what is to be deleted: as much as a row should hold
+LOG_IS_READ = (
+    "A reader of history.db still needs its write-ahead log, which has the texts; it is emptied "
+    "as soon as that reader lets go."
+)
+
+Deleting = Callable[[Scope], AbstractContextManager[None]]
+"""What is held while the memories of a scope go."""
+
+
+class Writer:
+    """Writes to the vectors and the history as one. Safe for many threads."""
+
+    def __init__(self, store: VectorStore, messages: Messages, journal: Journal) -> None:
+        self.store = store
+        self.journal = journal
+        self._messages = messages
+        self._scopes = ScopeLock()
+        self._memories = KeyedLock()  # by memory id
+
+    @contextmanager
+    def alone_with(self, memory_id: str, find: Callable[[], Payload]) -> Iterator[Payload]:
+        """The payload of a memory, as `find` gives it, that nobody else changes meanwhile, and of
+        which nothing is unsure."""
+        with self._scopes.shared(lambda: scope_of(find())), self._memories[memory_id]:
+            self.journal.clear_way(self.store, [memory_id])
+            yield find()
+
+    def write(self, write: Write) -> None:
+        """A change of the memory that the caller is alone with."""
+        self.journal.write(self.store, write)
+
+    def add(self, scope: Scope, write: Write) -> None:
+        """New memories of `scope`."""
+        with self._scopes.shared(lambda: scope):
+            self.journal.clear_way(self.store, scope=scope)
+            self.journal.write(self.store, write)
+
+    def nothing_new(self, said: Said, asked: tuple[str, str] | None, answer: str | None) -> None:
+        """An add that found nothing to store: its answer, and what was said."""
+        if asked and answer:
+            self.journal.answers.answer(*asked, answer)
+        if said:
+            self._messages.save(said)
+
+    def delete_scope(self, scope: Scope, deleting: Deleting, *, purge: bool) -> int:
+        """Delete the memories of a scope, and its conversations; how many memories there were."""
+        with self._scopes.exclusive(scope):
+            self.journal.clear_way(self.store, scope=scope, whole=True)
+            if purge:  # so that no earlier intent keeps a text
+                self.journal.flushed(self.store.flush)
+            ids: list[str] = []
+            parts = self._parts(scope, purge, ids)
+            self._delete(Deletion(scope, purge), parts, deleting)
+        return len(ids)
+
+    def reset(self, deleting: Deleting) -> int:
+        """Delete everything, the history too; how many memories there were."""
+        with self._scopes.exclusive({}):
+            self.journal.clear_way(self.store, scope={}, whole=True)
+            deleted = self.store.count({})
+            self._delete(Deletion({}), [], deleting)
+            self.journal.database.empty_log()
+        return deleted
+
+    def leftovers(self) -> list[dict[str, str]]:
+        """After a purge, `where` the texts may still stand, and in `detail` until when."""
+        left = [{"where": "vector_store", "detail": self.store.keeps_deleted}]
+        if not self.journal.database.empty_log():
+            left.append({"where": "history", "detail": LOG_IS_READ})
+        return left
+
+    def close(self) -> None:
+        """Wait for the writes at work, and bring everything to the disk."""
+        with suppress(ServiceBusy), self._scopes.exclusive({}):
+            pass  # what is at work still is settled at the next start
+        with suppress(ServiceError):
+            self.journal.flushed(self.store.flush)
+        self.journal.close()
+
+    def _delete(self, deletion: Deletion, parts: Iterable[Part], deleting: Deleting) -> None:
+        self.journal.delete(self.store, deletion, parts, lambda: deleting(deletion.scope))
+
+    def _parts(self, scope: Scope, purge: bool, ids: list[str]) -> Iterator[Part]:
+        """The memories of a scope as parts of their deletion; adds every id to `ids`."""
+        part, size = Part([], []), 0
+        for record in self.store.every(in_scope(scope, show_expired=True)):
+            row = history_row("DELETE", record.id, record.payload, None)
+            if purge:
+                row["old_memory"] = None
+            if len(part.ids) == PART or size > PART_CHARACTERS:
+                yield part
+                part, size = Part([], []), 0
+            part.ids.append(record.id)
+            part.rows.append(row)
+            ids.append(record.id)
+            size += len(row["old_memory"] or "")
+        if part.ids:
+            yield part

@@ -13,13 +13,11 @@ from app.config import Settings
 from app.errors import ServiceError, VectorStoreTimeout, VectorStoreUnavailable
 from app.memory import mem0_import  # noqa: F401  # the first of those that import mem0
 from app.memory.engine import Memory
+from app.memory.parts import open_parts
 from app.memory.readiness import Readiness
 from app.memory.service import MemoryService
-from app.providers import open_providers
-from app.storage.history.database import Database
+from app.providers.registry import open_check, open_llm, start_waits_for_embedder
 from app.storage.history.rows import History
-from app.storage.journal.journal import Journal
-from app.storage.vectors import open_store
 
 __all__ = ["MemoryService", "open_memory"]
 
@@ -38,23 +36,19 @@ def open_memory(settings: Settings) -> MemoryService:
     when it is there. Raises StartupError, which says what to change, for what will not mend
     itself.
     """
-    providers = open_providers(settings)
-    store = open_store(settings)
-    database = Database(settings.data_dir / "history.db")
-    history = History(database)
+    parts = open_parts(settings)
+    embedder, store, journal = parts.embedder, parts.store, parts.journal
+    history = History(parts.database)
     instructions = "\n".join(filter(None, [LANGUAGE_RULE, settings.custom_instructions]))
-    memory = Memory(store, history, providers.embedder, providers.llm, instructions)
+    memory = Memory(store, history, embedder, open_llm(settings), instructions)
+    check_models = open_check(settings, embedder)
 
     def check_embedder() -> None:
-        if providers.check:
-            providers.check()
-        if settings.embedder_provider != "ollama":  # there a first embedding loads the model
-            providers.embedder.check()
+        check_models()
         # Whether the store answers is the store's own check.
         with suppress(VectorStoreUnavailable, VectorStoreTimeout):
-            store.prepare(providers.embedder.info)
+            store.prepare(embedder.info)
 
-    journal = Journal(database, settings.data_dir / "processes", flushes=not settings.on_server)
     if not settings.on_server:
         try:
             journal.settle(store)  # nothing to wait for, and nobody has seen it half yet
@@ -67,7 +61,7 @@ def open_memory(settings: Settings) -> MemoryService:
 
     checks = {
         "vector_store": store.check,
-        "history": database.check,
+        "history": parts.database.check,
         "embedder": check_embedder,
         "maintenance": lambda: service.maintenance.check(),
     }
@@ -80,10 +74,10 @@ def open_memory(settings: Settings) -> MemoryService:
         settings.flush_seconds,
         settings.llm_places,
     )
-    if settings.on_server or settings.embedder_provider != "local":
-        threading.Thread(target=_look_once, args=[check_embedder], daemon=True).start()
-    else:
+    if start_waits_for_embedder(settings) and not settings.on_server:
         _look_once(check_embedder)  # nothing to wait for, and what fails here ends the start
+    else:
+        threading.Thread(target=_look_once, args=[check_embedder], daemon=True).start()
     return service
 
 

@@ -32,7 +32,10 @@ class LLM(Protocol):
 
 
 class EmbeddingModel(Protocol):
-    """One model of a provider. Safe for many threads; raises a ServiceError, and in time."""
+    """One model of a provider: safe for many threads, bounded in time, counted by a ModelMeter.
+
+    Raises a ServiceError for whatever fails.
+    """
 
     @property
     def name(self) -> str:
@@ -42,7 +45,10 @@ class EmbeddingModel(Protocol):
 
 
 class ChatModel(Protocol):
-    """One model of a provider. Safe for many threads; raises a ServiceError."""
+    """One model of a provider: safe for many threads, counted by a ModelMeter.
+
+    Raises a ServiceError for whatever fails.
+    """
 
     @property
     def name(self) -> str:

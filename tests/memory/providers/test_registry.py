@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import closing
 from typing import get_args
 
 import pytest
@@ -10,6 +11,8 @@ from app.config import EmbedderProvider, LLMProvider, Settings
 from app.errors import StartupError
 from app.providers import registry
 from app.providers.base import Provider
+from app.providers.openai import connect
+from tests.servers.openai import OpenAIServer
 from tests.service import ROOT
 
 EMBEDDERS = get_args(EmbedderProvider)
@@ -17,6 +20,7 @@ LLMS = [name for name in get_args(LLMProvider) if name != registry.NO_LLM]
 
 # Nothing answers there: to open must not need that.
 SETTINGS = {"OPENAI_BASE_URL": "http://127.0.0.1:9", "OLLAMA_BASE_URL": "http://127.0.0.1:9"}
+BY_OPENAI = {"EMBEDDER_PROVIDER": "openai"}
 
 
 @pytest.mark.parametrize("name", EMBEDDERS)
@@ -54,6 +58,22 @@ def test_what_a_provider_does_not_have_is_refused_by_the_name_of_its_setting() -
         Empty().open_embedder(Settings(), "model")
     with pytest.raises(StartupError, match="LLM_PROVIDER: empty has no LLM"):
         Empty().open_llm(Settings(), "model")
+
+
+def test_openai_is_asked_for_an_embedding_each_time() -> None:
+    with OpenAIServer() as server:
+        settings = Settings.from_env({"OPENAI_BASE_URL": f"{server.url}/v1", **BY_OPENAI})
+        with closing(connect(settings)):
+            check = registry.open_check(settings, registry.open_embedder(settings))
+            check()
+            check()
+        assert server.count("/v1/embeddings") == 2
+
+
+@pytest.mark.parametrize("name", EMBEDDERS)
+def test_the_start_waits_only_for_an_embedder_that_cannot_hang(name: str) -> None:
+    settings = Settings.from_env({**SETTINGS, "EMBEDDER_PROVIDER": name})
+    assert registry.start_waits_for_embedder(settings) == (name == "local")
 
 
 LIBRARIES = {"openai", "httpx2", "ollama", "tokenizers"}

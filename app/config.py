@@ -37,6 +37,11 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 """Several, separated by commas or white space."""
 
 
+LLMProvider = Literal["openai", "ollama", "none"]
+EmbedderProvider = Literal["openai", "ollama", "local"]
+"""Each but none is the name of a file in `app/providers`."""
+
+
 class Settings(BaseModel):
     """Each field is the environment variable of its name in capitals; `env` explains them."""
 
@@ -72,12 +77,12 @@ class Settings(BaseModel):
     qdrant_collection: str = Field("memories", pattern=r"^[A-Za-z0-9_-]{1,200}$")
     qdrant_timeout: int = Field(5, ge=1, le=300)
 
-    llm_provider: Literal["openai", "ollama", "none"] = "none"
+    llm_provider: LLMProvider = "none"
     llm_model: str | None = None
     llm_concurrency: int | None = Field(None, ge=1, le=1024)
     llm_timeout: float = Field(60, gt=0, le=3600)
     custom_instructions: str | None = None
-    embedder_provider: Literal["openai", "ollama", "local"] = "local"
+    embedder_provider: EmbedderProvider = "local"
     embedder_model: str | None = None
     embedder_timeout: float = Field(10, gt=0, le=3600)
     openai_api_key: SecretStr | None = None

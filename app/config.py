@@ -210,6 +210,9 @@ def prepare_environment(data_dir: Path) -> None:
     # clients took 21 s on two cores, with one 4 s (2026-11-22).
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    # The openai library would take another account, other headers and a log level from these.
+    for name in ("ORG_ID", "PROJECT_ID", "ADMIN_KEY", "CUSTOM_HEADERS", "LOG"):
+        os.environ.pop(f"OPENAI_{name}", None)
 
 
 _MASTER = "MEMORY_SERVICE_MASTER"

@@ -60,7 +60,8 @@ class HostNotAllowed(ServiceError):
     def __init__(self) -> None:
         super().__init__(
             "Without ADMIN_API_KEY this service answers to localhost alone. Name this host in "
-            "TRUSTED_HOSTS, or better, set ADMIN_API_KEY."
+            "TRUSTED_HOSTS (behind a proxy both Host and X-Forwarded-Host), or better, set "
+            "ADMIN_API_KEY."
         )
 
 

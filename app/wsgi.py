@@ -4,7 +4,7 @@ import atexit
 import logging
 import sys
 
-from app import create_app
+from app import create_app, server_input
 from app.errors import NotYet, StartupError
 from app.logs import catch_all
 
@@ -21,4 +21,5 @@ except NotYet as error:
 except StartupError as error:
     logging.getLogger(__name__).critical("%s", error)
     sys.exit(CANNOT_BOOT)
+app.wsgi_app = server_input.checked(app.wsgi_app)  # type: ignore[assignment, method-assign]
 atexit.register(app.extensions["memory"].close)

@@ -64,6 +64,18 @@ took=$(seconds docker compose up -d --wait --wait-timeout 120)
 [[ $(docker compose ps --format '{{.Health}}' | sort -u) == healthy ]] || fail "not all healthy"
 [[ $(status ready) == 200 ]] || fail "not ready"
 pass "docker compose up -d --wait without .env: both healthy after $took s"
+
+# --- what the container may
+asked='{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.CapAdd}} {{.HostConfig.SecurityOpt}}'
+[[ $(docker inspect -f "$asked" "$(docker compose ps -q mem0)") == "true [ALL] [] [no-new-privileges:true]" ]] || fail "its rights are others"
+for path in /srv /venv /etc /var/tmp /; do
+  docker compose exec -T --user root mem0 touch "$path/x" 2>/dev/null && fail "$path can be written"
+done
+docker compose exec -T mem0 sh -c 'touch /tmp/x /data/x && rm /tmp/x /data/x' || fail "/tmp or /data cannot be written"
+rights=$(docker compose exec -T mem0 sh -c 'cat /proc/1/status' | grep -E '^(Cap|NoNewPrivs)' | tr -d '\t' | paste -sd ' ')
+none=0000000000000000
+[[ $rights == "CapInh:$none CapPrm:$none CapEff:$none CapBnd:$none CapAmb:$none NoNewPrivs:1" ]] || fail "$rights"
+pass "the container: read-only but for /data and /tmp, no capabilities, none to be had"
 docker compose down >/dev/null 2>&1
 docker compose up -d qdrant >/dev/null 2>&1 && docker compose up -d mem0 >/dev/null 2>&1
 until_status ready 200
@@ -75,6 +87,7 @@ docker compose down >/dev/null 2>&1; docker compose up -d --wait >/dev/null 2>&1
 post get "{\"memory_id\":\"$id\"}" | grep -q hiking || fail "the memory is gone after down and up"
 post history "{\"memory_id\":\"$id\"}" | grep -q '"ADD"' || fail "the history is gone after down and up"
 pass "down and up: memory and history are there"
+touch acknowledged
 python3 - "$api" >acknowledged <<'X' &
 import http.client, json, sys
 host = sys.argv[1].removeprefix("http://")
@@ -155,7 +168,7 @@ docker rm -f "$COMPOSE_PROJECT_NAME-openai" >/dev/null
 docker compose down -v >/dev/null 2>&1
 
 # --- Ollama
-cp env .env && printf 'OLLAMA_BASE_URL=http://ollama:11434\nEMBEDDER_MODEL=bge-m3\n' >>.env
+cp env .env && printf 'OLLAMA_BASE_URL=http://ollama:11434\nEMBEDDER_MODEL=bge-m3\nWEB_CONCURRENCY=2\n' >>.env
 took=$(seconds docker compose --profile ollama up -d --wait --wait-timeout 120)
 [[ $(status health) == 200 ]] || fail "not healthy beside Ollama"
 until_status ready 200
@@ -163,7 +176,8 @@ post add '{"data":"I like tea","user_id":"a","infer":false}' | grep -q '"ADD"' |
 for model in bge-m3 llama3.1:8b; do
   grep -q "pulled the model $model" <<<"$(docker compose logs mem0 2>&1)" || fail "$model was not pulled"
 done
-pass "--profile ollama: healthy after $took s, the models pulled behind it"
+grep -q memory_service_http <<<"$(curl -s "$api/metrics")" || fail "two workers have no metrics"
+pass "--profile ollama: healthy after $took s, the models pulled behind it; two workers"
 docker compose --profile ollama down -v >/dev/null 2>&1
 rm .env
 

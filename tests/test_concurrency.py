@@ -14,10 +14,12 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.model.calls import Clients
+from tests.model.judge import Judge
+from tests.model.looking import listing, workers
 from tests.servers.openai import OpenAIServer
 from tests.servers.qdrant import QdrantServer
 from tests.service import Service, wait_for
-from tests.test_crash import Clients, Judge, listing, workers
 
 TIMES = 20
 MANY = 300
@@ -108,6 +110,7 @@ def test_16_threads_of_mixed_operations_leave_what_they_were_told(
 
     judge = Judge()
     judge.settle(clients.ops, after)
+    assert judge.acknowledged.keys() == shares.keys()
     told = Counter((op.memory_id, EVENTS[op.kind]) for op in clients.ops if op.done and not op.ids)
     for memory_id in added:
         rows = service.ask("history", memory_id=memory_id)["results"]

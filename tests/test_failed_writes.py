@@ -21,7 +21,8 @@ from tests.service import Service, wait_for
 POINTS = "/collections/memories/points"
 QDRANT_S = 1
 FLUSH_S = 1.0
-SYNCS = 6  # of the history are more than any of these writes needs
+SYNCS = 5  # of the history, which is as many as a purge needs, and others fewer
+LASTING = 1000  # all until it is mended: what the service does about the failure fails too
 BARRED_S = 30  # the longest that a write may be kept waiting by one that failed
 CODES = {
     "history_unavailable",
@@ -44,9 +45,13 @@ class Deployment:
         self.qdrant = qdrant
         self.failed = 0
 
-    def failures(self) -> Iterator[tuple[int, Arm]]:
-        """Each lets one call of the next write fail; numbered."""
-        history = [partial(self.disk.fail, "history", "sync", after=nth) for nth in range(SYNCS)]
+    def failures(self, *, lasting: bool = True) -> Iterator[tuple[int, Arm]]:
+        """Each lets one call of the next write fail; the `lasting` ones all from that one on."""
+        history = [
+            partial(self.disk.fail, "history", "sync", after=nth, times=times)
+            for times in ((1, LASTING) if lasting else (1,))
+            for nth in range(SYNCS)
+        ]
         store = []
         if self.qdrant:
             carried_out = partial(self.qdrant.fault, apply_first=True, times=1)
@@ -55,10 +60,10 @@ class Deployment:
                 store += [partial(carried_out, f"{POINTS}/delete", **answer)]
         yield from enumerate([*history, *store])
 
-    def ask(self, route: str, body: dict[str, Any], failing: Arm) -> bool:
+    def ask(self, route: str, body: dict[str, Any], failing: Arm, **options: Any) -> bool:
         """Ask while something fails; whether the service noticed."""
         failing()
-        response = self.service.post(route, body)
+        response = self.service.post(route, body, **options)
         self.mend()
         if response.is_success:
             return False
@@ -73,11 +78,11 @@ class Deployment:
             self.qdrant.clear_faults()
 
     def insist(self, route: str, body: dict[str, Any], **options: Any) -> httpx.Response:
-        """Ask until it is no 503: who writes after a failure may be kept waiting for it."""
+        """Ask until it is no 503, or 409: who writes after a failure may be kept waiting for it."""
 
         def answered() -> httpx.Response | None:
             response = self.service.post(route, body, **options)
-            return None if response.status_code == 503 else response
+            return None if response.status_code in (409, 503) else response
 
         response: httpx.Response = wait_for(answered, BARRED_S)
         assert response.status_code in (200, 201, 404), response.text
@@ -149,6 +154,26 @@ def test_an_update_of_what_a_failed_add_left_stays(
 
 
 @ends
+def test_a_failed_add_that_is_sent_again_with_its_key_is_stored_once(
+    deployment: Deployment, user: str, end: str
+) -> None:
+    service = deployment.service
+    stored = {}
+    for number, failing in deployment.failures():
+        body = {"data": f"text {number}", "user_id": user}
+        key = {"Idempotency-Key": f"{user}-{number}"}
+        deployment.ask("add", body, failing, headers=key)
+        again = deployment.insist("add", body, headers=key)
+        stored[again.json()["result"]] = f"text {number}"
+    deployment.end(end)
+
+    found = {id_: memory["memory"] for id_, memory in listing(service, user_id=user).items()}
+    assert found == stored
+    for id_, text in stored.items():
+        assert [row["new_memory"] for row in deployment.rows(id_)] == [text]
+
+
+@ends
 def test_an_update_after_a_failed_one_stays_and_the_history_has_both(
     deployment: Deployment, user: str, end: str
 ) -> None:
@@ -173,7 +198,7 @@ def test_an_update_after_a_failed_one_stays_and_the_history_has_both(
 @ends
 def test_an_add_after_a_failed_reset_stays(deployment: Deployment, user: str, end: str) -> None:
     service = deployment.service
-    for number, failing in deployment.failures():
+    for number, failing in deployment.failures(lasting=end == "settled"):  # not so many starts
         deployment.insist("add", {"data": f"old {number}", "user_id": user})
         if not deployment.ask("reset", {}, failing):
             continue

@@ -429,7 +429,8 @@ def failed(response: httpx.Response) -> set[str]:
 
 def test_ready_names_each_dependency_and_no_secret(deployment: Deployment) -> None:
     response = deployment.service.http.get("/ready")
-    assert set(response.json()["checks"]) == {"vector_store", "history", "embedder"}
+    checks = {"vector_store", "history", "embedder", "maintenance"}
+    assert set(response.json()["checks"]) == checks
     assert KEY not in response.text
 
 

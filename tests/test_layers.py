@@ -13,7 +13,8 @@ MODULES = sorted(APP.rglob("*.py"))
 # What a part of the tree may import of app, and of the libraries that have one place.
 PARTS = {
     "app/__init__.py": {"app.api", "app.memory", "app.config", "app.errors", "app.logs", "flask"},
-    "app/wsgi.py": {"app", "app.errors", "app.logs"},
+    "app/wsgi.py": {"app", "app.errors", "app.logs", "app.server_input"},
+    "app/server_input.py": {"app.errors", "gunicorn"},
     "app/token.py": {"app.config", "app.errors", "app.keys", "app.scopes"},
     "app/worker.py": {"app.sending", "gunicorn"},
     "app/sending.py": {"os"},  # for sendfile
@@ -91,20 +92,27 @@ LAYERS = [
     {"app.memory"},
     {"app.memory.service", "app.memory.providers"},
     {"app.memory.engine", "app.memory.readiness", "app.memory.reembedding", "app.memory.repeats"},
-    {"app.memory.draft", "app.memory.journal"},
+    {"app.memory.draft", "app.memory.maintenance"},
+    {"app.memory.journal"},
+    {"app.memory.intents", "app.memory.writes", "app.memory.liveness"},
+    {"app.memory.answers"},
     {"app.memory.providers.openai", "app.memory.providers.ollama", "app.memory.providers.minilm"},
     {
         "app.memory.providers.checked",
         "app.memory.providers.calls",
+        "app.memory.providers.openai_library",
         "app.memory.providers.shared",
         "app.memory.history",
     },
+    {"app.memory.database"},
     {"app.memory.stores"},
     {"app.memory.stores.edge", "app.memory.stores.server"},
+    {"app.memory.stores.slices"},
     {"app.memory.stores.base", "app.memory.stores.holder"},
     {
         "app.memory.filters",
         "app.memory.ranking",
+        "app.memory.listings",
         "app.memory.locks",
         "app.memory.places",
         "app.memory.bm25",

@@ -364,6 +364,7 @@ def test_is_in_the_format_that_it_says(embedded: Service) -> None:
     response = embedded.http.get("/metrics")
     assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     families = list(text_string_to_metric_families(response.text))
+    assert families
     assert all(family.documentation for family in families)
     assert all(name.startswith("memory_service_") for name in names(embedded))
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.metrics import value
 from tests.servers.openai import OpenAIServer
 from tests.service import ROOT, Service, wait_for
 
@@ -74,8 +75,9 @@ def test_one_who_is_still_answered_is_not_cut_off_by_a_stop(tmp_path: Path) -> N
     long = [{"role": "user", "content": f"note {n}"} for n in range(256)]
     with Service(tmp_path / "data") as service, ThreadPoolExecutor(1) as pool:
         adding = pool.submit(service.post, "add", {"messages": long, "user_id": "a"})
-        wait_for(lambda: service.post("history", {"memory_id": "x"}))  # the server is at work
+        wait_for(lambda: value(service, "http_requests_in_flight") == 2)  # the scrape's own, and it
         service.process.send_signal(signal.SIGTERM)
+        assert not adding.done()
         assert adding.result().status_code == 201
         assert service.process.wait(timeout=40) == 0
         service.start()

@@ -1,16 +1,20 @@
 """Idempotency-Key on /memory/add: sent again, it gives the first answer and stores nothing."""
 
 import json
+import sqlite3
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from app.keys import Caller, Keys
 from tests.servers.openai import OpenAIServer
-from tests.service import Service, wait_for
+from tests.service import ADMIN_KEY, Service, wait_for
 
 
 def add(service: Service, key: str, **fields: Any) -> httpx.Response:
@@ -31,6 +35,26 @@ def test_a_body_is_compared_as_what_it_says(service: Service, user: str) -> None
         response = service.post("add", content=(raw % user).encode(), headers=headers)
         assert response.status_code == 201
     assert service.ask("get_all", user_id=user)["total"] == 1
+
+
+def test_the_fingerprint_of_a_body_is_the_same_in_every_release(fresh_service: Service) -> None:
+    """Else an upgrade answers 422 to who asks again what was asked before it. A change of the
+    model may not change it."""
+    metadata = {"n": 1, "\u8336": [None, 0.5]}
+    add(fresh_service, "k", user_id="alice", data="I like tea", metadata=metadata)
+    with closing(sqlite3.connect(fresh_service.data_dir / "history.db")) as database:
+        [(fingerprint,)] = database.execute("SELECT fingerprint FROM answers")
+    assert fingerprint == "4cb07acdc35e79776f71fe17bee80fbd4f20a4cf7abb0ad519e01589267297d8"
+
+
+def test_a_body_says_the_same_where_the_key_names_the_user(tmp_path: Path) -> None:
+    own = Keys(ADMIN_KEY).mint(Caller("0001", {"user_id": "a"}), time.time() + 3600)
+    with Service(tmp_path / "data", ADMIN_API_KEY=ADMIN_KEY) as service:
+        headers = {"X-API-Key": own, "Idempotency-Key": "k"}
+        first = service.post("add", {"data": "x"}, headers=headers)
+        again = service.post("add", {"data": "x", "user_id": "a"}, headers=headers)
+        assert first.status_code == again.status_code == 201
+        assert again.json() == first.json()
 
 
 def test_another_body_is_422(service: Service, user: str) -> None:

@@ -3,22 +3,28 @@
 A browser sends requests for any page that its user looks at. Origin and Sec-Fetch-Site tell
 whose page it is. Host tells by which name this service was reached: a foreign page can point a
 name of its own at 127.0.0.1 (DNS rebinding), but cannot hide that name.
+
+Behind a proxy (PROXY_HOPS) there are two names, and both have to be known ones. X-Forwarded-Host is
+the name that the proxy was reached by. A page can write it, too, and may reach this port past the
+proxy: then Host, which no page can write, tells its name. What Host is when it comes from the proxy
+depends on it: Caddy and Traefik leave it as it was, nginx puts what stands after proxy_pass there,
+such as 127.0.0.1:8000 (known) or a name of its own (to be told in TRUSTED_HOSTS).
 """
 
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from flask import Flask, current_app, request
 from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.config import Settings
-from app.errors import HostNotAllowed, OriginNotAllowed
+from app.errors import FieldError, HostNotAllowed, InvalidRequest, OriginNotAllowed
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -32,6 +38,10 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+# RFC 3986, section 3.2.2, with what a port may follow; names in other letters come as punycode.
+_HOST = re.compile(
+    r"(?P<name>[\w.~!$&'()*+,;=%-]+|\[[\da-f:.]+\])(:\d*)?", re.ASCII | re.IGNORECASE
+)
 EXPOSED = (
     *("X-Request-ID", "Retry-After", "WWW-Authenticate"),
     *("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"),
@@ -61,6 +71,7 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 def _check() -> None:
+    names = _names()
     given = request.headers
     origin = given.get("Origin")
     known = origin in current_app.extensions["cors_origins"]
@@ -71,9 +82,22 @@ def _check() -> None:
     trusted = current_app.extensions["trusted_hosts"]
     if trusted is None or request.path in PROBES:
         return
-    host = _host_name(request.host)
-    if host not in trusted and not _is_loopback(host):
+    if not names or not all(name in trusted or _is_loopback(name) for name in names):
         raise HostNotAllowed
+
+
+def _names() -> list[str]:
+    """By which names we were reached, without their ports: Host, and what the proxies that are
+    believed say that it was. None in HTTP/1.0 without a Host. Raises InvalidRequest."""
+    environ = request.environ
+    before_proxies = environ.get("werkzeug.proxy_fix.orig", environ)
+    host, forwarded = before_proxies.get("HTTP_HOST"), environ.get("HTTP_HOST")
+    if host is None and environ["SERVER_PROTOCOL"] == "HTTP/1.0":
+        return []
+    names = [_host_name("Host", host or "")]
+    if forwarded != host:
+        names.append(_host_name("X-Forwarded-Host", forwarded))
+    return names
 
 
 def _navigates() -> bool:
@@ -84,12 +108,12 @@ def _navigates() -> bool:
 
 
 @lru_cache(256)
-def _host_name(host: str) -> str:
-    """Without the port; empty where it is none."""
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
+def _host_name(header: str, host: str) -> str:
+    """Without the port, in lower case."""
+    if not (parts := _HOST.fullmatch(host)):
+        error = FieldError(header, "must be the name or address of a host (RFC 9112, section 3.2)")
+        raise InvalidRequest("The request has a wrong header.", [error])
+    return parts["name"].strip("[]").lower()
 
 
 @lru_cache(256)

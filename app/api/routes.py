@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from flask import Blueprint, Response, current_app, json
@@ -21,13 +22,17 @@ from app.api.schemas import (
     repeat,
 )
 from app.errors import ServiceError
-from app.memory import MemoryService
+from app.memory import MemoryService, Page
 
 log = logging.getLogger(__name__)
 
 bp = Blueprint("memory", __name__, url_prefix="/memory")
 
+DUMPED_AT_ONCE, DUMPED_CHARACTERS = 64, 100_000
+
 Answer = dict[str, Any]
+Part = tuple[list[Answer], Answer]
+"""Some of the results of an answer, and what stands beside them."""
 
 
 def memory() -> MemoryService:
@@ -59,34 +64,66 @@ def add() -> tuple[Answer, int]:
 @bp.post("/get_all")
 def get_all() -> Answer | Response:
     asked = parse(GetAllRequest)
-    chosen = {
-        "filters": asked.filters,
-        "after": asked.cursor,
-        "show_expired": asked.show_expired,
-    }
-    if asked.limit is not None:
-        return memory().get_all(asked.scope(), limit=asked.limit, **chosen)
-    return streamed(memory().pages(asked.scope(), **chosen))
+    pages = memory().listing(
+        asked.scope(),
+        limit=asked.limit,
+        filters=asked.filters,
+        after=asked.cursor,
+        show_expired=asked.show_expired,
+    )
+    parts = _listed(pages)
+    return streamed(parts) if asked.limit is None else whole_or_streamed(parts)
 
 
-def streamed(pages: Iterator[list[Answer]]) -> Response:
-    """A listing as it is read. What fails on the way breaks the connection off, so that a part
-    is never taken for the whole."""
+def _listed(pages: Iterator[Page]) -> Iterator[Part]:
+    number = 0
+    for page in pages:
+        number += len(page.memories)
+        total = number if page.total is None else page.total
+        yield page.memories, {"total": total, "next_cursor": page.cursor}
+
+
+def whole_or_streamed(parts: Iterator[Part]) -> Answer | Response:
+    """An answer of one part as it is, so that its length is known; a longer one as it is read."""
+    first, second = next(parts), next(parts, None)
+    if second is None:
+        results, rest = first
+        return {"results": results, **rest}
+    return streamed(chain((first, second), parts))
+
+
+def streamed(parts: Iterator[Part]) -> Response:
+    """Results as they are read, and what the last part adds to them. What fails on the way breaks
+    the connection off, so that a part is never taken for the whole."""
 
     def write() -> Iterator[str]:
-        total = 0
+        number, ends = 0, Answer()
         yield '{"results":['
         try:
-            for page in pages:
-                if page:
-                    yield ("," if total else "") + json.dumps(page)[1:-1]
-                total += len(page)
+            for results, beside in parts:
+                ends = beside
+                for some in _few(results):
+                    yield ("," if number else "") + json.dumps(some)[1:-1]
+                    number += len(some)
         except ServiceError as error:
-            log.error("a listing broke off after %d memories: %s", total, error.code)
+            log.error("a listing broke off after %d memories: %s", number, error.code)
             raise
-        yield f'],"total":{total},"next_cursor":null}}'
+        yield "]," + json.dumps(ends)[1:] if ends else "]}"
 
     return Response(write(), mimetype="application/json")
+
+
+def _few(results: list[Answer]) -> Iterator[list[Answer]]:
+    """As many as are made JSON at once, where a text takes up to twelve times its room."""
+    few, size = list[Answer](), 0
+    for memory in results:
+        few.append(memory)
+        size += len(memory["memory"])
+        if len(few) == DUMPED_AT_ONCE or size >= DUMPED_CHARACTERS:
+            yield few
+            few, size = [], 0
+    if few:
+        yield few
 
 
 @bp.post("/get")
@@ -96,9 +133,9 @@ def get() -> Answer:
 
 
 @bp.post("/search")
-def search() -> Answer:
+def search() -> Answer | Response:
     asked = parse(SearchRequest)
-    found = memory().search(
+    found = memory().found(
         asked.query,
         asked.scope(),
         filters=asked.filters,
@@ -107,7 +144,7 @@ def search() -> Answer:
         explain=asked.explain,
         show_expired=asked.show_expired,
     )
-    return {"results": found}
+    return whole_or_streamed((results, {}) for results in found)
 
 
 @bp.post("/update")

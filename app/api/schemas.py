@@ -20,15 +20,16 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PrivateAttr,
     ValidationError,
     model_validator,
 )
 from pydantic_core import ErrorDetails
-from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge, UnsupportedMediaType
 
 from app.api import auth
 from app.errors import FieldError, Forbidden, InvalidRequest
-from app.memory.filters import Filter, compile_filters
+from app.memory.filters import Filter, check_keys, compile_filters
 from app.memory.payloads import RESERVED_KEYS
 from app.memory.repeats import Repeat
 from app.memory.stores.base import Cursor
@@ -65,9 +66,8 @@ def _date(value: str) -> str:
 def _metadata(value: dict[str, Any]) -> dict[str, Any]:
     if own := sorted(RESERVED_KEYS & value.keys()):
         raise ValueError(f"must not use the key {own[0]!r}: it is the memory's own")
-    if "" in value:
-        raise ValueError("must not have an empty key")
     _check_json(value, MAX_METADATA_DEPTH)
+    check_keys(value)
     if len(json.dumps(value, ensure_ascii=False).encode()) > MAX_METADATA_BYTES:
         raise ValueError(f"must not be larger than {MAX_METADATA_BYTES} bytes of JSON")
     return value
@@ -139,6 +139,9 @@ class Request(BaseModel):
     must never widen a search to everybody."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+    _sent: dict[str, Any] = PrivateAttr()
+    """The body that this was read from, with the scope of the caller's key."""
 
 
 R = TypeVar("R", bound=Request)
@@ -268,25 +271,29 @@ def parse(model: type[R]) -> R:
     for key, value in bound.items():
         if getattr(asked, key) != value:
             raise Forbidden(f"This key is bound to another {key}; leave it out.")
+    asked._sent = body  # set here alone
     return asked
 
 
 def repeat(asked: Request) -> Repeat | None:
-    """What the Idempotency-Key of the current request makes of it; None without one."""
+    """What the Idempotency-Key of the current request makes of it; None without one.
+
+    The fingerprint is SHA-256 of the body as it was sent, as JSON with sorted keys: with the
+    model's defaults the next field of the model would make every body another one. The scope of
+    the caller's key is in it: a body says the same whether it names its user or the key does.
+    """
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return None
     if not _KEY.fullmatch(key):
         error = FieldError("Idempotency-Key", "must be 1 to 255 visible ASCII characters")
         raise InvalidRequest("The request has a wrong header.", [error])
-    body = json.dumps(asked.model_dump(), sort_keys=True)
+    body = json.dumps(asked._sent, sort_keys=True)
     return Repeat(auth.caller_id(), key, hashlib.sha256(body.encode()).hexdigest())
 
 
 def _body() -> Any:
-    raw = request.get_data(cache=False)
-    if request.content_length is None and len(raw) >= (request.max_content_length or 0):
-        raise RequestEntityTooLarge  # werkzeug cuts a chunked body there and says nothing
+    raw = _raw_body()
     if not raw.strip():
         return {}  # for routes that need nothing; the others name what is missing
     if request.mimetype != "application/json":
@@ -298,6 +305,22 @@ def _body() -> Any:
     except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are such
         message = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else str(error)
         raise InvalidRequest(f"The body is not JSON: {message}.") from None
+
+
+def _raw_body() -> bytes:
+    cut_off = InvalidRequest(
+        "The body is not whole: the connection ended before it, or it took too long to send."
+    )
+    try:
+        raw = request.get_data(cache=False)
+    except ClientDisconnected:
+        raise cut_off from None
+    if request.content_length is None:
+        if len(raw) >= (request.max_content_length or 0):
+            raise RequestEntityTooLarge  # werkzeug cuts a chunked body there and says nothing
+    elif len(raw) < request.content_length:
+        raise cut_off  # of a body with a length werkzeug does not tell
+    return raw
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

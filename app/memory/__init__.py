@@ -18,10 +18,10 @@ from app.memory.history import History
 from app.memory.journal import Journal
 from app.memory.providers import open_providers
 from app.memory.readiness import Readiness
-from app.memory.service import MemoryService
+from app.memory.service import MemoryService, Page
 from app.memory.stores import open_store
 
-__all__ = ["MemoryService", "open_memory"]
+__all__ = ["MemoryService", "Page", "open_memory"]
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,9 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
+from app.errors import HistoryUnavailable
 from app.memory.database import Database
+from app.memory.locks import Lock
 from app.memory.tables import ANSWERS, INTENTS, within
 from app.scopes import Scope
 
@@ -26,6 +28,8 @@ class Answers:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._held: set[tuple[str, str]] = set()  # that could not be released
+        self._releasing = Lock()
 
     def claim(
         self, caller: str, key: str, fingerprint: str, process: str, scope: Scope
@@ -54,8 +58,20 @@ class Answers:
         self._database.write(write)
 
     def release(self, caller: str, key: str) -> None:
-        """Let the request be tried again, unless an intent of it is still open."""
+        """Let the request be tried again, unless an intent of it is still open. Where that cannot
+        be written down now it is by `release_held`."""
+        try:
+            self._release(caller, key)
+        except HistoryUnavailable:
+            self._held.add((caller, key))
 
+    def release_held(self) -> None:
+        with self._releasing:  # so that none is released twice: it may be another request's by then
+            for caller, key in [*self._held]:
+                self._release(caller, key)
+                self._held.discard((caller, key))
+
+    def _release(self, caller: str, key: str) -> None:
         def write(connection: Connection) -> None:
             connection.execute(delete(ANSWERS).where(_of(caller, key), _is_free()))
 

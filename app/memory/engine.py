@@ -1,6 +1,6 @@
 """mem0's Memory on parts that are given to it, with reading of our own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, Protocol
 
@@ -12,8 +12,8 @@ from mem0.vector_stores.base import VectorStoreBase
 from app.errors import ServiceError
 from app.memory.draft import Draft, Embedder, ReadsMessages
 from app.memory.filters import Filter
-from app.memory.ranking import Ranked, Record, candidates, rank
-from app.memory.stores.base import PAGE, Cursor, Vector, VectorStore
+from app.memory.ranking import Ranked, candidates, rank
+from app.memory.stores.base import Chunk, Vector, VectorStore, merged, size_of, sliced
 from app.scopes import Scope
 
 # Where spaCy happens to be installed without its model, mem0 would run pip inside a request.
@@ -93,22 +93,26 @@ class Memory(mem0.Memory):
         *,
         limit: int,
         threshold: float | None = None,
-    ) -> list[Ranked]:
-        """The best `limit` memories for `query` by meaning and by words, see `ranking.rank`."""
+        corpus: Filter | None = None,
+    ) -> Iterator[list[Ranked]]:
+        """The best `limit` memories for `query` by meaning and by words, see `ranking.rank`.
+
+        In lists as `merged` makes them, read as they are taken. `corpus` is
+        that of `VectorStore.hybrid`.
+        """
         [vector] = self.embed([query], "search")
         store: VectorStore = self.vector_store
-        hits = store.hybrid(query, vector, where, candidates(limit), bare=True)
+        hits = store.hybrid(query, vector, where, candidates(limit), corpus=corpus, bare=True)
         best = [found for found in rank(*hits, limit) if found.score >= (threshold or 0)]
+        chunks = merged(self._whole(part) for part in sliced(best, store.read_at_once))
+        return (chunk.items for chunk in chunks)
+
+    def _whole(self, best: Sequence[Ranked]) -> Chunk[Ranked]:
+        store: VectorStore = self.vector_store
         whole = store.whole([found.record for found in best])
-        return [
+        there = [
             Ranked(record, found.similarity, found.keyword)
             for found, record in zip(best, whole, strict=True)
             if record is not None
         ]
-
-    def get_all(
-        self, where: Filter, limit: int = PAGE, after: Cursor | None = None
-    ) -> tuple[list[Record], Cursor | None]:
-        """A page of memories, newest first, and the cursor of the next: None at the end."""
-        store: VectorStore = self.vector_store
-        return store.page(where, limit, after)
+        return Chunk(there, sum(size_of(found.record) for found in there))

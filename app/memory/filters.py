@@ -19,6 +19,7 @@ MAX_PARTS = 50  # of one object or one AND, OR, NOT
 MAX_VALUES = 100  # of in and nin
 MAX_DEPTH = 10
 MAX_KEY = 256
+MAX_SHOWN = 60  # of a key that is refused
 _LOGIC = {"AND": "must", "OR": "should", "NOT": "must_not"}
 _BARE_SEGMENT = re.compile(r"[\w-]+")
 _INT64 = range(-(2**63), 2**63)
@@ -74,10 +75,30 @@ def _conditions(key: str, value: Any, budget: list[int]) -> list[Filter]:
     return [_OPERATORS[name](path, key, value) for name, value in operators.items()]
 
 
+def check_keys(metadata: Mapping[str, Any], within: str = "") -> None:
+    """Raises ValueError for a key that no filter could name, also of the objects inside.
+
+    `within` is the path that leads to `metadata`, with a dot at its end.
+    """
+    for key, value in metadata.items():
+        path = within + key
+        if path in _LOGIC:
+            raise ValueError(f"must not use the key {key!r}: in filters it joins conditions")
+        if "." in key or not _is_path(path):
+            shown = path if len(path) <= MAX_SHOWN else f"{path[:MAX_SHOWN]}..."
+            raise ValueError(f"must not use the key {shown!r}: no filter could name it")
+        if isinstance(value, Mapping):
+            check_keys(value, f"{path}.")
+
+
+def _is_path(key: str) -> bool:
+    return len(key) <= MAX_KEY and all(key.split(".")) and '"' not in key and "\\" not in key
+
+
 def _path(key: str) -> str:
     """`key` as a JSON path of Qdrant: segments with other than word characters are quoted."""
     segments = key.split(".")
-    if len(key) > MAX_KEY or not all(segments) or '"' in key or "\\" in key:
+    if not _is_path(key):
         raise ValueError(f"{key!r} is not a key that can be filtered by")
     return ".".join(
         segment if _BARE_SEGMENT.fullmatch(segment) else f'"{segment}"' for segment in segments
@@ -109,7 +130,12 @@ def _exists(path: str) -> Filter:
 def _in(path: str, key: str, values: Any) -> Filter:
     if not isinstance(values, list) or not 0 < len(values) <= MAX_VALUES:
         raise ValueError(f"{key} takes a list of 1 to {MAX_VALUES} values")
-    return {"should": [_eq(path, key, value) for value in values]}
+    texts = [value for value in values if isinstance(value, str) and value != "*"]
+    if len(texts) < 2:
+        return {"should": [_eq(path, key, value) for value in values]}
+    # As one condition: an engine without an index reads a memory once for each.
+    others = [_eq(path, key, value) for value in values if value not in texts]
+    return {"should": [{"key": path, "match": {"any": texts}}, *others]}
 
 
 def _not(condition: Filter, path: str) -> Filter:
@@ -151,11 +177,19 @@ _OPERATORS: dict[str, Callable[[str, str, Any], Filter]] = {
 
 def in_scope(scope: Scope, *, show_expired: bool = False, extra: Filter | None = None) -> Filter:
     """The memories of a scope, without the expired ones, that also pass `extra`."""
-    result: Filter = {
-        "must": [{"key": key, "match": {"value": value}} for key, value in scope.items()]
-    }
+    result: Filter = {"must": _of(scope)}
     if extra:
         result["must"].append(extra)
     if not show_expired:
         result["must_not"] = [{"key": "expiration_date", "range": {"lt": today()}}]
     return result
+
+
+def corpus_of(scope: Scope) -> Filter | None:
+    """The memories among which the words of a search in `scope` are counted: all of the scope,
+    whatever else the search asks for. None means everybody's."""
+    return {"must": _of(scope)} if scope else None
+
+
+def _of(scope: Scope) -> list[Filter]:
+    return [{"key": key, "match": {"value": value}} for key, value in scope.items()]

@@ -139,15 +139,12 @@ def forget_said(connection: Connection, scope: Scope) -> None:
 
 def erase_texts(connection: Connection, scope: Scope, after: int) -> int | None:
     """Erase the texts of the next rows of a scope, those of deleted memories too; the events
-    stay. The number of the last of them, from where to go on; None when there are no more."""
+    stay. The number of the last of them where there may be more, else None."""
     these = select(HISTORY.c.seq).where(within(HISTORY, scope), HISTORY.c.seq > after)
     found = connection.scalars(these.order_by(HISTORY.c.seq).limit(ERASED_AT_ONCE)).all()
-    if not found:
-        return None
-    last: int = found[-1]
     erased = update(HISTORY).values(old_memory=None, new_memory=None)
     connection.execute(erased.where(HISTORY.c.seq.in_(found)))
-    return last
+    return found[-1] if len(found) == ERASED_AT_ONCE else None
 
 
 def parse_scope(session_scope: str) -> Scope:

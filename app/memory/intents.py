@@ -107,24 +107,14 @@ class Intents:
 
         {} is a reset and leaves nothing of the history. `purge` also erases the texts of the
         memories of `scope`, of those deleted before too, from the history and the answers;
-        their events stay. In transactions of bounded size; may be cut off and called again.
+        their events stay. One transaction for up to a thousand rows, several for more, between
+        which others write; may be cut off and called again.
         """
-        while self._database.write(partial(_write_next_part, number=number)):
-            pass
-        last: int | None = 0
-        while purge and scope and last is not None:
-            last = self._database.write(partial(_erase_next, number, scope, last))
-
-        def write(connection: Connection) -> None:
-            if _close(connection, number, keep=keep):
-                forget_said(connection, scope)
-                if purge or not scope:
-                    answers.erase(connection, scope)
-                if not scope:
-                    connection.execute(delete(HISTORY))
-                    _drop(connection, INTENTS.c.done & (INTENTS.c.seq != number))
-
-        self._database.write(write)
+        after: int | None = 0
+        while after is not None:
+            after = self._database.write(
+                partial(_finish_some, number, scope, after, keep=keep, purge=purge)
+            )
 
     def cancel(self, id_: str) -> None:
         """The write of an open intent did not take place, if it was begun at all."""
@@ -223,24 +213,35 @@ def _add_part(connection: Connection, number: int, part: Part) -> None:
     connection.execute(insert(PARTS), row)
 
 
+def _finish_some(
+    number: int, scope: Scope, after: int, connection: Connection, *, keep: bool, purge: bool
+) -> int | None:
+    """As much of a deletion as one transaction should hold; the row to go on after, or None."""
+    is_open = select(INTENTS.c.seq).where(_is(number), ~INTENTS.c.done)
+    if connection.scalar(is_open) is None:  # it was finished before: others may have written since
+        return None
+    if _write_next_part(connection, number):
+        return after
+    if purge and scope and (last := erase_texts(connection, scope, after)):
+        return last
+    _close(connection, number, keep=keep)
+    forget_said(connection, scope)
+    if purge or not scope:
+        answers.erase(connection, scope)
+    if not scope:
+        connection.execute(delete(HISTORY))
+        _drop(connection, INTENTS.c.done & (INTENTS.c.seq != number))
+    return None
+
+
 def _write_next_part(connection: Connection, number: int) -> bool:
-    """Whether there was one whose rows were not in the history."""
+    """Put the rows of one part into the history; whether there are more."""
     unwritten = select(PARTS.c.part, PARTS.c.rows).where(
         PARTS.c.intent == number, PARTS.c.rows.is_not(None)
     )
-    found = connection.execute(unwritten.order_by(PARTS.c.part).limit(1)).first()
-    if found is None:
-        return False
-    part, rows = found
-    add_rows(connection, json.loads(rows))
-    mine = (PARTS.c.intent == number, PARTS.c.part == part)
-    connection.execute(update(PARTS).where(*mine).values(rows=None))
-    return True
-
-
-def _erase_next(number: int, scope: Scope, after: int, connection: Connection) -> int | None:
-    """Nothing once the intent is done: others may have written since."""
-    is_open = select(INTENTS.c.seq).where(_is(number), ~INTENTS.c.done)
-    if connection.scalar(is_open) is None:
-        return None
-    return erase_texts(connection, scope, after)
+    found = connection.execute(unwritten.order_by(PARTS.c.part).limit(2)).all()
+    for part, rows in found[:1]:
+        add_rows(connection, json.loads(rows))
+        mine = (PARTS.c.intent == number, PARTS.c.part == part)
+        connection.execute(update(PARTS).where(*mine).values(rows=None))
+    return len(found) > 1

@@ -15,7 +15,7 @@ what is settled or done again never meets anything that was acknowledged after i
 import logging
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import chain
 from pathlib import Path
 
@@ -87,10 +87,10 @@ class Journal:
         store: VectorStore,
         deletion: Deletion,
         parts: Iterable[Part],
-        begins: Callable[[], None] = lambda: None,
+        deleting: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        """The same for a deletion of many. The parts are read one after the other, and `begins`
-        is called when all are written down."""
+        """The same for a deletion of many. The parts are read one after the other; `deleting` is
+        held while the memories go."""
         store.need_room()
         first, second = next(read_on := iter(parts), None), next(read_on, None)
         with self._unsure_unless_begun(deletion):
@@ -106,8 +106,8 @@ class Journal:
                 for part in chain([second], read_on):
                     self._intents.append(number, part)
                 self._intents.complete(number)
-        begins()
-        self._carry_out(deletion, self._deletion_steps(store, deletion, number), number)
+        steps = self._deletion_steps(store, deletion, number)
+        self._carry_out(deletion, steps, number, deleting)
 
     @contextmanager
     def _unsure_unless_begun(self, intent: Intent) -> Iterator[None]:
@@ -117,12 +117,19 @@ class Journal:
             self._remember(intent, asked=False)  # it may be written down all the same
             raise
 
-    def _carry_out(self, intent: Intent, steps: Iterable[Callable[[], None]], number: int) -> None:
+    def _carry_out(
+        self,
+        intent: Intent,
+        steps: Iterable[Callable[[], None]],
+        number: int,
+        around: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         taken = 0
         try:
-            for step in steps:
-                step()
-                taken += 1
+            with around():
+                for step in steps:
+                    step()
+                    taken += 1
         except BaseException as error:
             unknown = isinstance(error, VectorStoreTimeout | VectorStoreUnavailable)
             if taken or (unknown and not isinstance(error, VectorStoreRefused)):
@@ -191,11 +198,15 @@ class Journal:
     def clear_key(self, store: VectorStore, repeat: tuple[str, str]) -> None:
         """Settle what is unsure about the request with this idempotency key."""
         with self._changing:
-            met = [i for i, _ in self._unsure.values() if isinstance(i, Write)]
-        for intent in met:
-            if intent.repeat == repeat:
-                with self._alone():
-                    self._settle_unsure(store, intent.id)
+            met = [
+                intent.id
+                for intent, _ in self._unsure.values()
+                if isinstance(intent, Write) and intent.repeat == repeat
+            ]
+        for id_ in met:
+            with self._alone():
+                self._settle_unsure(store, id_)
+        self.answers.release_held()
 
     def settle(self, store: VectorStore) -> None:
         """Settle what dead processes left, and what this one could not know. Goes on after a
@@ -210,6 +221,7 @@ class Journal:
                     raise  # it is so for all
                 except ServiceError as failure:
                     failures.append(failure)
+        self.answers.release_held()
         if failures:
             raise failures[0]
 

@@ -1,17 +1,19 @@
 """The nine operations. Every write goes through here: its lock, its points, its history."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple, TypeVar
 
 from app.errors import LLMNotConfigured, MemoryNotFound, ServiceBusy, ServiceError
 from app.memory.engine import Memory
-from app.memory.filters import Filter, in_scope
+from app.memory.filters import Filter, corpus_of, in_scope
 from app.memory.history import History, Said
 from app.memory.intents import Part
 from app.memory.journal import Journal
+from app.memory.listings import Listing, Listings
 from app.memory.locks import KeyedLock, ScopeLock
 from app.memory.maintenance import Maintenance
 from app.memory.payloads import (
@@ -38,6 +40,10 @@ LOG_IS_READ = (
     "A reader of history.db still needs its write-ahead log, which has the texts; it is emptied "
     "as soon as that reader lets go."
 )
+
+STARTS = 5  # of a listing that meets deletions
+
+T = TypeVar("T")
 
 Message = Mapping[str, str]
 Points = Mapping[str, tuple[Vector, Payload]]
@@ -67,6 +73,16 @@ class Deleted:
     """After a purge: `where` the texts may still stand, and in `detail` until when."""
 
 
+class Page(NamedTuple):
+    """A part of a listing."""
+
+    memories: list[dict[str, Any]]
+    total: int | None
+    """How many pass, over all pages; None where all are listed."""
+    cursor: str | None
+    """Of what follows; None at the end."""
+
+
 @dataclass(frozen=True)
 class _New:
     """What an add was given."""
@@ -81,9 +97,9 @@ class _New:
 class MemoryService:
     """What an assistant remembers about its users. Safe for many threads.
 
-    Scopes, ids and metadata come validated. `within` is what the caller may see: a memory
-    outside of it is not found, like one that never was. Beside what is named below, every
-    operation may raise VectorStoreUnavailable or HistoryUnavailable.
+    Scopes, ids and metadata come validated. `within` is what the caller may see (empty:
+    everything): a memory outside of it is not found, like one that never was. Beside what is
+    named below, every operation may raise VectorStoreUnavailable or HistoryUnavailable.
     """
 
     def __init__(
@@ -107,62 +123,63 @@ class MemoryService:
         self._changing = KeyedLock()  # by memory id
         self._inferring = KeyedLock()  # by scope
         self._thinking = Places(llm_places)
+        self._listings = Listings()
 
     # ---- reading
 
-    def get(
-        self, memory_id: str, *, within: Scope | None = None, show_expired: bool = False
-    ) -> dict[str, Any]:
+    def get(self, memory_id: str, *, within: Scope, show_expired: bool = False) -> dict[str, Any]:
         """Raises MemoryNotFound, also for an expired memory unless `show_expired`."""
         record = self._find(memory_id, within)
         if is_expired(record.payload) and not show_expired:
             raise MemoryNotFound
         return to_memory(record.id, record.payload)
 
-    def get_all(
-        self,
-        scope: Scope,
-        *,
-        limit: int,
-        filters: Filter | None = None,
-        after: Cursor | None = None,
-        show_expired: bool = False,
-    ) -> dict[str, Any]:
-        """One page, newest first. No scope means all users."""
-        where = in_scope(scope, show_expired=show_expired, extra=filters)
-        records, cursor = self._memory.get_all(where, limit, after)
+    def get_all(self, scope: Scope, *, limit: int, **chosen: Any) -> dict[str, Any]:
+        """One page as a whole, for who has room for it; see `listing`."""
+        pages = [*self.listing(scope, limit=limit, **chosen)]
         return {
-            "results": [to_memory(record.id, record.payload) for record in records],
-            "total": self._store.count(where),
-            "next_cursor": cursor and cursor.encode(),
+            "results": [memory for page in pages for memory in page.memories],
+            "total": pages[0].total,
+            "next_cursor": pages[-1].cursor,
         }
 
-    def pages(
+    def listing(
         self,
         scope: Scope,
         *,
+        limit: int | None = None,
         filters: Filter | None = None,
         after: Cursor | None = None,
         show_expired: bool = False,
-    ) -> Iterator[list[dict[str, Any]]]:
-        """Every memory, newest first, in lists. The first is read now, the others as they go."""
+    ) -> Iterator[Page]:
+        """The first `limit` memories (None: all), newest first. No scope means all users.
+
+        The first Page is read now, the others as they are taken, each small enough to be held;
+        at least one. Raises FilterTooExpensive; and ServiceBusy, also on the way, where what is
+        listed is deleted by its scope: a part is never given for the whole.
+        """
         where = in_scope(scope, show_expired=show_expired, extra=filters)
-        first, cursor = self._memory.get_all(where, after=after)
 
-        def read() -> Iterator[list[dict[str, Any]]]:
-            records, following = first, cursor
-            yield [to_memory(record.id, record.payload) for record in records]
-            while following:
-                records, following = self._memory.get_all(where, after=following)
-                yield [to_memory(record.id, record.payload) for record in records]
+        def read() -> Iterator[Page]:
+            total = None
+            for chunk in self._store.chunks(where, limit, after):
+                if limit is not None and total is None:
+                    total = self._store.count(where)
+                memories = [to_memory(record.id, record.payload) for record in chunk.items]
+                cursor = chunk.cursor.encode() if chunk.cursor else None
+                yield Page(memories, total, cursor)
 
-        return read()
+        return self._unbroken(scope, read)
 
     def count(self) -> int:
         """How many memories are stored, of all users, the expired ones too."""
         return self._store.count({})
 
-    def search(
+    def search(self, query: str, scope: Scope, **chosen: Any) -> list[dict[str, Any]]:
+        """What is found as a whole, for who has room for it; see `found`."""
+        return [result for results in self.found(query, scope, **chosen) for result in results]
+
+    def found(
         self,
         query: str,
         scope: Scope,
@@ -172,19 +189,26 @@ class MemoryService:
         threshold: float | None = None,
         explain: bool = False,
         show_expired: bool = False,
-    ) -> list[dict[str, Any]]:
-        """Best first. No scope means all users."""
+    ) -> Iterator[list[dict[str, Any]]]:
+        """Best first, in lists of which each is small enough to be held; at least one. No scope
+        means all users. Raises what `listing` raises."""
         where = in_scope(scope, show_expired=show_expired, extra=filters)
-        found = self._memory.search(query, where, limit=limit, threshold=threshold)
-        return [_search_result(result, explain) for result in found]
 
-    def scopes(self, scope: Scope | None = None) -> dict[str, list[dict[str, Any]]]:
+        def read() -> Iterator[list[dict[str, Any]]]:
+            results = self._memory.search(
+                query, where, limit=limit, threshold=threshold, corpus=corpus_of(scope)
+            )
+            return ([_search_result(result, explain) for result in part] for part in results)
+
+        return self._unbroken(scope, read)
+
+    def scopes(self, scope: Scope) -> dict[str, list[dict[str, Any]]]:
         """Who has memories, and how many: `{"users": [{"id", "memories"}], "agents", "runs"}`.
 
-        Counts the memories of `scope` (None or empty: of all) that are not expired. The most
+        Counts the memories of `scope` (empty: of all) that are not expired. The most
         memories first, then by id; at most MAX_IDS of each kind.
         """
-        where = in_scope(scope or {})
+        where = in_scope(scope)
         return {
             f"{key.removesuffix('_id')}s": [
                 {"id": id_, "memories": count}
@@ -193,7 +217,7 @@ class MemoryService:
             for key in SCOPE_KEYS
         }
 
-    def history(self, memory_id: str, *, within: Scope | None = None) -> list[dict[str, Any]]:
+    def history(self, memory_id: str, *, within: Scope) -> list[dict[str, Any]]:
         """The events of a memory, oldest first; also of a deleted one."""
         rows = self._history.get_history(memory_id, within)
         if not rows:
@@ -245,7 +269,7 @@ class MemoryService:
         self,
         memory_id: str,
         *,
-        within: Scope | None = None,
+        within: Scope,
         text: str | None = None,
         changes: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
@@ -267,7 +291,7 @@ class MemoryService:
                 self._journal.write(self._store, write)
                 return to_memory(memory_id, new)
 
-    def delete(self, memory_id: str, *, within: Scope | None = None) -> None:
+    def delete(self, memory_id: str, *, within: Scope) -> None:
         with self._alone_with(memory_id, within) as old:
             row = history_row("DELETE", memory_id, old, None)
             self._journal.write(self._store, Write([row], deleted=[memory_id]))
@@ -285,7 +309,7 @@ class MemoryService:
                 self._journal.flushed(self._store.flush)
             ids: list[str] = []
             parts = self._parts(scope, purge, ids)
-            self._journal.delete(self._store, Deletion(scope, purge), parts)
+            self._delete(Deletion(scope, purge), parts)
             return Deleted(len(ids), self._left() if purge else [])
 
     def reset(self) -> int:
@@ -293,7 +317,7 @@ class MemoryService:
         with self._scopes.exclusive({}):
             self._journal.clear_way(self._store, scope={}, whole=True)
             deleted = self._store.count({})
-            self._journal.delete(self._store, Deletion({}), [])
+            self._delete(Deletion({}), [])
             self._journal.database.empty_log()
         return deleted
 
@@ -314,14 +338,25 @@ class MemoryService:
 
     # ---- inside
 
-    def _find(self, memory_id: str, within: Scope | None) -> Record:
+    def _unbroken(self, scope: Scope, read: Callable[[], Iterator[T]]) -> Iterator[T]:
+        """What `read` gives, all of it or a ServiceBusy: it starts over where a deletion by scope
+        came in between before its first part was taken, and breaks off where later."""
+        for _ in range(STARTS):
+            listing = self._listings.open(scope)
+            parts = read()
+            first = next(parts)
+            if not listing.broken:
+                return chain((first,), _while_whole(listing, parts))
+        raise ServiceBusy("These memories are being deleted; try again.")
+
+    def _find(self, memory_id: str, within: Scope) -> Record:
         record = self._store.get(memory_id)
-        if record is None or not is_within(record.payload, within or {}):
+        if record is None or not is_within(record.payload, within):
             raise MemoryNotFound
         return record
 
     @contextmanager
-    def _alone_with(self, memory_id: str, within: Scope | None) -> Iterator[Payload]:
+    def _alone_with(self, memory_id: str, within: Scope) -> Iterator[Payload]:
         """The payload of a memory that nobody else changes meanwhile, and of which nothing is
         unsure."""
 
@@ -400,6 +435,14 @@ class MemoryService:
         known = {r.payload["hash"] for r in self._store.every(in_scope(scope, extra=same))}
         return {id_: point for id_, point in points.items() if point[1]["hash"] not in known}
 
+    def _delete(self, deletion: Deletion, parts: Iterable[Part]) -> None:
+        self._journal.delete(
+            self._store,
+            deletion,
+            parts,
+            deleting=lambda: self._listings.deleting(deletion.scope),
+        )
+
     def _parts(self, scope: Scope, purge: bool, ids: list[str]) -> Iterator[Part]:
         """The memories of a scope as parts of their deletion; adds every id to `ids`."""
         part, size = Part([], []), 0
@@ -423,6 +466,13 @@ class MemoryService:
         if not self._journal.database.empty_log():
             left.append({"where": "history", "detail": LOG_IS_READ})
         return left
+
+
+def _while_whole(listing: Listing, parts: Iterator[T]) -> Iterator[T]:
+    for part in parts:
+        if listing.broken:
+            raise ServiceBusy("These memories were deleted while they were read.")
+        yield part
 
 
 def _search_result(result: Ranked, explain: bool) -> dict[str, Any]:

@@ -265,8 +265,10 @@ class TestExpiration:
         service.ask("delete", memory_id=expired)
 
     def test_today_and_tomorrow_are_not_expired(self, service: Service, user: str) -> None:
-        add(service, "x", user_id=user, expiration_date=TOMORROW)
-        assert service.ask("get_all", user_id=user)["total"] == 1
+        today = datetime.now(UTC).date().isoformat()
+        for date in (today, TOMORROW):
+            add(service, "x", user_id=user, expiration_date=date)
+        assert service.ask("get_all", user_id=user)["total"] == 2
 
 
 class TestDelete:

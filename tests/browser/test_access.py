@@ -226,6 +226,7 @@ def test_in_a_chinese_browser_it_is_chinese(service: Service, open_page: Open, u
     expect(page.locator("#count")).to_have_text("1 条结果")
     expect(page.locator(".meta time").first).to_have_text("现在")
     shown = " ".join(page.locator(".bar, .list, .detail").all_inner_texts()).replace(user, "")
+    assert "1 条结果" in shown
     assert set(re.findall("[A-Za-z]{2,}", shown)) <= {"API", "Ctrl", "CtrlK", "Enter", "Esc"}
 
 

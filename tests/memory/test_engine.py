@@ -62,6 +62,7 @@ class ScriptedLLM:
 
 class Parts:
     def __init__(self, folder: Path, *facts: str, store: type[Any] = EdgeStore) -> None:
+        self.folder = folder
         self.embedder = WordEmbedder()
         self.llm = ScriptedLLM(*facts)
         self.store = store(folder / "qdrant")
@@ -88,9 +89,9 @@ class TestInferring:
     def test_stores_what_the_llm_found_with_scope_metadata_and_history(self, parts: Parts) -> None:
         stored = parts.service.add(SAID, ALICE, metadata={"source": "chat"}).stored
         assert [memory["memory"] for memory in stored] == ["Likes tea", "Lives in Lyon"]
-        memory = parts.service.get(stored[0]["id"])
+        memory = parts.service.get(stored[0]["id"], within={})
         assert (memory["user_id"], memory["metadata"]) == ("alice", {"source": "chat"})
-        rows = parts.service.history(stored[0]["id"])
+        rows = parts.service.history(stored[0]["id"], within={})
         assert [(row["event"], row["new_memory"]) for row in rows] == [("ADD", "Likes tea")]
 
     def test_is_the_default_where_there_is_an_llm(self, parts: Parts) -> None:
@@ -129,7 +130,7 @@ class TestInferring:
 
     def test_keeps_the_expiration_date(self, parts: Parts) -> None:
         stored = parts.service.add(SAID, ALICE, expiration_date="2999-01-01").stored
-        assert parts.service.get(stored[0]["id"])["expiration_date"] == "2999-01-01"
+        assert parts.service.get(stored[0]["id"], within={})["expiration_date"] == "2999-01-01"
 
 
 def test_a_draft_stores_nothing(parts: Parts) -> None:
@@ -142,8 +143,8 @@ def test_a_draft_stores_nothing(parts: Parts) -> None:
 def test_an_update_of_metadata_does_not_embed_again(parts: Parts) -> None:
     memory_id = parts.service.add(SAID, ALICE, infer=False).stored[0]["id"]
     parts.embedder.calls.clear()
-    parts.service.update(memory_id, changes={"a": 1})
-    parts.service.update(memory_id, text=SAID[0]["content"])
+    parts.service.update(memory_id, within={}, changes={"a": 1})
+    parts.service.update(memory_id, within={}, text=SAID[0]["content"])
     assert parts.embedder.calls == []
     assert parts.service.search("tea", ALICE)[0]["id"] == memory_id
 
@@ -248,4 +249,4 @@ def test_scopes_within_a_scope_show_nothing_of_others(parts: Parts) -> None:
         "agents": [],
         "runs": [{"id": "r1", "memories": 1}],
     }
-    assert parts.service.scopes()["runs"] == [{"id": "r1", "memories": 2}]
+    assert parts.service.scopes({})["runs"] == [{"id": "r1", "memories": 2}]

@@ -20,7 +20,7 @@ from app.memory.intents import Intents, Part
 from app.memory.journal import Journal
 from app.memory.payloads import changed_payload, history_row, new_id, new_payload
 from app.memory.ranking import Record
-from app.memory.stores.base import EmbedderInfo, NewPoint
+from app.memory.stores.base import EmbedderInfo, Listed, NewPoint
 from app.memory.stores.edge import EdgeStore
 from app.memory.writes import Deletion, Write, read
 from app.scopes import Scope
@@ -474,16 +474,18 @@ def test_a_power_cut_takes_nothing_that_was_acknowledged(tmp_path: Path) -> None
     cut = tmp_path / "after"
     shutil.copytree(tmp_path / "before" / "qdrant", cut / "qdrant")
 
-    service.update(changed, text="new tea")
-    service.update(retagged, changes={"fresh": True})
-    service.delete(removed)
+    service.update(changed, within={}, text="new tea")
+    service.update(retagged, within={}, changes={"fresh": True})
+    service.delete(removed, within={})
     service.delete_all({"user_id": "bob"})
     fresh, brief = add("coffee"), add("gone again")
-    service.delete(brief)
+    service.delete(brief, within={})
     for name in ("history.db", "history.db-wal", "history.db-shm"):
         shutil.copy(tmp_path / "before" / name, cut / name)
     expected = service.get_all({}, limit=100)["results"]
-    histories = {id_: service.history(id_) for id_ in (changed, removed, bobs, fresh, brief)}
+    histories = {
+        id_: service.history(id_, within={}) for id_ in (changed, removed, bobs, fresh, brief)
+    }
     service.close()
 
     left = EdgeStore(cut / "qdrant")
@@ -495,7 +497,7 @@ def test_a_power_cut_takes_nothing_that_was_acknowledged(tmp_path: Path) -> None
     again = Parts(cut)
     again.journal.settle(again.store)
     assert again.service.get_all({}, limit=100)["results"] == expected
-    assert {id_: again.service.history(id_) for id_ in histories} == histories
+    assert {id_: again.service.history(id_, within={}) for id_ in histories} == histories
     assert again.service.search("new tea", {})[0]["id"] == changed
     assert Intents(again.database).processes() == []
     again.service.close()
@@ -516,7 +518,7 @@ class CountingStore(EdgeStore):
         self.calls.append("retrieve")
         return super()._retrieve(ids)
 
-    def _newest(self, where: Filter, limit: int) -> list[Record]:
+    def _newest(self, where: Filter, limit: int) -> list[Listed]:
         self.calls.append("list")
         return super()._newest(where, limit)
 
@@ -536,6 +538,7 @@ def test_deleting_10000_memories_is_a_few_calls(tmp_path: Path) -> None:
         parts.store.put({new_id(): (vector, new_payload("tea", ALICE, {})) for _ in range(1000)})
     parts.store.calls.clear()
     assert parts.service.delete_all(ALICE).memories == 10_000
-    assert len(parts.store.calls) <= 12, parts.store.calls
+    # Two for each thousand: their ids, then as many of their texts as may be held.
+    assert 1 <= len(parts.store.calls) <= 22, parts.store.calls
     assert parts.store.count({}) == 0
     parts.service.close()

@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple
 State = frozenset[tuple[str, Any]] | None
 """The fields of a memory with their values; None while it is not there."""
 
-MAX_TRIED = 1_000_000  # states of one search; a few hundred calls have some thousands
+MAX_TRIED = 300_000  # states of one search; a few hundred calls have some thousands
 ABSENT: State = None
 
 

@@ -3,6 +3,7 @@
 import base64
 import itertools
 import time
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -49,12 +50,13 @@ MESSAGES = {
 
 class OpenAIServer(ModelServer):
     """OpenAI's API. `dimensions` is the size of a vector when a request names none, `models` (if
-    set) the only models there are."""
+    set) the only models there are, `pieces` (if set) how the body of an answer is sent."""
 
     def __init__(self, port: int = 0, *, dimensions: int = 1536, **options: Any) -> None:
         super().__init__(port, **options)
         self.dimensions = dimensions
         self.models: set[str] | None = None
+        self.pieces: Callable[[bytes], Iterable[bytes]] | None = None
         self._numbers = itertools.count(1)
 
     # ------------------------------------------------------------------ faults with a name
@@ -92,6 +94,8 @@ class OpenAIServer(ModelServer):
             return self.error(400, "We could not parse the JSON body of your request.")
         answer = self._unknown_model(request) or route(request.body or {})
         answer.headers["x-request-id"] = f"req_{next(self._numbers):032x}"
+        if self.pieces and isinstance(answer.body, bytes):
+            answer.body = self.pieces(answer.body)
         return answer
 
     def error(

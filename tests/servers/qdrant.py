@@ -47,6 +47,11 @@ NO_OFFSET = (
     " `order_by.start_from` value"
 )
 
+NO_IDF = (
+    "Wrong input: Validation failed: search param `idf` requires a sparse vector with the `idf`"
+    ' modifier, which vector "{}" is not'
+)
+
 UPSERT = TypeAdapter(models.PointInsertOperations)
 SELECTOR = TypeAdapter(models.PointsSelector)
 OPERATIONS = TypeAdapter(list[models.UpdateOperation])
@@ -461,6 +466,8 @@ class QdrantServer(StubServer):
                 known, size = bool(dense), dense.size if dense else None
             if not known:
                 raise QdrantError(400, f"Wrong input: Not existing vector name error: {using}")
+            if size is not None and wanted.params and wanted.params.idf:
+                raise QdrantError(400, NO_IDF.format(using))
             if size is not None and isinstance(query[0], float) and len(query) != size:
                 raise QdrantError(
                     400,

@@ -12,6 +12,7 @@ from app.metrics import ModelMeter
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 0.25  # long enough for a dropped connection, short enough to answer at once
+MAX_CAUSES = 10  # of one failure that are looked through: one may be its own cause
 
 T = TypeVar("T")
 
@@ -57,16 +58,25 @@ def _tried(
 
 
 def _kind(error: Exception) -> str:
-    """Its class, its status, and the id that the provider knows the request by."""
+    """Its class and what the system said, its status, the id the provider knows the call by."""
     status = getattr(error, "status_code", None) or getattr(error, "status", None)
     theirs = getattr(error, "request_id", None)
     known = isinstance(theirs, str) and SANE_ID.fullmatch(theirs)
+    cause = _cause(error)
     parts = [
         type(error).__name__,
+        type(cause).__name__ if isinstance(cause, OSError) and cause is not error else "",
         f"status {status}" if isinstance(status, int) else "",
         f"their request {theirs}" if known else "",
     ]
     return ", ".join(filter(None, parts))
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What it began with: of a connection a library says only that there is none."""
+    for _ in range(MAX_CAUSES):
+        error = error.__cause__ or error.__context__ or error
+    return error
 
 
 def _pause(failure: ServiceError) -> float | None:

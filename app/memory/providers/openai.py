@@ -1,21 +1,15 @@
-"""OpenAI, or any service that speaks its API: two requests of JSON over one pool of connections.
+"""OpenAI, or any service that speaks its API, through its own library."""
 
-On urllib3 and not on the openai library, which nothing else here needs: that one takes 0.4 s and
-22 MB at each start, and more than twice the CPU for an embedding (2.4 against 1.1 ms of an add).
-"""
+from __future__ import annotations
 
-import json
-import ssl
+import logging
+import threading
+import time
 from base64 import b64decode
-from collections.abc import Callable
-from functools import partial
-from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
 
-import certifi
 import numpy as np
-import urllib3
 
 from app.config import Settings
 from app.errors import (
@@ -30,79 +24,69 @@ from app.errors import (
 )
 from app.memory.providers.calls import call
 from app.metrics import ModelMeter
-from app.trace import headers
+
+if TYPE_CHECKING:
+    from openai import APIStatusError
+
+    from app.memory.providers.openai_library import Library
+
+log = logging.getLogger(__name__)
 
 DEFAULT_LLM = "gpt-5-mini"
 DEFAULT_EMBEDDER = "text-embedding-3-small"
-CONNECT_S = 5.0
 NO_ANSWER = "The model's service does not answer: see OPENAI_BASE_URL."
-POOL = 256  # connections that are kept open: one for each thread
 RATE_LIMIT_S = 20  # where a 429 does not say how long
 
 
-class Refused(Exception):
-    """An answer with another status than 200; its text is OpenAI's own and stays inside."""
-
-    def __init__(self, response: urllib3.BaseHTTPResponse) -> None:
-        super().__init__(response.status)
-        self.status = response.status
-        self.request_id = response.headers.get("x-request-id")
-        self.retry_after = response.headers.get("Retry-After", "")
-        self.code = _error_code(response.data)
-
-
 class Client:
-    """Posts JSON; safe for many threads."""
+    """Posts JSON; safe for many threads.
+
+    The library is imported at the first call: it takes 0.3 s, and /health need not wait for it.
+    To an embedder the start itself makes that call, in a thread.
+    """
 
     def __init__(self, base_url: str, key: str) -> None:
-        self._headers = {
-            "Host": urlsplit(base_url).netloc.rpartition("@")[2],
-            "Accept-Encoding": "identity",
-            "Authorization": f"Bearer {key}",
-            "Content-Type": "application/json",
-            "User-Agent": "memory-service-api",
-        }
-        self._send, self._base = _sender(base_url.rstrip("/"))
+        self._base_url = base_url
+        self._key = key
+        self._opening = threading.Lock()
+        self._library: Library | None = None
 
     def post(self, path: str, body: dict[str, Any], seconds: float) -> Any:
-        """The JSON of an answer. Raises Refused, urllib3's HTTPError, or ValueError."""
-        response = self._send(
-            "POST",
-            self._base + path,
-            body=json.dumps(body).encode(),
-            headers=self._headers | headers(),
-            timeout=urllib3.Timeout(connect=min(seconds, CONNECT_S), read=seconds),
-            retries=False,  # `call` retries, within one deadline
-            redirect=False,  # the texts and the key go where the settings say
-        )
-        if response.status != 200:
-            raise Refused(response)
-        return json.loads(response.data)
+        """The JSON of an answer. Raises the library's APIError, TimeoutError, or ValueError."""
+        deadline = time.monotonic() + seconds
+        library = self._library or self._open(seconds)
+        return library.post(path, body, deadline - time.monotonic())
+
+    def close(self) -> None:
+        """Closes its connections, for who has several in one process."""
+        if self._library:
+            self._library.close()
+
+    def _open(self, seconds: float) -> Library:
+        """The one for the life of the process; who comes meanwhile waits for it."""
+        if not self._opening.acquire(timeout=seconds):
+            raise TimeoutError("the openai library is still being imported")
+        try:
+            if self._library is None:
+                from app.memory.providers.openai_library import Library
+
+                self._library = Library(self._base_url, self._key)
+            return self._library
+        except Exception as error:
+            kind = type(error).__name__
+            log.warning("OPENAI_BASE_URL, or the proxy for it, cannot be used: %s", kind)
+            raise ConnectionError from error
+        finally:
+            self._opening.release()
 
 
 def connect(settings: Settings) -> Client:
+    """The same client for the same address and key. Connects to nothing yet."""
     key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else "none"
-    return Client(settings.openai_base_url or "https://api.openai.com/v1", key)
+    return _client(settings.openai_base_url or "https://api.openai.com/v1", key)
 
 
-def _sender(base_url: str) -> tuple[Callable[..., urllib3.BaseHTTPResponse], str]:
-    """What sends a request, and what stands before each path.
-
-    Through the proxy that the environment names, if any; trusts the system's authorities.
-    """
-    options: dict[str, Any] = {"maxsize": POOL}
-    url = urlsplit(base_url)
-    if url.scheme == "https":
-        context = ssl.create_default_context()
-        context.load_verify_locations(certifi.where())  # a slim image may have none of its own
-        options["ssl_context"] = context
-    proxy = getproxies().get(url.scheme)
-    pools = urllib3.PoolManager(**options)
-    if proxy and not proxy_bypass(url.hostname or ""):
-        pools = urllib3.ProxyManager(proxy, **options)
-    if isinstance(pools, urllib3.ProxyManager) and url.scheme == "http":
-        return pools.urlopen, base_url  # such a proxy is told the whole address
-    return pools.connection_from_url(base_url).urlopen, url.path
+_client = cache(Client)
 
 
 class OpenAIEmbeddings:
@@ -168,37 +152,30 @@ class OpenAIChat:
 
 def translate(error: Exception, model: str) -> ServiceError:
     """In our words alone: OpenAI's own may quote the key or the text."""
+    import openai  # imported already: it is what failed
+
     match error:
-        case Refused():
+        case openai.APIStatusError():
             return _of_status(error, model)
-        case urllib3.exceptions.NewConnectionError():  # to urllib3 it is a timeout too
-            return ProviderUnavailable(NO_ANSWER)
-        case urllib3.exceptions.TimeoutError():
+        case openai.APITimeoutError() | TimeoutError():
             return ProviderTimeout(f"The model {model} did not answer in time.")
-        case urllib3.exceptions.HTTPError():
+        case openai.APIConnectionError() | ConnectionError():
             return ProviderUnavailable(NO_ANSWER)
     return ProviderBadAnswer(f"The model {model} gave an answer that cannot be used.")
 
 
-def _of_status(refused: Refused, model: str) -> ServiceError:
-    match refused.status:
+def _of_status(refused: APIStatusError, model: str) -> ServiceError:
+    match refused.status_code:
         case 401 | 403:
             return ProviderAuthFailed("The model's service refuses the key: check OPENAI_API_KEY.")
         case 429 if refused.code == "insufficient_quota":
             return ProviderQuotaExceeded("The quota of the OpenAI account is used up.")
         case 429:
-            given = refused.retry_after
+            given = refused.response.headers.get("Retry-After", "")
             seconds = int(given) if given.isdecimal() else RATE_LIMIT_S
             return ProviderRateLimited("The model's service is rate limited.", seconds)
         case 404:
             return ProviderRefused(f"The model's service does not know the model {model}.")
         case status if status >= 500:
             return ProviderUnavailable(NO_ANSWER)
-    return ProviderRefused(f"The model {model} refused ({refused.status}).")
-
-
-def _error_code(body: bytes) -> Any:
-    try:
-        return json.loads(body)["error"]["code"]
-    except (ValueError, TypeError, KeyError):
-        return None
+    return ProviderRefused(f"The model {model} refused ({refused.status_code}).")

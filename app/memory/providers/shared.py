@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 4
 GATHER_S = 0.01
-QUICK_S = 0.02  # of a call, the wait for a turn after it included: so it is also when few ask
+QUICK_S = 0.02  # a call that takes less, as it does while few ask, is not worth gathering for
 TOGETHER = 64  # texts of one common call
 TOGETHER_BYTES = 250_000  # and their size: OpenAI takes 300,000 tokens
 CACHE_BYTES = 16 * 2**20  # 2,600 vectors of 1536 numbers

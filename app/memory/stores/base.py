@@ -9,27 +9,32 @@ import math
 import uuid
 from abc import abstractmethod
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, ParamSpec, Self, TypeVar
+from datetime import UTC, datetime, timedelta
+from sys import getsizeof
+from typing import Any, Generic, NamedTuple, ParamSpec, Self, TypeVar
 
 from mem0.vector_stores.base import VectorStoreBase
 from qdrant_edge import SparseVector
 
 from app.errors import EmbedderMismatch, MemoryNotFound, VectorStoreUnavailable
 from app.memory.bm25 import Bm25Encoder
-from app.memory.filters import Filter, in_scope
+from app.memory.filters import Filter, corpus_of, in_scope
 from app.memory.payloads import Payload, instant
 from app.memory.ranking import Record
 from app.metrics import store_call
 from app.scopes import Scope
 
-PAGE = 1000
+PAGE = 1000  # memories that are listed, or held, at once
+CHUNK_BYTES = 4_000_000  # of payloads that are held at once, about
+NESTED = 16  # times the room of its text that metadata with objects inside takes, mostly
 DENSE = ""  # the unnamed vector, as mem0 stores it
 SPARSE = "bm25"
 KEYWORD_INDEXES = ("user_id", "agent_id", "run_id", "hash")
 DATETIME_INDEXES = ("created_at", "expiration_date")
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Vector = list[float]
 
@@ -67,12 +72,22 @@ class Nearest:
     limit: int
     where: Filter
     bare: bool = False
-    """For ranking alone: the payloads may be left out and the ids the engine's own, which can be
-    compared. `whole` makes Records of those that are needed."""
+    """For ranking alone: the payloads are left out and the ids may be the engine's own, which can
+    be compared. `whole` makes Records of those that are needed."""
+    corpus: Filter | None = None
+    """By words: among which memories the words' frequencies are counted, see `hybrid`."""
 
     @property
     def by_words(self) -> bool:
         return isinstance(self.vector, SparseVector)
+
+
+class Listed(NamedTuple):
+    """A memory's place in a listing."""
+
+    id: str
+    time: int
+    """Its `created_at`, in microseconds since 1970: what the engines order by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,27 +115,50 @@ class Cursor:
             raise ValueError("not a cursor of an earlier answer") from error
 
 
+@dataclass(slots=True)
+class Chunk(Generic[T]):
+    """What is held at once of a long answer."""
+
+    items: list[T]
+    size: int
+    """In bytes, about."""
+    cursor: Cursor | None = None
+    """Of what follows in a listing; None at its end."""
+
+
 class NoCollection(Exception):
     """An engine's word for: the collection was not made yet, or is gone."""
 
 
-# What an engine does with points: its calls are counted and timed.
-ENGINE_CALLS = (
-    *("_upsert", "_overwrite_payload", "_retrieve", "_query", "_newest"),
-    *("_delete", "_count", "_clear", "flush"),
-)
+ENGINE_CALLS = {
+    "_upsert": "upsert",
+    "_overwrite_payload": "overwrite_payload",
+    "_retrieve": "retrieve",
+    "_query": "query",
+    "_newest": "newest",
+    "_delete": "delete",
+    "_count": "count",
+    "_facet": "facet",
+    "_clear": "clear",
+    "flush": "flush",
+}
+"""What an engine does with points, by method, and the operation as which the metrics show it."""
 
 
 class VectorStore(VectorStoreBase):
     """One collection of memories. It is made when an embedder first comes; until then it is
     read as an empty one."""
 
+    read_at_once = 32
+    """Payloads of one call, where how large they are shows only afterwards; several such are a
+    Chunk."""
+
     def __init_subclass__(cls, engine: str = "other", **kwargs: Any) -> None:
         """`engine` is its name in the metrics."""
         super().__init_subclass__(**kwargs)
-        for name in ENGINE_CALLS:
+        for name, operation in ENGINE_CALLS.items():
             if name in vars(cls):
-                setattr(cls, name, store_call(engine, name.strip("_"), vars(cls)[name]))
+                setattr(cls, name, store_call(engine, operation, vars(cls)[name]))
 
     def __init__(self) -> None:
         self._bm25 = Bm25Encoder()
@@ -172,7 +210,7 @@ class VectorStore(VectorStoreBase):
         """Several lists in one call, best first. Lists by words carry each hit's tokens."""
 
     @abstractmethod
-    def _newest(self, where: Filter, limit: int) -> list[Record]:
+    def _newest(self, where: Filter, limit: int) -> list[Listed]:
         """By `created_at`, newest first."""
 
     @abstractmethod
@@ -249,42 +287,89 @@ class VectorStore(VectorStoreBase):
             self._upsert(points)
 
     def hybrid(
-        self, query: str, dense: Vector, where: Filter, limit: int, *, bare: bool = False
+        self,
+        query: str,
+        dense: Vector,
+        where: Filter,
+        limit: int,
+        *,
+        corpus: Filter | None = None,
+        bare: bool = False,
     ) -> tuple[Sequence[Record], Sequence[Record], frozenset[int]]:
         """The two lists of a hybrid search, in one call, and the ids of the query's words.
 
-        With `bare` they are for `rank` and `whole` alone, see Nearest.
+        How rare a word is, is counted among the memories of `corpus` (None: among all), so that
+        no score tells of the words of others. With `bare` the lists are for `rank` and `whole`
+        alone, see Nearest.
         """
         words = self._bm25.query(query)
+        where = _or(where, self._narrowed, where)
         requests = [Nearest(self._checked(dense), limit, where, bare)]
         if words.indices:  # a query of stop words alone has none
-            requests.append(Nearest(words, limit, where, bare))
+            requests.append(Nearest(words, limit, where, bare, corpus))
         similar, *worded = self._lists(requests)
         return similar, worded[0] if worded else [], frozenset(words.indices)
 
     def whole(self, records: Sequence[Record]) -> Sequence[Record | None]:
-        """Bare records of `hybrid`, each with its id and payload; None where it is gone since."""
-        return records
+        """Bare records of `hybrid`, each with its id and payload; None where it is gone since.
+
+        Read now: the payloads of all candidates would be most of a search's cost.
+        """
+        ids = [self._public(record.id) for record in records]
+        found = {record.id: record.payload for record in self.get_many(ids)}
+        return [
+            Record(id_, found[id_], record.score, record.tokens) if id_ in found else None
+            for id_, record in zip(ids, records, strict=True)
+        ]
+
+    def newest(
+        self, where: Filter, limit: int, after: Cursor | None = None
+    ) -> tuple[list[Listed], Cursor | None]:
+        """The first `limit` of a listing, newest first, and the cursor of the next ones: None
+        when there are none. No memory is read."""
+        found = _or(list[Listed](), self._newest, following(where, after), limit + 1)
+        first = found[:limit]
+        return first, cursor_after(first, after) if len(found) > limit else None
+
+    def chunks(
+        self, where: Filter, limit: int | None = None, after: Cursor | None = None
+    ) -> Iterator[Chunk[Record]]:
+        """The first `limit` memories (None: all) of a listing, newest first, read as they are
+        taken: at least one Chunk, see `merged`.
+
+        What is deleted meanwhile is left out, and what follows takes its place.
+        """
+        return merged(self._read(where, limit, after))
+
+    def _read(
+        self, where: Filter, left: int | None, after: Cursor | None
+    ) -> Iterator[Chunk[Record]]:
+        while True:
+            ids, ahead = self.newest(where, PAGE if left is None else min(left, PAGE), after)
+            for part in sliced(ids, self.read_at_once):
+                found = self._in_order(part)
+                after = cursor_after(part, after)
+                if left is not None:
+                    left -= len(found)
+                yield Chunk([*found], sum(map(size_of, found)), after)
+            if ahead is None or left == 0:
+                yield Chunk([], 0, ahead)
+                return
 
     def page(
         self, where: Filter, limit: int, after: Cursor | None = None
     ) -> tuple[list[Record], Cursor | None]:
         """Memories newest first, and the cursor of the next page: None when there is none."""
-        if after:
-            not_later = {"key": "created_at", "range": {"lte": after.time.isoformat()}}
-            where = {"must": [where, not_later]}
-            if after.ids:
-                where["must_not"] = [{"has_id": list(after.ids)}]
-        records = _or(list[Record](), self._newest, where, limit + 1)
-        return records[:limit], _next(records[:limit], after) if len(records) > limit else None
+        chunks = [*self.chunks(where, limit, after)]
+        return [record for chunk in chunks for record in chunk.items], chunks[-1].cursor
 
     def every(
         self, where: Filter, cursor: Cursor | None = None, page: int = PAGE
     ) -> Iterator[Record]:
-        """All memories from `cursor` on, newest first, read page by page."""
+        """All memories from `cursor` on, newest first, `page` of them read at once."""
         while True:
-            records, cursor = self.page(where, page, cursor)
-            yield from records
+            ids, cursor = self.newest(where, page, cursor)
+            yield from self._in_order(ids)
             if cursor is None:
                 return
 
@@ -342,7 +427,8 @@ class VectorStore(VectorStoreBase):
         words = self._bm25.query(query)
         if not words.indices:
             return []
-        return self._lists([Nearest(words, top_k, in_scope(filters or {}))])[0]
+        where, corpus = in_scope(filters or {}), corpus_of(filters or {})
+        return self._lists([Nearest(words, top_k, where, corpus=corpus)])[0]
 
     def search_batch(
         self,
@@ -401,6 +487,19 @@ class VectorStore(VectorStoreBase):
         nothing: Sequence[Sequence[Record]] = [[] for _ in requests]
         return _or(nothing, self._query, requests)
 
+    def _in_order(self, ids: Sequence[Listed]) -> Sequence[Record]:
+        """The memories of a listing that are still there."""
+        found = {record.id: record for record in self.get_many([one.id for one in ids])}
+        return [found[one.id] for one in ids if one.id in found]
+
+    def _narrowed(self, where: Filter) -> Filter:
+        """`where` as a filter that several lists may be asked with for the price of one."""
+        return where
+
+    def _public(self, bare_id: Any) -> str:
+        """The id of a bare record as callers know it."""
+        return str(bare_id)
+
     def _make_again(self) -> None:
         if self._prepared is None:
             raise VectorStoreUnavailable("The collection was never made.")
@@ -429,10 +528,53 @@ def _or(nothing: T, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
         return nothing
 
 
-def _next(records: Sequence[Record], before: Cursor | None) -> Cursor:
-    times = [instant(record.payload["created_at"]) for record in records]
-    last = times[-1]
-    same = [record.id for record, time in zip(records, times, strict=True) if time == last]
-    if before and before.time == last:
+def following(where: Filter, after: Cursor | None) -> Filter:
+    """`where`, from a cursor on."""
+    if after is None:
+        return where
+    not_later = {"key": "created_at", "range": {"lte": after.time.isoformat()}}
+    rest: Filter = {**where, "must": [*where.get("must", ()), not_later]}
+    if after.ids:
+        rest["must_not"] = [*where.get("must_not", ()), {"has_id": list(after.ids)}]
+    return rest
+
+
+def listed(points: Iterable[Any]) -> list[Listed]:
+    """What both engines answer when they are asked in the order of `created_at`."""
+    return [Listed(str(point.id), point.order_value) for point in points]
+
+
+def cursor_after(ids: Sequence[Listed], before: Cursor | None) -> Cursor:
+    """The cursor of what follows `ids`, which are not none and were read from `before`."""
+    last = ids[-1].time
+    time = EPOCH + timedelta(microseconds=last)
+    same = [one.id for one in ids if one.time == last]
+    if before and before.time == time:
         same += before.ids
-    return Cursor(last, tuple(same))
+    return Cursor(time, tuple(same))
+
+
+def sliced(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def merged(chunks: Iterable[Chunk[T]]) -> Iterator[Chunk[T]]:
+    """Small chunks as larger ones, at least one, that are given as soon as they have PAGE items
+    or CHUNK_BYTES; by not more than one of the small ones larger."""
+    held = Chunk[T]([], 0)
+    for chunk in chunks:
+        if chunk.items and (held.size >= CHUNK_BYTES or len(held.items) >= PAGE):
+            yield held
+            held = Chunk([], 0)
+        held.items += chunk.items
+        held.size += chunk.size
+        held.cursor = chunk.cursor
+    yield held
+
+
+def size_of(record: Record) -> int:
+    """What a payload takes in memory, in bytes, about."""
+    values = record.payload.values()
+    nested = [len(str(value)) for value in values if isinstance(value, dict | list)]
+    return sum(map(getsizeof, values)) + NESTED * sum(nested)

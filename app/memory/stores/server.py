@@ -29,17 +29,20 @@ from app.memory.stores.base import (
     KEYWORD_INDEXES,
     SPARSE,
     EmbedderInfo,
+    Listed,
     Nearest,
     NewPoint,
     NoCollection,
     VectorStore,
+    listed,
 )
 from app.trace import pass_on
 
 log = logging.getLogger(__name__)
 
 SIGNATURE = "embedder"  # the key of the collection's metadata that names who made the vectors
-CONFLICT, NOT_FOUND, TIMED_OUT, FORBIDDEN = 409, 404, 408, (401, 403)
+CORPUS_SINCE = (1, 19)  # the version from which words can be counted in a scope alone
+CONFLICT, NOT_FOUND, TIMED_OUT, FORBIDDEN, FAILED = 409, 404, 408, (401, 403), 500
 _OF_SHARDS = re.compile(r"\d+ out of \d+ shards")
 
 
@@ -70,6 +73,7 @@ class ServerStore(VectorStore, engine="server"):
         self._client = client
         self._collection = collection
         self._has_words = False
+        self._version: tuple[int, int] | None = None
         self._known = False
         self._warned = False
 
@@ -170,7 +174,30 @@ class ServerStore(VectorStore, engine="server"):
         for field, kind in wanted.items():
             if field not in info.payload_schema:
                 self._client.create_payload_index(self._collection, field, kind)
+        self._version = self._version or self._asked_version()
         self._known = True
+
+    def _asked_version(self) -> tuple[int, int]:
+        """Of the server; (0, 0) where it does not say."""
+        try:
+            said = self._client.info().version
+        except UnexpectedResponse as error:
+            if error.status_code is None or error.status_code >= FAILED:
+                raise
+            said = ""  # something before the server lets the collections through alone
+        except ResponseHandlingException as error:
+            if not isinstance(error.source, ValueError):
+                raise
+            said = ""  # or answers with a page of its own
+        known = re.match(r"(\d+)\.(\d+)", said)
+        version = (int(known[1]), int(known[2])) if known else (0, 0)
+        if version < CORPUS_SINCE:
+            log.warning(
+                "the Qdrant server is of version %s: before 1.19 the scores of a search by words "
+                "depend on the memories of all users, see SECURITY.md",
+                said or "unknown",
+            )
+        return version
 
     # ---- its points
 
@@ -198,7 +225,7 @@ class ServerStore(VectorStore, engine="server"):
     def _query(self, requests: Sequence[Nearest]) -> list[list[Record]]:
         with self._asking() as client:
             asked = [
-                _query_request(request)
+                self._query_request(request)
                 for request in requests
                 if self._has_words or not isinstance(request.vector, SparseVector)
             ]
@@ -206,13 +233,33 @@ class ServerStore(VectorStore, engine="server"):
             found = [[_record(point) for point in answer.points] for answer in answers]
         return found + [[] for _ in range(len(requests) - len(asked))]
 
-    def _newest(self, where: Filter, limit: int) -> list[Record]:
+    def _query_request(self, request: Nearest) -> models.QueryRequest:
+        vector: Any = request.vector
+        params = None
+        if request.corpus and self._version and self._version >= CORPUS_SINCE:
+            corpus = models.IdfCorpusParams(corpus=_filter(request.corpus))
+            params = models.SearchParams(idf=corpus)
+        return models.QueryRequest(
+            query=_sparse(vector) if request.by_words else vector,
+            using=SPARSE if request.by_words else None,
+            filter=_filter(request.where),
+            params=params,
+            limit=request.limit,
+            with_payload=not request.bare,
+            with_vector=[SPARSE] if request.by_words else False,
+        )
+
+    def _newest(self, where: Filter, limit: int) -> list[Listed]:
         order = models.OrderBy(key="created_at", direction=models.Direction.DESC)
         with self._asking() as client:
             points, _ = client.scroll(
-                self._collection, scroll_filter=_filter(where), limit=limit, order_by=order
+                self._collection,
+                scroll_filter=_filter(where),
+                limit=limit,
+                order_by=order,
+                with_payload=False,
             )
-            return [_record(point) for point in points]
+            return listed(points)
 
     def _delete(self, ids: Sequence[str]) -> None:
         with self._asking() as client:
@@ -309,19 +356,6 @@ def _record(point: Any) -> Record:
 
 def _sparse(vector: SparseVector) -> models.SparseVector:
     return models.SparseVector(indices=vector.indices, values=vector.values)
-
-
-def _query_request(request: Nearest) -> models.QueryRequest:
-    vector: Any = request.vector
-    by_words = isinstance(vector, SparseVector)
-    return models.QueryRequest(
-        query=_sparse(vector) if by_words else vector,
-        using=SPARSE if by_words else None,
-        filter=_filter(request.where),
-        limit=request.limit,
-        with_payload=True,
-        with_vector=[SPARSE] if by_words else False,
-    )
 
 
 def _filter(where: Filter) -> models.Filter:

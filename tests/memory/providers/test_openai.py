@@ -1,15 +1,15 @@
-"""Our client beside the real openai library, on one stand-in: what one does, the other does.
+"""OpenAI through its library: what is asked, what an answer means, by which way it comes."""
 
-The service posts to OpenAI over urllib3, see the module; the library says what is right.
-"""
-
+import json
 import shutil
 import ssl
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import openai as library
 import pytest
 
 from app.errors import (
@@ -24,8 +24,10 @@ from app.errors import (
 )
 from app.memory.providers import openai as ours
 from tests.servers.base import Fault
+from tests.servers.base import embed as by_the_server
 from tests.servers.openai import OpenAIServer
 from tests.servers.passage import Passage, certificate
+from tests.service import Service, wait_for
 
 KEY = "sk-of-the-tests"
 MODEL = "text-embedding-3-small"
@@ -40,15 +42,8 @@ def server() -> Iterator[OpenAIServer]:
 
 
 @pytest.fixture
-def client(server: OpenAIServer) -> ours.Client:
-    return ours.Client(f"{server.url}/v1", KEY)
-
-
-@pytest.fixture
-def theirs(server: OpenAIServer) -> Iterator[library.OpenAI]:
-    with library.OpenAI(
-        api_key=KEY, base_url=f"{server.url}/v1", max_retries=0, timeout=SECONDS
-    ) as opened:
+def client(server: OpenAIServer) -> Iterator[ours.Client]:
+    with closing(ours.Client(f"{server.url}/v1", KEY)) as opened:
         yield opened
 
 
@@ -56,71 +51,75 @@ def embed(client: ours.Client, seconds: float = SECONDS) -> list[list[float]]:
     return ours.OpenAIEmbeddings(client, MODEL, seconds)(TEXTS)
 
 
-def test_it_asks_for_embeddings_as_the_library_does_and_reads_the_same(
-    server: OpenAIServer, client: ours.Client, theirs: library.OpenAI
+def test_it_asks_for_embeddings_as_base64_and_reads_them(
+    server: OpenAIServer, client: ours.Client
 ) -> None:
-    found = theirs.embeddings.create(input=TEXTS, model=MODEL)
-    assert embed(client) == [one.embedding for one in found.data]
-    by_library, by_us = server.requests[-2:]
-    assert by_us.body == by_library.body
-    assert (by_us.method, by_us.path) == (by_library.method, by_library.path)
-    for name in ("authorization", "content-type"):
-        assert by_us.headers[name] == by_library.headers[name]
+    assert embed(client) == [by_the_server(text, 1536) for text in TEXTS]
+    asked = server.requests[-1]
+    assert (asked.method, asked.path) == ("POST", "/v1/embeddings")
+    assert asked.body == {"input": TEXTS, "model": MODEL, "encoding_format": "base64"}
+    assert asked.headers["authorization"] == f"Bearer {KEY}"
+    assert asked.headers["content-type"] == "application/json"
 
 
-def test_it_asks_an_llm_as_the_library_does_and_reads_the_same(
-    server: OpenAIServer, client: ours.Client, theirs: library.OpenAI
-) -> None:
+def test_it_asks_an_llm_and_reads_what_it_says(server: OpenAIServer, client: ours.Client) -> None:
     server.reply = '{"memory": []}'
-    messages: Any = [{"role": "user", "content": "喝茶, as json"}]
-    json_object: Any = {"type": "json_object"}
-    answered = theirs.chat.completions.create(
-        model="gpt-5-mini", messages=messages, response_format=json_object
-    )
-    said = ours.OpenAIChat(client, "gpt-5-mini")(messages, json_object, SECONDS)
-    assert said == answered.choices[0].message.content
-    by_library, by_us = server.requests[-2:]
-    assert (by_us.path, by_us.body) == (by_library.path, by_library.body)
+    messages = [{"role": "user", "content": "喝茶, as json"}]
+    wanted = {"type": "json_object"}
+    chat = ours.OpenAIChat(client, "gpt-5-mini")
+    assert chat(messages, wanted, SECONDS) == '{"memory": []}'
+    asked = server.requests[-1]
+    assert asked.path == "/v1/chat/completions"
+    assert asked.body == {"model": "gpt-5-mini", "messages": messages, "response_format": wanted}
+
+
+def test_half_a_surrogate_pair_is_sent_as_it_is(server: OpenAIServer, client: ours.Client) -> None:
+    assert len(ours.OpenAIEmbeddings(client, MODEL, SECONDS)(["half \ud83e"])) == 1
+    assert server.requests[-1].body["input"] == ["half \ud83e"]
 
 
 def fault(**what: Any) -> Any:
     return lambda server: server.fault("/", **what)
 
 
-# What goes wrong, what the library makes of it, and what we do.
-FAILURES: dict[str, tuple[Any, type[Exception], type[ServiceError]]] = {
-    "a wrong key": (fault(status=401), library.AuthenticationError, ProviderAuthFailed),
-    "a key that may not": (fault(status=403), library.PermissionDeniedError, ProviderAuthFailed),
-    "an unknown model": (fault(status=404), library.NotFoundError, ProviderRefused),
-    "a bad request": (fault(status=400), library.BadRequestError, ProviderRefused),
-    "an unusable request": (fault(status=422), library.UnprocessableEntityError, ProviderRefused),
-    "too many": (lambda s: s.rate_limit(7), library.RateLimitError, ProviderRateLimited),
-    "no quota": (lambda s: s.quota_exceeded(), library.RateLimitError, ProviderQuotaExceeded),
-    "a failure": (fault(status=500), library.InternalServerError, ProviderUnavailable),
-    "overload": (fault(status=503), library.InternalServerError, ProviderUnavailable),
-    "a broken line": (
-        fault(drop=True),
-        library.APIConnectionError,
-        ProviderUnavailable,
-    ),
-    "silence": (fault(hang=True), library.APITimeoutError, ProviderTimeout),
+FAILURES: dict[str, tuple[Any, type[ServiceError]]] = {
+    "a wrong key": (fault(status=401), ProviderAuthFailed),
+    "a key that may not": (fault(status=403), ProviderAuthFailed),
+    "an unknown model": (fault(status=404), ProviderRefused),
+    "a bad request": (fault(status=400), ProviderRefused),
+    "an unusable request": (fault(status=422), ProviderRefused),
+    "a refusal without words": (fault(status=400, body=[]), ProviderRefused),
+    "too many": (lambda server: server.rate_limit(7), ProviderRateLimited),
+    "no quota": (lambda server: server.quota_exceeded(), ProviderQuotaExceeded),
+    "a failure": (fault(status=500), ProviderUnavailable),
+    "overload": (fault(status=503), ProviderUnavailable),
+    "a broken line": (fault(drop=True), ProviderUnavailable),
+    "silence": (fault(hang=True), ProviderTimeout),
 }
 
 
 @pytest.mark.parametrize("name", FAILURES)
-def test_what_fails_the_library_fails_us_in_our_words(
-    server: OpenAIServer, client: ours.Client, theirs: library.OpenAI, name: str
+def test_what_fails_is_told_in_our_words(
+    server: OpenAIServer, client: ours.Client, name: str
 ) -> None:
-    break_it, to_library, to_us = FAILURES[name]
+    break_it, to_us = FAILURES[name]
     fault: Fault = break_it(server)
-    with pytest.raises(to_library):
-        theirs.with_options(timeout=0.5).embeddings.create(input=TEXTS, model=MODEL)
     with pytest.raises(ServiceError) as raised:
         embed(client, 0.5)
     assert type(raised.value) is to_us
     assert KEY not in raised.value.detail
     fault.clear()
     assert len(embed(client)) == len(TEXTS)
+
+
+@pytest.mark.parametrize(("kind", "calls"), [({"status": 500}, 2), ({"status": 400}, 1)])
+def test_the_library_tries_nothing_again_by_itself(
+    server: OpenAIServer, client: ours.Client, kind: dict[str, Any], calls: int
+) -> None:
+    server.fault("/", **kind)
+    with pytest.raises(ServiceError):
+        embed(client)
+    assert len(server.requests) == calls
 
 
 def test_a_rate_limit_says_how_long(server: OpenAIServer, client: ours.Client) -> None:
@@ -163,6 +162,54 @@ def test_a_redirect_is_not_followed(server: OpenAIServer, client: ours.Client) -
         assert elsewhere.requests == []
 
 
+# ---- within which time
+
+
+def test_an_answer_that_comes_drop_by_drop_ends_with_its_time(
+    server: OpenAIServer, client: ours.Client
+) -> None:
+    """As blank lines do, by which some services say that a call still waits for its place."""
+
+    def dripping(body: bytes) -> Iterator[bytes]:
+        for _ in range(100):
+            yield b" "
+            server.pause(0.2)
+        yield body
+
+    server.pieces = dripping
+    started = time.monotonic()
+    with pytest.raises(ProviderTimeout):
+        embed(client, 1)
+    assert time.monotonic() - started < 10
+    server.pieces = None
+    assert len(embed(client)) == len(TEXTS)
+
+
+def test_calls_at_once_open_one_library_between_them(
+    server: OpenAIServer, client: ours.Client
+) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(lambda _: embed(client), range(16)))
+    assert found == [[by_the_server(text, 1536) for text in TEXTS]] * 16
+
+
+def test_requests_that_come_before_the_library_is_there_wait_for_it(
+    server: OpenAIServer, tmp_path: Path
+) -> None:
+    address = {"OPENAI_BASE_URL": f"{server.url}/v1", "EMBEDDER_PROVIDER": "openai"}
+    with Service(tmp_path / "data", **address) as service, ThreadPoolExecutor(8) as pool:
+        asked = [f"text {number}" for number in range(8)]
+        answers = list(pool.map(lambda text: service.post("search", {"query": text}), asked))
+        assert [answer.status_code for answer in answers] == [200] * 8
+    assert server.requests[-1].headers["authorization"] == "Bearer none"
+
+
+def test_an_address_that_is_none_is_told_as_such() -> None:
+    client = ours.Client("http://[::1/v1", KEY)
+    with pytest.raises(ProviderUnavailable, match="OPENAI_BASE_URL"):
+        embed(client)
+
+
 # ---- by which way
 
 
@@ -180,8 +227,8 @@ def test_it_goes_through_the_proxy_that_the_environment_names(
 ) -> None:
     with Passage(server.port, proxy=True) as proxy:
         no_proxies.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
-        client = ours.Client("http://models.example:81/v1", KEY)
-        assert len(embed(client)) == len(embed(client)) == len(TEXTS)
+        with closing(ours.Client("http://models.example:81/v1", KEY)) as client:
+            assert len(embed(client)) == len(embed(client)) == len(TEXTS)
         assert proxy.asked == [b"POST http://models.example:81/v1/embeddings HTTP/1.1"] * 2
     assert server.requests[-1].headers["host"] == "models.example:81"
 
@@ -198,6 +245,7 @@ def test_it_speaks_tls_with_who_shows_a_certificate_that_is_trusted(
     server: OpenAIServer,
     no_proxies: pytest.MonkeyPatch,
     tls: tuple[Path, ssl.SSLContext],
+    caplog: pytest.LogCaptureFixture,
     through_a_proxy: bool,
 ) -> None:
     trusted, shown = tls
@@ -210,11 +258,72 @@ def test_it_speaks_tls_with_who_shows_a_certificate_that_is_trusted(
         url = f"https://127.0.0.1:{secure.port}/v1"
         with pytest.raises(ProviderUnavailable):
             embed(ours.Client(url, KEY))
+        assert "(APIConnectionError, SSLCertVerificationError)" in caplog.text
         assert server.requests == []
         no_proxies.setenv("SSL_CERT_FILE", str(trusted))
-        client = ours.Client(url, KEY)
-        assert len(embed(client)) == len(embed(client)) == len(TEXTS)
+        with closing(ours.Client(url, KEY)) as client:
+            assert len(embed(client)) == len(embed(client)) == len(TEXTS)
         connect = b"CONNECT 127.0.0.1:%d" % secure.port
         assert {line.rpartition(b" ")[0] for line in proxy.asked} == (
             {connect} if through_a_proxy else set()
         )
+
+
+def test_an_answer_over_tls_may_take_longer_than_a_connection(
+    server: OpenAIServer, no_proxies: pytest.MonkeyPatch, tls: tuple[Path, ssl.SSLContext]
+) -> None:
+    """6 s of silence, before the answer and in the middle of it; a connection has 5 s."""
+    trusted, shown = tls
+
+    def in_halves(body: bytes) -> Iterator[bytes]:
+        yield body[: len(body) // 2]
+        server.pause(6)
+        yield body[len(body) // 2 :]
+
+    spoken = {"choices": [{"message": {"content": "said"}}]}
+    server.fault("/v1/chat/completions", delay=6, status=200, body=spoken)
+    server.pieces = in_halves
+    no_proxies.setenv("SSL_CERT_FILE", str(trusted))
+    with (
+        Passage(server.port, tls=shown) as secure,
+        closing(ours.Client(f"https://127.0.0.1:{secure.port}/v1", KEY)) as client,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        chat = ours.OpenAIChat(client, "gpt-5-mini")
+        said = pool.submit(chat, [{"role": "user", "content": "tea"}], None, 30.0)
+        found = pool.submit(embed, client, 30.0)
+        assert said.result(40) == "said"
+        assert found.result(40) == [by_the_server(text, 1536) for text in TEXTS]
+        assert len(server.requests) == 2  # each at the first try
+
+
+def test_a_name_and_password_in_the_address_do_not_take_the_place_of_the_key(
+    server: OpenAIServer,
+) -> None:
+    address = f"http://someone:secret@127.0.0.1:{server.port}/v1"
+    with closing(ours.Client(address, KEY)) as client:
+        assert len(embed(client)) == len(TEXTS)
+    assert server.requests[-1].headers["authorization"] == f"Bearer {KEY}"
+
+
+def test_variables_that_the_library_reads_by_itself_change_nothing(
+    server: OpenAIServer, tmp_path: Path
+) -> None:
+    settings = {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": f"{server.url}/v1"}
+    its_own = {
+        "OPENAI_ORG_ID": "org-of-another",
+        "OPENAI_PROJECT_ID": "proj-of-another",
+        "OPENAI_ADMIN_KEY": "sk-admin-of-another",
+        "OPENAI_CUSTOM_HEADERS": "Authorization: Bearer of-another\nX-Of-Another: 1",
+        "OPENAI_LOG": "debug",
+    }
+    with Service(tmp_path / "data", **settings, **its_own) as service:
+        assert service.post("search", {"query": "a secret text"}).status_code == 200
+        wait_for(lambda: service.http.get("/ready").status_code == 200)
+        log = service.log.read_text()
+    assert server.requests
+    for request in server.requests:
+        assert request.headers["authorization"] == f"Bearer {KEY}"
+        assert "of-another" not in json.dumps(request.headers).lower()
+    assert "DEBUG" not in log
+    assert "secret text" not in log

@@ -7,10 +7,11 @@ import os
 import uuid
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 from typing import Any
 
 import pytest
@@ -610,19 +611,24 @@ class TestPages:
 
     def test_give_every_old_memory_once_while_threads_write(self, store: VectorStore) -> None:
         ids = put_many(store, [number / 3 // 1 for number in range(120)])
-        done = Event()
+        written, done = Event(), Event()
 
         def write() -> None:
             while not done.is_set():
                 store.delete_many(put_many(store, [50.0, 20.0, 0.5]))
+                written.set()
 
-        writer = Thread(target=write)
-        writer.start()
-        try:
-            given = [point_id for page in pages(store, 7) for point_id in page]
-        finally:
-            done.set()
-            writer.join()
+        given = []
+        with ThreadPoolExecutor(1) as pool:
+            writing = pool.submit(write)
+            try:
+                for page in pages(store, 7):
+                    given += page
+                    written.clear()
+                    assert written.wait(20)  # one whole write at least between two pages
+            finally:
+                done.set()
+            writing.result()
         assert sorted(point_id for point_id in given if point_id in {*ids}) == sorted(ids)
 
     def test_every_reads_all_pages(self, store: VectorStore) -> None:

@@ -1,0 +1,72 @@
+"""Listings that are being read, and the deletions that must not make a part of them look whole."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from weakref import WeakSet
+
+from app.errors import ServiceBusy
+from app.scopes import Scope
+
+WAIT_S = 10.0
+
+
+class Listing:
+    """What somebody reads of a scope, for as long as he keeps this."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+        self.broken = False
+        """Whether memories of its scope were deleted all at once since it was opened."""
+
+
+class Listings:
+    """The listings that are open in this process."""
+
+    def __init__(self, seconds: float = WAIT_S) -> None:
+        """For so long a listing waits for a deletion."""
+        self._seconds = seconds
+        self._open: WeakSet[Listing] = WeakSet()
+        self._deleting: list[Scope] = []
+        self._changed = threading.Condition()
+
+    def open(self, scope: Scope) -> Listing:
+        """A listing of `scope`, when no deletion that it may meet is at work.
+
+        Raises ServiceBusy where one goes on for too long.
+        """
+        until = time.monotonic() + self._seconds
+        with self._changed:
+            while any(_overlap(scope, deleting) for deleting in self._deleting):
+                if not self._changed.wait(until - time.monotonic()):
+                    raise ServiceBusy("These memories are being deleted; try again.")
+            listing = Listing(scope)
+            self._open.add(listing)
+        return listing
+
+    def break_off(self, scope: Scope) -> None:
+        """Mark every open listing that may show memories of `scope`."""
+        with self._changed:
+            for listing in self._open:
+                if _overlap(scope, listing.scope):
+                    listing.broken = True
+
+    @contextmanager
+    def deleting(self, scope: Scope) -> Iterator[None]:
+        """Around a deletion of a scope, {} being everybody's: marks the listings that are open,
+        and those that are opened wait for its end."""
+        with self._changed:
+            self._deleting.append(scope)
+        try:
+            self.break_off(scope)
+            yield
+        finally:
+            with self._changed:
+                self._deleting.remove(scope)
+                self._changed.notify_all()
+
+
+def _overlap(one: Scope, other: Scope) -> bool:
+    """Whether a memory may be in both: no key has two values."""
+    return all(one[key] == other[key] for key in one.keys() & other.keys())

@@ -1,0 +1,225 @@
+"""Random calls of many clients while things fail and come back, round after round.
+
+At the end of each round everything is settled, and compared with what each acknowledged call must
+have left; of each memory a legal order of the calls to it is searched for. A call that was
+answered with a failure may have taken place, at any time after it was made, once, and with its
+row in the history.
+
+TEST_SEED repeats the random choices of a run (how the threads interleave is not repeated), ROUNDS
+says how many rounds there are on each store.
+"""
+
+import errno
+import os
+import random
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.model.calls import Clients
+from tests.model.judge import Judge
+from tests.model.looking import histories, kill, listing, settle
+from tests.model.orders import illegal_orders
+from tests.servers.disk import DiskFaults
+from tests.servers.qdrant import QdrantServer
+from tests.service import Service, wait_for
+
+ROUNDS = int(os.environ.get("ROUNDS") or 20)
+CLIENTS = 6
+USERS = ("ann", "bob", "cat")
+SHARES = {
+    "add": 13,
+    "text": 16,
+    "metadata": 14,
+    "delete": 4,
+    "get": 25,
+    "get_all": 12,
+    "history": 10,
+    "delete_all": 2,
+    "purge": 2,
+    "reset": 1,
+}
+KEYED = 0.5
+FLUSH_S = 0.7  # longer than most faults, so that much is asked before they are settled
+QDRANT_S = 1
+FAULTS_A_ROUND = (2, 5)
+FAULT_S = (0.05, 0.3)
+LASTING = 1000  # every call until it is mended
+KILLED = 3  # every so many rounds end so
+POINTS = "/collections/memories/points"
+MISTAKES = {  # as they are printed
+    "lost": "lost",
+    "doubled": "doubled",
+    "resurrected": "brought back",
+    "history": "broken histories",
+    "halved": "halved",
+    "order": "without a legal order",
+    "refused": "refused",
+    "hung": "hung",
+    "unsettled": "not settled",
+}
+
+
+class Deployment:
+    def __init__(self, service: Service, disk: DiskFaults, qdrant: QdrantServer | None) -> None:
+        self.service = service
+        self.disk = disk
+        self.qdrant = qdrant
+
+    def fail(self, rng: random.Random) -> None:
+        """Something, for the next few calls."""
+        faults: list[Callable[[random.Random], None]] = [
+            self._history,
+            self._history,
+            self._vectors,
+        ]
+        if self.qdrant:
+            faults = [self._history, self._answers, self._answers, self._refusals]
+        rng.choice(faults)(rng)
+
+    def mend(self) -> None:
+        self.disk.clear()
+        if self.qdrant:
+            self.qdrant.clear_faults()
+            self.qdrant.start()
+
+    def _history(self, rng: random.Random) -> None:
+        calls, after = rng.choice([("sync", 8), ("write", 80)])
+        self.disk.fail(
+            "history",
+            calls,
+            times=rng.choice([1, 2, 3, LASTING]),
+            after=rng.randrange(after),
+            with_errno=rng.choice([errno.EIO, errno.ENOSPC]),
+        )
+
+    def _vectors(self, rng: random.Random) -> None:
+        """The engine writes through mapped memory: what can fail is to bring that to the disk,
+        and that there is no room before it writes."""
+        calls = rng.choice([["write", "sync", "msync"], ["room"]])
+        self.disk.fail("vectors", *calls, times=rng.randint(1, 6), after=rng.randrange(20))
+
+    def _answers(self, rng: random.Random) -> None:
+        """Writes that are carried out, or not, and are answered late, or wrong, or not at all."""
+        assert self.qdrant
+        how: dict[str, Any] = rng.choice(
+            [
+                {"delay": 60, "apply_first": True},
+                {"drop": True, "apply_first": True},
+                {"status": 500, "apply_first": True},
+                {"status": 500},
+                {"drop": True},
+            ]
+        )
+        for path, method in ((POINTS, "PUT"), (f"{POINTS}/delete", "POST")):
+            self.qdrant.fault(path, method=method, times=rng.randint(1, 3), **how)
+
+    def _refusals(self, _rng: random.Random) -> None:
+        assert self.qdrant
+        self.qdrant.stop()
+
+    def kill(self) -> None:
+        kill(self.service)
+        self.mend()
+
+    def start_again(self) -> None:
+        self.service.http.close()
+        self.service.http = httpx.Client(base_url=self.service.url, timeout=60)
+        self.service.start()
+
+
+def deploy(stack: ExitStack, folder: Path, store: str) -> Deployment:
+    disk = DiskFaults(folder, folder / "data")
+    settings = {"FLUSH_SECONDS": str(FLUSH_S), **disk.environ}
+    qdrant = stack.enter_context(QdrantServer()) if store == "server" else None
+    if qdrant:
+        settings |= {"QDRANT_URL": qdrant.url, "QDRANT_TIMEOUT": str(QDRANT_S)}
+    service = stack.enter_context(Service(folder / "data", **settings))
+    wait_for(lambda: service.http.get("/ready").status_code == 200, 30)
+    return Deployment(service, disk, qdrant)
+
+
+def work(deployment: Deployment, clients: Clients, rng: random.Random, *, killed: bool) -> None:
+    stop = threading.Event()
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        seeds = [rng.getrandbits(32) for _ in range(CLIENTS)]
+        working = [pool.submit(clients.until, stop, seed) for seed in seeds]
+        try:
+            for _ in range(rng.randint(*FAULTS_A_ROUND)):
+                deployment.fail(rng)
+                stop.wait(rng.uniform(*FAULT_S))
+                if rng.random() < 0.7:  # else the next fault finds this one there
+                    deployment.mend()
+            if killed:
+                deployment.kill()
+        finally:
+            stop.set()
+            deployment.mend()
+        for thread in working:
+            thread.result()
+
+
+def warm_up(clients: Clients) -> None:
+    """One memory of each user that all will mean."""
+    adds = [clients.ask(clients.adding(user)) for user in USERS]
+    clients.hot = [id_ for add in adds for id_ in add.ids]
+
+
+def come_to_rest(deployment: Deployment, judge: Judge) -> None:
+    try:
+        settle(deployment.service)
+    except AssertionError as error:
+        judge.found["unsettled"].append(str(error))
+        deployment.kill()
+        deployment.start_again()
+        settle(deployment.service)
+
+
+def judge_round(judge: Judge, clients: Clients, service: Service) -> None:
+    after = listing(service)
+    judge.settle(clients.ops, after)
+    judge.overhear(clients.ops)
+    in_file = histories(service.data_dir / "history.db")
+    for memory_id in in_file.keys() | judge.lives.keys() | judge.dead:
+        judge.hear(memory_id, in_file.get(memory_id, []), after.get(memory_id))
+    orders = illegal_orders(judge.lives, clients.ops, after, clients.now())
+    judge.found["order"] += [f"{memory_id}: {order}" for memory_id, order in orders.items()]
+    judge.found["hung"] += map(str, clients.hung)
+    clients.ops.clear()
+    clients.hung.clear()
+    clients.knows(after)
+
+
+def summary(store: str, rounds: int, judge: Judge, seed: int) -> str:
+    counts = [f"{name} {len(judge.found[kind])}" for kind, name in MISTAKES.items()]
+    asked = f"operations {judge.asked}, acknowledged {judge.acknowledged.total()}"
+    return f"{store}: rounds {rounds}, {asked}, failed {judge.failed.total()}, " + ", ".join(
+        [*counts, f"TEST_SEED={seed}"]
+    )
+
+
+@pytest.mark.parametrize("store", ["embedded", "server"])
+def test_what_was_acknowledged_between_failures_stays(tmp_path: Path, store: str) -> None:
+    seed = int(os.environ.get("TEST_SEED") or random.SystemRandom().getrandbits(32))
+    print(f"\n{store}: TEST_SEED={seed}")
+    rng = random.Random(seed)
+    judge = Judge(failures=True)
+    with ExitStack() as stack:
+        deployment = deploy(stack, tmp_path, store)
+        clients = Clients(deployment.service, USERS, SHARES, keyed=KEYED)
+        for number in range(ROUNDS):
+            warm_up(clients)
+            killed = number % KILLED == KILLED - 1
+            work(deployment, clients, rng, killed=killed)
+            if killed:
+                deployment.start_again()
+            come_to_rest(deployment, judge)
+            judge_round(judge, clients, deployment.service)
+    print(summary(store, ROUNDS, judge, seed))
+    judge.conclude()

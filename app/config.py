@@ -1,5 +1,6 @@
 """Settings: read once from the environment and `.env`, checked as a whole, then frozen."""
 
+import math
 import os
 import platform
 import re
@@ -23,7 +24,7 @@ from pydantic_core import ErrorDetails
 
 from app.errors import StartupError
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 
 _HTTP = r"^https?://[^\s/]+\S*$"
 _ORIGIN = re.compile(r"https?://[^\s/]+")
@@ -127,11 +128,12 @@ class Settings(BaseModel):
         return self.llm_concurrency or max(1, self.threads // 2)
 
     @property
-    def graceful_timeout(self) -> float:
-        """Seconds that the longest request may take: an add that asks the LLM once and the
-        embedder before and after it, and something for the store and the answer."""
-        llm = 0 if self.llm_provider == "none" else self.llm_timeout
-        return max(30, llm + 2 * self.embedder_timeout + 10)
+    def graceful_timeout(self) -> int:
+        """Seconds that the longest request may take: an add that asks the LLM once, the embedder
+        and a Qdrant server before and after it, and 10 s for everything else; 30 at least."""
+        llm = self.llm_timeout if self.llm_provider != "none" else 0
+        store = self.qdrant_timeout if self.on_server else 0
+        return max(30, math.ceil(llm + 2 * (self.embedder_timeout + store) + 10))
 
     @property
     def on_server(self) -> bool:

@@ -141,4 +141,5 @@ def test_killed_at_any_instant_it_keeps_what_it_acknowledged_and_nothing_else(
 ) -> None:
     judge = keep_killing(tmp_path, store, ROUNDS)
     judge.conclude()
-    assert {"add", "text", "metadata", "delete"} <= judge.acknowledged.keys()
+    if ROUNDS >= 10:  # in fewer it is a matter of luck
+        assert {"add", "text", "metadata", "delete"} <= judge.acknowledged.keys()

@@ -1,5 +1,6 @@
 """Settings: read once from the environment and `.env`, checked as a whole, then frozen."""
 
+import math
 import os
 import platform
 import re
@@ -23,7 +24,7 @@ from pydantic_core import ErrorDetails
 
 from app.errors import StartupError
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 
 _HTTP = r"^https?://[^\s/]+\S*$"
 _ORIGIN = re.compile(r"https?://[^\s/]+")
@@ -35,6 +36,11 @@ def _split(value: Any) -> Any:
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 """Several, separated by commas or white space."""
+
+
+LLMProvider = Literal["openai", "ollama", "none"]
+EmbedderProvider = Literal["openai", "ollama", "local"]
+"""Each but none is the name of a file in `app/providers`."""
 
 
 class Settings(BaseModel):
@@ -72,12 +78,12 @@ class Settings(BaseModel):
     qdrant_collection: str = Field("memories", pattern=r"^[A-Za-z0-9_-]{1,200}$")
     qdrant_timeout: int = Field(5, ge=1, le=300)
 
-    llm_provider: Literal["openai", "ollama", "none"] = "none"
+    llm_provider: LLMProvider = "none"
     llm_model: str | None = None
     llm_concurrency: int | None = Field(None, ge=1, le=1024)
     llm_timeout: float = Field(60, gt=0, le=3600)
     custom_instructions: str | None = None
-    embedder_provider: Literal["openai", "ollama", "local"] = "local"
+    embedder_provider: EmbedderProvider = "local"
     embedder_model: str | None = None
     embedder_timeout: float = Field(10, gt=0, le=3600)
     openai_api_key: SecretStr | None = None
@@ -122,11 +128,12 @@ class Settings(BaseModel):
         return self.llm_concurrency or max(1, self.threads // 2)
 
     @property
-    def graceful_timeout(self) -> float:
-        """Seconds that the longest request may take: an add that asks the LLM once and the
-        embedder before and after it, and something for the store and the answer."""
-        llm = 0 if self.llm_provider == "none" else self.llm_timeout
-        return max(30, llm + 2 * self.embedder_timeout + 10)
+    def graceful_timeout(self) -> int:
+        """Seconds that the longest request may take: an add that asks the LLM once, the embedder
+        and a Qdrant server before and after it, and 10 s for everything else; 30 at least."""
+        llm = self.llm_timeout if self.llm_provider != "none" else 0
+        store = self.qdrant_timeout if self.on_server else 0
+        return max(30, math.ceil(llm + 2 * (self.embedder_timeout + store) + 10))
 
     @property
     def on_server(self) -> bool:

@@ -73,7 +73,7 @@ class Service:
         self.http = httpx.Client(base_url=self.url, timeout=60)
         workers = self.workers()
         self.process.send_signal(with_signal)
-        status = self.process.wait(timeout=40)
+        status = self.process.wait(timeout=120)  # requests at work may finish
         if with_signal == signal.SIGKILL:  # the workers would live on for a while, and answer
             for worker in workers:
                 with contextlib.suppress(ProcessLookupError):

@@ -24,24 +24,16 @@ def main() -> None:
 
 def _reembed(settings: Settings) -> None:
     # Only now: they import mem0, which reads the environment just then.
+    from app.memory.parts import open_parts
     from app.memory.reembedding import reembed
-    from app.providers import open_embedder
-    from app.storage.history.database import Database
-    from app.storage.history.sqlite import SQLite
-    from app.storage.journal.journal import Journal
-    from app.storage.vectors import open_store
 
-    store = open_store(settings)
-    database = Database(SQLite(settings.data_dir / "history.db"))
+    parts = open_parts(settings)
     try:
         # What a crash left is settled while its vectors still fit the collection.
-        journal = Journal(database, settings.data_dir / "processes", flushes=not settings.on_server)
-        journal.recover(store)
-        journal.close()
-        reembed(store, open_embedder(settings), lambda line: print(line, flush=True))
+        parts.journal.recover(parts.store)
+        reembed(parts.store, parts.embedder, lambda line: print(line, flush=True))
     finally:
-        store.close()
-        database.close()
+        parts.close()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""What stands around the one mem0.Memory.
+"""What the service does, without HTTP: the operations, and how their parts are joined.
 
-Reads from the top: service (the nine operations) -> engine, draft (mem0's pipeline, search)
--> providers, stores, history -> filters, ranking, bm25, payloads.
+Reads from the top: service (the nine operations) -> reading, adding, changing -> search,
+extraction (mem0's pipeline on a draft) -> app.storage (the writer, its journal, vectors and
+history) and app.providers.
 """
 
 import logging
@@ -13,14 +14,11 @@ from app.config import Settings
 from app.errors import ServiceError, VectorStoreTimeout, VectorStoreUnavailable
 from app.memory import mem0_import  # noqa: F401  # the first of those that import mem0
 from app.memory.answers import Page
+from app.memory.parts import Parts, open_parts
 from app.memory.readiness import Readiness
 from app.memory.service import MemoryService
-from app.providers import open_providers
-from app.storage.history.database import Database
+from app.providers.registry import open_check, open_llm, start_waits_for_embedder
 from app.storage.history.rows import History
-from app.storage.history.sqlite import SQLite
-from app.storage.journal.journal import Journal
-from app.storage.vectors import open_store
 
 __all__ = ["MemoryService", "Page", "open_memory"]
 
@@ -39,54 +37,54 @@ def open_memory(settings: Settings) -> MemoryService:
     when it is there. Raises StartupError, which says what to change, for what will not mend
     itself.
     """
-    providers = open_providers(settings)
-    store = open_store(settings)
-    database = Database(SQLite(settings.data_dir / "history.db"))
-    history = History(database)
-    instructions = "\n".join(filter(None, [LANGUAGE_RULE, settings.custom_instructions]))
-
-    def check_embedder() -> None:
-        if providers.check:
-            providers.check()
-        if settings.embedder_provider != "ollama":  # there a first embedding loads the model
-            providers.embedder.check()
-        # Whether the store answers is the store's own check.
-        with suppress(VectorStoreUnavailable, VectorStoreTimeout):
-            store.prepare(providers.embedder.info)
-
-    journal = Journal(database, settings.data_dir / "processes", flushes=not settings.on_server)
+    parts = open_parts(settings)
+    check_embedder = _embedder_check(settings, parts)
     if not settings.on_server:
-        try:
-            journal.recover(store)  # nothing to wait for, and nobody has seen it half yet
-        except ServiceError as error:  # such as a full disk; maintenance goes on with it
-            log.warning("not settled yet: %s: %s", error.code, error.detail)
-        except Exception as error:  # nothing of what was left may keep the service from starting
-            log.critical(
-                "what was left cannot be settled: %s", type(error).__name__, exc_info=error
-            )
-
+        _recover(parts)  # nothing to wait for, and nobody has seen it half yet
     checks = {
-        "vector_store": store.check,
-        "history": database.check,
+        "vector_store": parts.store.check,
+        "history": parts.database.check,
         "embedder": check_embedder,
         "maintenance": lambda: service.maintenance.check(),
     }
     service: MemoryService = MemoryService(
-        store,
-        history,
-        journal,
-        providers.embedder,
-        providers.llm,
-        instructions=instructions,
+        parts.store,
+        History(parts.database),
+        parts.journal,
+        parts.embedder,
+        open_llm(settings),
+        instructions="\n".join(filter(None, [LANGUAGE_RULE, settings.custom_instructions])),
         readiness=Readiness(checks),
         flush_seconds=settings.flush_seconds,
         llm_concurrency=settings.llm_places,
     )
-    if settings.on_server or settings.embedder_provider != "local":
-        threading.Thread(target=_look_once, args=[check_embedder], daemon=True).start()
-    else:
+    if start_waits_for_embedder(settings) and not settings.on_server:
         _look_once(check_embedder)  # nothing to wait for, and what fails here ends the start
+    else:
+        threading.Thread(target=_look_once, args=[check_embedder], daemon=True).start()
     return service
+
+
+def _embedder_check(settings: Settings, parts: Parts) -> Callable[[], None]:
+    check_models = open_check(settings, parts.embedder)
+
+    def check() -> None:
+        check_models()
+        # Whether the store answers is the store's own check.
+        with suppress(VectorStoreUnavailable, VectorStoreTimeout):
+            parts.store.prepare(parts.embedder.info)
+
+    return check
+
+
+def _recover(parts: Parts) -> None:
+    """What the process before left. Maintenance goes on with what cannot be recovered yet."""
+    try:
+        parts.journal.recover(parts.store)
+    except ServiceError as error:  # such as a full disk
+        log.warning("not settled yet: %s: %s", error.code, error.detail)
+    except Exception as error:  # nothing of what was left may keep the service from starting
+        log.critical("what was left cannot be settled: %s", type(error).__name__, exc_info=error)
 
 
 def _look_once(check_embedder: Callable[[], None]) -> None:

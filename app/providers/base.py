@@ -1,8 +1,16 @@
-"""What a provider gives: an embedder, or an LLM."""
+"""What a provider declares, and what it gives: embeddings, a chat, or both."""
 
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from enum import Enum, auto
+from typing import Any, ClassVar, Protocol
 
+from app.config import Settings
 from app.embeddings import EmbedderInfo, Vector
+from app.errors import StartupError
+from app.providers.batching import MAX_BATCH
+
+Check = Callable[[], None]
+"""Raises the ServiceError that says what is missing. Takes a few seconds at most."""
 
 
 class Embedder(Protocol):
@@ -21,3 +29,70 @@ class LLM(Protocol):
     def generate_response(
         self, messages: list[dict[str, str]], response_format: Any = None
     ) -> str: ...
+
+
+class EmbeddingModel(Protocol):
+    """One model of a provider: safe for many threads, bounded in time, counted by a ModelMeter.
+
+    Raises a ServiceError for whatever fails.
+    """
+
+    @property
+    def name(self) -> str:
+        """Provider and model, such as `openai/text-embedding-3-small`."""
+
+    def __call__(self, texts: list[str]) -> list[Vector]: ...
+
+
+class ChatModel(Protocol):
+    """One model of a provider: safe for many threads, counted by a ModelMeter.
+
+    Raises a ServiceError for whatever fails.
+    """
+
+    @property
+    def name(self) -> str:
+        """Provider and model, such as `openai/gpt-5-mini`."""
+
+    def __call__(self, messages: Any, response_format: Any, seconds: float) -> str:
+        """What it answers within `seconds`; `response_format` is OpenAI's, or None."""
+
+
+class AskedAtStart(Enum):
+    """Whether an embedding is asked for when the service starts, and for each /ready."""
+
+    NO = auto()
+    """It would load the model: `open_check` must tell whether the model is there."""
+    IN_THREAD = auto()
+    """It may hang: the service starts meanwhile."""
+    AT_ONCE = auto()
+    """It cannot hang: the start waits for it."""
+
+
+class Provider:
+    """What the file of a provider declares, in one object named PROVIDER.
+
+    The file has the provider's name and is imported only where the settings choose it, so it
+    may import its library. The settings that it reads stand in `config.Settings`.
+    """
+
+    name: ClassVar[str]
+    default_embedder: ClassVar[str] = ""
+    default_llm: ClassVar[str] = ""
+    asked_at_start: ClassVar[AskedAtStart] = AskedAtStart.IN_THREAD
+    max_batch: ClassVar[int] = MAX_BATCH
+    """Texts of one call to its embedder."""
+    embedder_seconds: ClassVar[float | None] = None
+    """How long a text waits for its vector; None for EMBEDDER_TIMEOUT."""
+
+    def open_embedder(self, settings: Settings, model: str) -> EmbeddingModel:
+        """Connects to nothing yet. Raises StartupError where something is not installed."""
+        raise StartupError(f"EMBEDDER_PROVIDER: {self.name} has no embedder")
+
+    def open_llm(self, settings: Settings, model: str) -> ChatModel:
+        """Connects to nothing yet. Raises StartupError where something is not installed."""
+        raise StartupError(f"LLM_PROVIDER: {self.name} has no LLM")
+
+    def open_check(self, settings: Settings, models: Sequence[str]) -> Check | None:
+        """What tells whether `models` are there, cheaper than to ask them; None if nothing."""
+        return None

@@ -16,7 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
+from app.config import Settings
+from app.embeddings import Vector
 from app.errors import StartupError
+from app.observability.metrics import ModelMeter
+from app.providers.base import AskedAtStart, Provider
 
 Array = NDArray[np.float32]
 
@@ -162,3 +166,29 @@ def gelu(x: Array) -> Array:
     erf = 1 - series * t * np.exp(-z * z)
     half: Array = x * (1 + np.copysign(erf, x)) / 2
     return half
+
+
+class LocalEmbeddings:
+    """Vectors by MiniLM, each call counted."""
+
+    def __init__(self) -> None:
+        minilm = MiniLM()
+        self.name = minilm.name
+        self._embed = ModelMeter("embedder", minilm.name).around(minilm.embed_batch)
+
+    def __call__(self, texts: list[str]) -> list[Vector]:
+        return self._embed(texts)
+
+
+class Local(Provider):
+    name = "local"
+    default_embedder = "all-MiniLM-L6-v2"
+    asked_at_start = AskedAtStart.AT_ONCE
+    max_batch = BATCH
+    embedder_seconds = 600.0  # it cannot hang, only be busy
+
+    def open_embedder(self, settings: Settings, model: str) -> LocalEmbeddings:
+        return LocalEmbeddings()  # the one that there is, whatever EMBEDDER_MODEL says
+
+
+PROVIDER = Local()

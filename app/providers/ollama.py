@@ -1,7 +1,5 @@
 """Ollama, through its own library, which has no timeouts by itself."""
 
-import logging
-import threading
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal
@@ -9,6 +7,7 @@ from typing import Any, Literal
 import httpx
 import ollama
 
+from app.config import Settings
 from app.errors import (
     ModelNotReady,
     ProviderAuthFailed,
@@ -21,15 +20,12 @@ from app.errors import (
 )
 from app.observability.metrics import ModelMeter
 from app.observability.trace import pass_on
+from app.providers.base import AskedAtStart, Check, Provider
+from app.providers.ollama_pull import OllamaPull
 from app.providers.retry import call
 
-log = logging.getLogger(__name__)
-
-DEFAULT_LLM = "llama3.1:8b"
-DEFAULT_EMBEDDER = "nomic-embed-text"
 RATE_LIMIT_S = 5
 CHECK_S = 2.0
-PULL_RETRY_S = 10.0
 
 
 class OllamaEmbeddings:
@@ -71,54 +67,28 @@ class OllamaChat:
 
 
 class OllamaModels:
-    """Which of the wanted models Ollama has; pulls what is missing, if it may."""
+    """Which of the wanted models Ollama has, or is pulling."""
 
     def __init__(self, host: str, models: Sequence[str]) -> None:
-        self._host = host
         self._models = models
-        self._progress: dict[str, str] = {}
         self._clients = _Clients(host, CHECK_S)
         self._meter = ModelMeter("list", "ollama/-")
+        self.pull = OllamaPull(host, self.missing)
 
     def check(self) -> None:
         """Raises ModelNotReady, which names a missing model, or that Ollama is down."""
-        for model in self._missing(CHECK_S):
-            if progress := self._progress.get(model):
+        for model in self.missing():
+            if progress := self.pull.progress.get(model):
                 raise ModelNotReady(f"Ollama is still pulling the model {model}: {progress}.")
             raise _not_there(model)
 
-    def pull_in_background(self) -> None:
-        threading.Thread(target=self._pull_until_done, name="ollama-pull", daemon=True).start()
-
-    def _missing(self, seconds: float) -> list[str]:
+    def missing(self) -> list[str]:
         def request(left: float) -> list[str]:
             found = self._clients.within(left).list().models
             names = {_full(model.model or "") for model in found}
             return [model for model in self._models if _full(model) not in names]
 
-        return call(request, seconds, partial(translate, model="list"), self._meter)
-
-    def _pull_until_done(self) -> None:
-        pause = threading.Event()
-        while True:
-            try:
-                for model in self._missing(CHECK_S):
-                    self._pull(model)
-                return
-            except Exception as error:  # Ollama is down or broke off: it will be tried again
-                log.warning("pulling models from Ollama failed: %s", type(error).__name__)
-                pause.wait(PULL_RETRY_S)
-
-    def _pull(self, model: str) -> None:
-        self._progress[model] = "starting"
-        log.info("pulling the model %s", model)
-        for step in ollama.Client(host=self._host).pull(model, stream=True):
-            share = f" {100 * (step.completed or 0) // step.total}%" if step.total else ""
-            progress = f"{step.status}{share}"
-            if progress != self._progress[model]:
-                self._progress[model] = progress
-                log.info("pulling the model %s: %s", model, progress)
-        log.info("pulled the model %s", model)
+        return call(request, CHECK_S, partial(translate, model="list"), self._meter)
 
 
 class _Clients:
@@ -170,3 +140,26 @@ def _not_there(model: str) -> ModelNotReady:
 
 def _full(model: str) -> str:
     return model if ":" in model else f"{model}:latest"
+
+
+class Ollama(Provider):
+    name = "ollama"
+    default_embedder = "nomic-embed-text"
+    default_llm = "llama3.1:8b"
+    asked_at_start = AskedAtStart.NO
+
+    def open_embedder(self, settings: Settings, model: str) -> OllamaEmbeddings:
+        return OllamaEmbeddings(settings.ollama_base_url, model, settings.embedder_timeout)
+
+    def open_llm(self, settings: Settings, model: str) -> OllamaChat:
+        return OllamaChat(settings.ollama_base_url, model, settings.llm_timeout)
+
+    def open_check(self, settings: Settings, models: Sequence[str]) -> Check:
+        """Pulls what is missing, in the background, if OLLAMA_PULL says so."""
+        wanted = OllamaModels(settings.ollama_base_url, models)
+        if settings.ollama_pull:
+            wanted.pull.start()
+        return wanted.check
+
+
+PROVIDER = Ollama()

@@ -23,6 +23,7 @@ from app.errors import (
     ServiceError,
 )
 from app.observability.metrics import ModelMeter
+from app.providers.base import Provider
 from app.providers.retry import call
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-DEFAULT_LLM = "gpt-5-mini"
-DEFAULT_EMBEDDER = "text-embedding-3-small"
 NO_ANSWER = "The model's service does not answer: see OPENAI_BASE_URL."
 RATE_LIMIT_S = 20  # where a 429 does not say how long
 
@@ -179,3 +178,18 @@ def _of_status(refused: APIStatusError, model: str) -> ServiceError:
         case status if status >= 500:
             return ProviderUnavailable(NO_ANSWER)
     return ProviderRefused(f"The model {model} refused ({refused.status_code}).")
+
+
+class OpenAI(Provider):
+    name = "openai"
+    default_embedder = "text-embedding-3-small"
+    default_llm = "gpt-5-mini"
+
+    def open_embedder(self, settings: Settings, model: str) -> OpenAIEmbeddings:
+        return OpenAIEmbeddings(connect(settings), model, settings.embedder_timeout)
+
+    def open_llm(self, settings: Settings, model: str) -> OpenAIChat:
+        return OpenAIChat(connect(settings), model)
+
+
+PROVIDER = OpenAI()

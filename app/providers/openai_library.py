@@ -28,7 +28,7 @@ class Library:
         self._api = openai.OpenAI(
             base_url=url,
             api_key=key,
-            max_retries=0,  # `calls.call` retries, within one deadline
+            max_retries=0,  # `retry.call` retries, within one deadline
             http_client=httpx2.Client(
                 transport=_transport(str(url)),
                 follow_redirects=False,  # the texts and the key go where the settings say

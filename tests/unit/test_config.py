@@ -28,3 +28,11 @@ def test_every_mistake_is_named(tmp_path: Path) -> None:
     with pytest.raises(StartupError) as raised:
         Settings.from_env(wrong)
     assert all(f"{name}: " in str(raised.value) for name in wrong)
+
+
+def test_requests_at_work_may_finish_as_long_as_the_longest_may_take() -> None:
+    assert Settings.from_env({}).graceful_timeout == 30
+    slow = {"OPENAI_API_KEY": "sk-x", "LLM_TIMEOUT": "99.5", "EMBEDDER_TIMEOUT": "20"}
+    assert Settings.from_env(slow).graceful_timeout == 150
+    server = slow | {"QDRANT_URL": "http://127.0.0.1:6333", "QDRANT_TIMEOUT": "7"}
+    assert Settings.from_env(server).graceful_timeout == 164

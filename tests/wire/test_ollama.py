@@ -131,6 +131,20 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, 
         yield service, ollama
 
 
+def test_a_look_at_ready_does_not_ask_for_an_embedding(
+    shared: tuple[Service, OllamaServer],
+) -> None:
+    service, ollama = shared
+    embedded, looked = ollama.count("/api/embed"), ollama.count("/api/tags")
+
+    def looked_again() -> bool:
+        assert service.http.get("/ready").status_code == 200
+        return ollama.count("/api/tags") > looked
+
+    wait_for(looked_again)
+    assert ollama.count("/api/embed") == embedded
+
+
 def test_down_and_back(shared: tuple[Service, OllamaServer], user: str) -> None:
     service, ollama = shared
     ollama.stop()

@@ -10,7 +10,8 @@ import pytest
 
 from app.embeddings import Vector
 from app.errors import ProviderRefused, ProviderTimeout, ProviderUnavailable, ServiceError
-from app.providers.batching import Cache, SharedEmbedder
+from app.providers.batching import SharedEmbedder
+from app.providers.cache import VectorCache
 from tests.service import wait_for
 
 
@@ -56,7 +57,7 @@ def at_once(embed: SharedEmbedder, model: Model, *asked: list[str]) -> list[Any]
     with ThreadPoolExecutor(len(asked)) as pool:
         calls = [pool.submit(call, texts) for texts in asked]
         distinct = {text for texts in asked for text in texts}
-        wait_for(lambda: len(embed._asked) == len(distinct))
+        wait_for(lambda: len(embed._pending) == len(distinct))
         model.go.set()
         return [one.result(20) for one in calls]
 
@@ -131,7 +132,7 @@ def test_no_more_than_4_calls_run_at_once(model: Model) -> None:
             running.pop()
         return vectors
 
-    at_once(SharedEmbedder(ask, 20, together=2), model, *[[f"text {n}"] for n in range(20)])
+    at_once(SharedEmbedder(ask, 20, max_batch=2), model, *[[f"text {n}"] for n in range(20)])
     assert most == 4
 
 
@@ -158,7 +159,7 @@ def test_the_timeout_of_one_who_came_earlier_is_asked_again_for_one_who_joined(
         first = pool.submit(embed, ["same"])
         wait_for(lambda: model.calls)
         second = pool.submit(embed, ["same"])
-        wait_for(lambda: embed._asked["same"].joined)
+        wait_for(lambda: embed._pending["same"].joined)
         model.go.set()
         with pytest.raises(ProviderTimeout):
             first.result(20)
@@ -176,14 +177,14 @@ def test_what_a_caller_does_to_its_vector_reaches_nobody(
 
 @pytest.mark.parametrize("wrong", [[], [float("nan"), 1.0], [1.0, 2.0, 3.0]], ids=str)
 def test_a_vector_that_cannot_be_used_is_not_kept(wrong: Vector) -> None:
-    cache = Cache()
+    cache = VectorCache()
     cache.put("first", [1.0, 2.0])
     cache.put("text", wrong)
     assert cache.get("text") is None
 
 
 def test_the_cache_keeps_to_its_bytes_and_drops_what_is_used_least() -> None:
-    cache = Cache(max_bytes=2 * 8)
+    cache = VectorCache(max_bytes=2 * 8)
     cache.put("a", [1.0, 2.0])
     cache.put("b", [1.0, 2.0])
     cache.get("a")

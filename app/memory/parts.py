@@ -1,0 +1,34 @@
+"""What serving and embedding again are both made of."""
+
+from dataclasses import dataclass
+
+from app.config import Settings
+from app.providers.registry import open_embedder
+from app.providers.validation import CheckedEmbedder
+from app.storage.history.database import Database
+from app.storage.history.sqlite import SQLite
+from app.storage.journal.journal import Journal
+from app.storage.vectors import open_store
+from app.storage.vectors.base import VectorStore
+
+
+@dataclass(frozen=True)
+class Parts:
+    embedder: CheckedEmbedder
+    store: VectorStore
+    database: Database
+    journal: Journal
+
+    def close(self) -> None:
+        self.journal.close()
+        self.store.close()
+        self.database.close()
+
+
+def open_parts(settings: Settings) -> Parts:
+    """Those that the settings name. StartupError for what will not mend itself."""
+    embedder = open_embedder(settings)
+    store = open_store(settings)
+    database = Database(SQLite(settings.data_dir / "history.db"))
+    journal = Journal(database, settings.data_dir / "processes", flushes=not settings.on_server)
+    return Parts(embedder, store, database, journal)

@@ -1,0 +1,45 @@
+"""Pulls models into Ollama in the background, and says how far it is."""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+
+import ollama
+
+log = logging.getLogger(__name__)
+
+PULL_RETRY_S = 10.0
+
+
+class OllamaPull:
+    def __init__(self, host: str, missing: Callable[[], Sequence[str]]) -> None:
+        """`missing` says which models are to be pulled; it may raise anything."""
+        self.progress: dict[str, str] = {}
+        """Of each model whose pull has begun: Ollama's words, and a share of the bytes."""
+        self._host = host
+        self._missing = missing
+
+    def start(self) -> None:
+        threading.Thread(target=self._pull_until_done, name="ollama-pull", daemon=True).start()
+
+    def _pull_until_done(self) -> None:
+        pause = threading.Event()
+        while True:
+            try:
+                for model in self._missing():
+                    self._pull(model)
+                return
+            except Exception as error:  # Ollama is down or broke off: it will be tried again
+                log.warning("pulling models from Ollama failed: %s", type(error).__name__)
+                pause.wait(PULL_RETRY_S)
+
+    def _pull(self, model: str) -> None:
+        self.progress[model] = "starting"
+        log.info("pulling the model %s", model)
+        for step in ollama.Client(host=self._host).pull(model, stream=True):
+            share = f" {100 * (step.completed or 0) // step.total}%" if step.total else ""
+            progress = f"{step.status}{share}"
+            if progress != self.progress[model]:
+                self.progress[model] = progress
+                log.info("pulling the model %s: %s", model, progress)
+        log.info("pulled the model %s", model)

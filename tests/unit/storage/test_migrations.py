@@ -23,9 +23,9 @@ from app.storage.history.rows import History
 from app.storage.history.schema import SCHEMA_VERSION, TABLES
 from app.storage.history.sqlite import SQLite
 from app.storage.payloads import Payload, history_row, new_id, new_payload
-from tests.memory.test_engine import ALICE
-from tests.memory.test_journal import EMBEDDER, Desk, MoodyStore
 from tests.service import ROOT
+from tests.unit.memory.test_operations import ALICE
+from tests.unit.storage.test_journal import EMBEDDER, Desk, MoodyStore
 
 SCHEMAS = Path(__file__).parent / "schemas"
 EARLIER = range(1, SCHEMA_VERSION)

@@ -24,7 +24,7 @@ from app.storage.vectors.base import Listed, NewPoint
 from app.storage.vectors.edge import EdgeStore
 from app.storage.vectors.filters import Filter
 from app.storage.vectors.ranking import Record
-from tests.unit.memory.test_engine import ALICE, Parts
+from tests.unit.memory.test_operations import ALICE, Parts
 
 EMBEDDER = EmbedderInfo("test/model", 2)
 

@@ -13,7 +13,7 @@ from app.storage.journal.maintenance import Maintenance
 from app.storage.payloads import new_id, new_payload
 from app.storage.vectors.edge import EdgeStore
 from tests.service import wait_for
-from tests.unit.memory.test_engine import ALICE, SAID, Parts
+from tests.unit.memory.test_operations import ALICE, SAID, Parts
 
 
 class BrokenStore(EdgeStore):

@@ -24,7 +24,7 @@ from app.storage.history.schema import SCHEMA_VERSION, TABLES
 from app.storage.history.sqlite import SQLite
 from app.storage.payloads import Payload, history_row, new_id, new_payload
 from tests.service import ROOT
-from tests.unit.memory.test_engine import ALICE
+from tests.unit.memory.test_operations import ALICE
 from tests.unit.storage.test_journal import EMBEDDER, Desk, MoodyStore
 
 SCHEMAS = Path(__file__).parent / "schemas"

@@ -5,38 +5,43 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from app.errors import TooManyRequests
-from app.memory.limits import Places
+from app.memory.limits import ConcurrencyLimiter
 from tests.service import wait_for
 
 
 def test_no_more_than_the_places_are_taken_and_who_finds_no_room_is_refused() -> None:
-    places = Places(2, seconds=0.05)
-    with places.taken(), places.taken(), pytest.raises(TooManyRequests) as refused, places.taken():
+    limiter = ConcurrencyLimiter(2, seconds=0.05)
+    with (
+        limiter.acquire(),
+        limiter.acquire(),
+        pytest.raises(TooManyRequests) as refused,
+        limiter.acquire(),
+    ):
         pass
     assert refused.value.retry_after
-    with places.taken(), places.taken():
+    with limiter.acquire(), limiter.acquire():
         pass
 
 
 def test_one_in_the_queue_gets_the_place_that_becomes_free() -> None:
-    places = Places(1, seconds=20)
+    limiter = ConcurrencyLimiter(1, seconds=20)
 
     def take() -> str:
-        with places.taken():
+        with limiter.acquire():
             return "had a place"
 
     with ThreadPoolExecutor(1) as pool:
-        with places.taken():
+        with limiter.acquire():
             waiting = pool.submit(take)
-            wait_for(lambda: not places._may_wait._value)
-            with pytest.raises(TooManyRequests), places.taken():  # the queue is full
+            wait_for(lambda: not limiter._may_wait._value)
+            with pytest.raises(TooManyRequests), limiter.acquire():  # the queue is full
                 pass
         assert waiting.result(20) == "had a place"
 
 
 def test_a_failure_gives_its_place_back() -> None:
-    places = Places(1, seconds=0.05)
-    with pytest.raises(KeyError), places.taken():
+    limiter = ConcurrencyLimiter(1, seconds=0.05)
+    with pytest.raises(KeyError), limiter.acquire():
         raise KeyError
-    with places.taken():
+    with limiter.acquire():
         pass

@@ -100,8 +100,9 @@ LAYERS = [
     },
     {"app.memory.stores"},
     {"app.memory.stores.edge", "app.memory.stores.server"},
-    {"app.memory.stores.slices"},
+    {"app.memory.stores.slices", "app.memory.stores.words"},
     {"app.memory.stores.base"},
+    {"app.memory.stores.paging"},
     {
         "app.memory.filters",
         "app.memory.ranking",

@@ -31,7 +31,7 @@ from app.errors import FieldError, Forbidden, InvalidRequest
 from app.memory.filters import Filter, check_keys, compile_filters
 from app.memory.payloads import RESERVED_KEYS
 from app.memory.repeats import Repeat
-from app.memory.stores.base import Cursor
+from app.memory.stores.paging import Cursor
 from app.scopes import MAX_ID, SCOPE_KEYS, UNSEEN, Scope, scope_id
 
 MAX_TEXT = 100_000

@@ -13,7 +13,8 @@ from app.errors import ServiceError
 from app.memory.draft import Draft, Embedder, ReadsMessages
 from app.memory.filters import Filter
 from app.memory.ranking import Ranked, candidates, rank
-from app.memory.stores.base import Chunk, Vector, VectorStore, merged, size_of, sliced
+from app.memory.stores.base import Vector, VectorStore
+from app.memory.stores.paging import Chunk, merged, size_of, sliced
 from app.scopes import Scope
 
 # Where spaCy happens to be installed without its model, mem0 would run pip inside a request.

@@ -27,7 +27,8 @@ from app.memory.places import Places
 from app.memory.ranking import Ranked, Record
 from app.memory.readiness import Check
 from app.memory.repeats import Repeat, once
-from app.memory.stores.base import Cursor, Vector, VectorStore
+from app.memory.stores.base import Vector, VectorStore
+from app.memory.stores.paging import Chunk, Cursor
 from app.scopes import SCOPE_KEYS, Scope
 
 MAX_IDS = 1000  # of users, agents and runs each, that are counted
@@ -143,9 +144,7 @@ class MemoryService:
             for chunk in self._store.chunks(where, limit, after):
                 if limit is not None and total is None:
                     total = self._store.count(where)
-                memories = [to_memory(record.id, record.payload) for record in chunk.items]
-                cursor = chunk.cursor.encode() if chunk.cursor else None
-                yield Page(memories, total, cursor)
+                yield _page(chunk, total)
 
         return self._unbroken(scope, read)
 
@@ -401,6 +400,11 @@ def _while_whole(listing: Listing, parts: Iterator[T]) -> Iterator[T]:
         if listing.broken:
             raise ServiceBusy("These memories were deleted while they were read.")
         yield part
+
+
+def _page(chunk: Chunk[Record], total: int | None) -> Page:
+    memories = [to_memory(record.id, record.payload) for record in chunk.items]
+    return Page(memories, total, chunk.cursor.encode() if chunk.cursor else None)
 
 
 def _search_result(result: Ranked, explain: bool) -> dict[str, Any]:

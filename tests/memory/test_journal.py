@@ -13,8 +13,9 @@ from app.memory.history import History
 from app.memory.journal import Intent, Journal
 from app.memory.payloads import history_row, new_id, new_payload
 from app.memory.ranking import Record
-from app.memory.stores.base import EmbedderInfo, Listed, NewPoint
+from app.memory.stores.base import EmbedderInfo, NewPoint
 from app.memory.stores.edge import EdgeStore
+from app.memory.stores.paging import Cursor, Listed
 from tests.memory.test_engine import ALICE, Parts
 
 EMBEDDER = EmbedderInfo("test/model", 2)
@@ -248,9 +249,9 @@ class CountingStore(EdgeStore):
         self.calls.append("retrieve")
         return super()._retrieve(ids)
 
-    def _newest(self, where: Filter, limit: int) -> list[Listed]:
+    def _newest(self, where: Filter, limit: int, after: Cursor | None = None) -> list[Listed]:
         self.calls.append("list")
-        return super()._newest(where, limit)
+        return super()._newest(where, limit, after)
 
     def _delete(self, ids: Sequence[str]) -> None:
         self.calls.append("delete")

@@ -10,8 +10,8 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from app.security.scopes import MAX_ID, UNSEEN, scope_id
 from app.storage.payloads import RESERVED_KEYS
-from app.storage.vectors.base import Cursor
 from app.storage.vectors.filters import Filter, check_keys, compile_filters
+from app.storage.vectors.paging import Cursor
 
 MAX_TEXT = 100_000
 MAX_METADATA_BYTES = 64_000

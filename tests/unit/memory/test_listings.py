@@ -13,8 +13,8 @@ from app.security.scopes import Scope
 from app.storage.payloads import new_payload
 from app.storage.vectors.edge import EdgeStore
 from app.storage.vectors.ranking import Record
-from tests.unit.memory.test_operations import ALICE, Parts
 from tests.service import wait_for
+from tests.unit.memory.test_operations import ALICE, Parts
 
 BOB = {"user_id": "bob"}
 

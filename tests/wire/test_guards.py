@@ -28,6 +28,14 @@ def named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service that asks for a key."""
+    data_dir = tmp_path_factory.mktemp("locked") / "data"
+    with Service(data_dir, ADMIN_API_KEY=ADMIN_KEY, CORS_ORIGINS=CHAT) as running:
+        yield running
+
+
 def code(response: httpx.Response) -> tuple[int, str]:
     return response.status_code, response.json()["code"]
 
@@ -55,12 +63,11 @@ def test_a_foreign_page_cannot_reset(named: Service, content: bytes, page: dict[
     assert named.ask("get_all", limit=1)["total"] == 1
 
 
-def test_a_foreign_page_is_refused_with_a_key_too(tmp_path: Path) -> None:
-    with Service(tmp_path / "data", ADMIN_API_KEY=ADMIN_KEY) as service:
-        for page in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
-            assert code(service.post("reset", headers={**ADMIN, **page})) == REFUSED
-        any_name = {**ADMIN, "Host": "any.name.at.all"}
-        assert service.post("get_all", headers=any_name).status_code == 200
+def test_a_foreign_page_is_refused_with_a_key_too(locked: Service) -> None:
+    for page in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+        assert code(locked.post("reset", headers={**ADMIN, **page})) == REFUSED
+    any_name = {**ADMIN, "Host": "any.name.at.all"}
+    assert locked.post("get_all", headers=any_name).status_code == 200
 
 
 def test_the_service_s_own_page_may_ask(named: Service) -> None:
@@ -95,13 +102,12 @@ def test_a_site_of_cors_origins_may_ask(named: Service) -> None:
     assert response.json()["results"]
 
 
-def test_its_preflight_needs_no_key(tmp_path: Path) -> None:
-    with Service(tmp_path / "data", ADMIN_API_KEY=ADMIN_KEY, CORS_ORIGINS=CHAT) as service:
-        page = {"Origin": CHAT, "Access-Control-Request-Method": "POST"}
-        assert service.http.options("/memory/add", headers=page).status_code == 200
-        refused = service.post("get_all", headers={"Origin": CHAT})
-        assert code(refused) == (401, "unauthorized")
-        assert refused.headers["Access-Control-Allow-Origin"] == CHAT  # the page may read why
+def test_its_preflight_needs_no_key(locked: Service) -> None:
+    page = {"Origin": CHAT, "Access-Control-Request-Method": "POST"}
+    assert locked.http.options("/memory/add", headers=page).status_code == 200
+    refused = locked.post("get_all", headers={"Origin": CHAT})
+    assert code(refused) == (401, "unauthorized")
+    assert refused.headers["Access-Control-Allow-Origin"] == CHAT  # the page may read why
 
 
 @pytest.mark.parametrize(
@@ -150,15 +156,14 @@ def test_a_request_needs_one_host_that_is_one(named: Service, hosts: str, path: 
         assert b'"field":"Host"' in answer
 
 
-def test_http_1_0_needs_none_where_names_are_not_checked(named: Service, tmp_path: Path) -> None:
+def test_http_1_0_needs_none_where_names_are_not_checked(named: Service, locked: Service) -> None:
     for path in ("/health", "/ready"):
         assert asked(named, f"GET {path} HTTP/1.0").startswith(b"HTTP/1.0 200 ")
     refused = asked(named, "GET /scopes HTTP/1.0")
     assert refused.startswith(b"HTTP/1.0 403 ")
     assert b'"code":"host_not_allowed"' in refused
-    with Service(tmp_path / "data", ADMIN_API_KEY=ADMIN_KEY) as service:
-        key = f"X-API-Key: {ADMIN_KEY}"
-        assert asked(service, "GET /scopes HTTP/1.0", key).startswith(b"HTTP/1.0 200 ")
+    key = f"X-API-Key: {ADMIN_KEY}"
+    assert asked(locked, "GET /scopes HTTP/1.0", key).startswith(b"HTTP/1.0 200 ")
 
 
 @pytest.fixture(scope="module")
@@ -348,35 +353,38 @@ DRIBBLE = {"headers": b"X-A: b\r\n", "a body": b" ", "chunks": b"1\r\n \r\n", "n
 MANY = 200
 
 
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with Service(tmp_path_factory.mktemp("hasty") / "data", REQUEST_READ_TIMEOUT="6") as running:
+        running.ask("add", data="tea", user_id="a")
+        yield running
+
+
 @pytest.mark.parametrize("kind", SLOW)
-def test_many_slow_connections_hold_up_nobody_and_are_closed(tmp_path: Path, kind: str) -> None:
-    with Service(tmp_path / "data", REQUEST_READ_TIMEOUT="6") as service:
-        service.ask("add", data="tea", user_id="a")
-        with contextlib.ExitStack() as stack:
-            slow = [
-                stack.enter_context(socket.create_connection(("127.0.0.1", service.port)))
-                for _ in range(MANY)
-            ]
+def test_many_slow_connections_hold_up_nobody_and_are_closed(hasty: Service, kind: str) -> None:
+    with contextlib.ExitStack() as stack:
+        slow = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", hasty.port)))
+            for _ in range(MANY)
+        ]
+        for connection in slow:
+            connection.sendall(SLOW[kind])
+            connection.setblocking(False)
+
+        def dribbled() -> bool:
+            """One more byte or two of each; whether all are closed by the service."""
             for connection in slow:
-                connection.sendall(SLOW[kind])
-                connection.setblocking(False)
+                with contextlib.suppress(OSError):
+                    connection.sendall(DRIBBLE[kind])
+            return all(map(is_closed, slow))
 
-            def dribbled() -> bool:
-                """One more byte or two of each; whether all are closed by the service."""
-                for connection in slow:
-                    with contextlib.suppress(OSError):
-                        connection.sendall(DRIBBLE[kind])
-                return all(map(is_closed, slow))
-
-            patient = httpx.Timeout(4)  # less than any of them holds its thread
-            dribbled()
-            assert httpx.get(f"{service.url}/health", timeout=patient).status_code == 200
-            found = httpx.post(
-                f"{service.url}/memory/search", json={"query": "tea"}, timeout=patient
-            )
-            assert len(found.json()["results"]) == 1
-            wait_for(dribbled, 30)
-        assert service.ask("get_all", limit=1)["total"] == 1
+        patient = httpx.Timeout(4)  # less than any of them holds its thread
+        dribbled()
+        assert httpx.get(f"{hasty.url}/health", timeout=patient).status_code == 200
+        found = httpx.post(f"{hasty.url}/memory/search", json={"query": "tea"}, timeout=patient)
+        assert len(found.json()["results"]) == 1
+        wait_for(dribbled, 30)
+    assert hasty.ask("get_all", limit=1)["total"] == 1
 
 
 def is_closed(connection: socket.socket) -> bool:

@@ -96,50 +96,59 @@ def raised(error: Exception) -> Any:
         return sys.exc_info()
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[OpenAIServer]:
+    with OpenAIServer(dimensions=64, api_key=KEY) as running:
+        yield running
+
+
+@pytest.fixture
+def openai(server: OpenAIServer) -> Iterator[OpenAIServer]:
+    yield server
+    server.clear_faults()
+
+
+@pytest.fixture(scope="module")
+def followed(tmp_path_factory: pytest.TempPathFactory, server: OpenAIServer) -> Iterator[Service]:
+    address = {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": f"{server.url}/v1"}
+    folder = tmp_path_factory.mktemp("incident")
+    with Service(folder / "data", LOG_FORMAT="json", **address) as running:
+        wait_for(lambda: running.http.get("/ready").status_code == 200)
+        yield running
+
+
 class TestAnIncident:
     """Can be followed by the request id of the answer."""
 
-    @pytest.fixture
-    def openai(self) -> Iterator[OpenAIServer]:
-        with OpenAIServer(dimensions=64, api_key=KEY) as server:
-            yield server
-
-    @pytest.fixture
-    def service(self, tmp_path: Path, openai: OpenAIServer) -> Iterator[Service]:
-        address = {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": f"{openai.url}/v1"}
-        with Service(tmp_path / "data", LOG_FORMAT="json", **address) as service:
-            wait_for(lambda: service.http.get("/ready").status_code == 200)
-            yield service
-
     def test_leads_to_the_error_of_each_model_and_to_their_own_id(
-        self, service: Service, openai: OpenAIServer
+        self, followed: Service, openai: OpenAIServer
     ) -> None:
         for path, name in (("chat", "openai/gpt-5-mini"), ("emb", "openai/text-embedding-3-small")):
             headers = {"x-request-id": f"req_{path}"}
             fault = openai.fault(f"/v1/{path}", status=401, headers=headers)
-            answer = service.post("add", {"data": TEXT, "user_id": "a"})
+            answer = followed.post("add", {"data": TEXT, "user_id": "a"})
             fault.clear()
             assert answer.json()["code"] == "provider_auth_failed"
-            failed, *_ = of(service, answer.json()["request_id"])
+            failed, *_ = of(followed, answer.json()["request_id"])
             assert failed["message"].startswith(f"{name}: provider_auth_failed")
             assert f"status 401, their request req_{path}" in failed["message"]
-        assert TEXT not in service.log.read_text()
-        assert KEY not in service.log.read_text()
+        assert TEXT not in followed.log.read_text()
+        assert KEY not in followed.log.read_text()
 
     def test_also_where_the_call_ran_in_a_thread_of_its_own(
-        self, service: Service, openai: OpenAIServer
+        self, followed: Service, openai: OpenAIServer
     ) -> None:
         openai.fault("/v1/embeddings", status=500)
         headers = {"X-Request-ID": "from-ready"}
 
         def asked_and_failed() -> list[str]:  # it asks at most once a second
-            service.http.get("/ready", headers=headers)
-            return [e["message"] for e in of(service, "from-ready") if e["level"] == "WARNING"]
+            followed.http.get("/ready", headers=headers)
+            return [e["message"] for e in of(followed, "from-ready") if e["level"] == "WARNING"]
 
         assert "provider_unavailable" in wait_for(asked_and_failed)[0]
 
     def test_also_where_one_call_was_made_for_several(
-        self, service: Service, openai: OpenAIServer
+        self, followed: Service, openai: OpenAIServer
     ) -> None:
         openai.requests.clear()
         first = openai.fault("/v1/embeddings", delay=30, times=1)
@@ -147,7 +156,7 @@ class TestAnIncident:
 
             def search(name: str) -> Any:
                 body = {"query": f"about {name}", "user_id": "a"}
-                return pool.submit(service.post, "search", body, headers={"X-Request-ID": name})
+                return pool.submit(followed.post, "search", body, headers={"X-Request-ID": name})
 
             alone = search("alone")
             assert openai.wait_for(1, "/v1/embeddings")
@@ -157,17 +166,17 @@ class TestAnIncident:
             first.clear()
             assert alone.result().status_code == 200
         for name in ("one", "two"):
-            said = [e["message"] for e in of(service, name) if e["level"] == "WARNING"]
+            said = [e["message"] for e in of(followed, name) if e["level"] == "WARNING"]
             assert any("provider_auth_failed" in message for message in said), said
 
     def test_an_id_of_theirs_that_may_be_anything_is_left_away(
-        self, service: Service, openai: OpenAIServer
+        self, followed: Service, openai: OpenAIServer
     ) -> None:
         openai.fault("/v1/chat", status=401, headers={"x-request-id": f"a b {TEXT}"})
-        answer = service.post("add", {"data": "x", "user_id": "a"})
-        failed, *_ = of(service, answer.json()["request_id"])
+        answer = followed.post("add", {"data": "x", "user_id": "a"})
+        failed, *_ = of(followed, answer.json()["request_id"])
         assert "status 401" in failed["message"]
-        assert TEXT not in service.log.read_text()
+        assert TEXT not in followed.log.read_text()
 
     def test_leads_to_ollama_and_to_qdrant(self, tmp_path: Path) -> None:
         with (

@@ -101,14 +101,22 @@ types: setup-dev ## check types
 	$(VENV)/bin/mypy
 
 .PHONY: compose-file
-compose-file: ## check docker-compose.yml, where the compose plugin is present
+compose-file: setup-dev ## check docker-compose.yml, also by the compose plugin where it is present
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	@if docker compose version >/dev/null 2>&1; then docker compose --profile ollama config -q; \
-	else echo "no docker compose here: docker-compose.yml is not checked"; fi
+	else echo "no docker compose here: docker-compose.yml is checked by its schema alone"; fi
+
+.PHONY: workflows
+workflows: setup-dev ## check .github/workflows, also by actionlint where it is present
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@if command -v actionlint >/dev/null; then actionlint; \
+	else echo "no actionlint here: .github/workflows is checked by its schema alone"; fi
 
 .PHONY: check
-check: ## everything CI checks: lint, types, compose-file, test
+check: ## everything CI checks: lint, types, compose-file, workflows, test
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory compose-file
+	@$(MAKE) --no-print-directory workflows
 	@$(MAKE) --no-print-directory types
 	@$(MAKE) --no-print-directory test
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
-from app.config import Settings, prepare_environment
+from app.config import VERSION, Settings, prepare_environment
 from app.logs import log_config
 
 if TYPE_CHECKING:
@@ -40,5 +40,5 @@ def create_app(settings: Settings | None = None, memory: MemoryService | None = 
             settings.host,
             settings.port,
         )
-    log.info("ready: %s", settings.describe())
+    log.info("ready: version %s, %s", VERSION, settings.describe())
     return app

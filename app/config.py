@@ -24,7 +24,7 @@ from pydantic_core import ErrorDetails
 
 from app.errors import StartupError
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 
 _HTTP = r"^https?://[^\s/]+\S*$"
 _ORIGIN = re.compile(r"https?://[^\s/]+")

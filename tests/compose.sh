@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The containers for real: builds the image, runs docker-compose.yml, breaks it, mends it.
 #
-#   bash tests/compose.sh            needs a Docker engine with compose 2.24 or later, curl and python3
+#   bash tests/compose.sh            needs a Docker engine with compose, curl and python3
 #
 # Works in a copy of the repository and in a project of its own, on port 18000. Images that cannot
 # be pulled are replaced by the stand-ins of tests/servers under the same tag, and named as such.
@@ -11,7 +11,7 @@ previous=${PREVIOUS:-$(git rev-parse HEAD~1)}
 here=$PWD work=$(mktemp -d)
 export COMPOSE_PROJECT_NAME=memory-compose-test PORT=18000
 api=http://127.0.0.1:$PORT
-trap 'cd "$work" && docker compose --profile ollama down -v >/dev/null 2>&1; docker rm -f "$COMPOSE_PROJECT_NAME-openai" >/dev/null 2>&1; rm -rf "$work"' EXIT
+trap 'cd "$work" && docker compose --profile ollama down -v >/dev/null 2>&1; docker rm -f "$COMPOSE_PROJECT_NAME-"{openai,elsewhere} >/dev/null 2>&1; rm -rf "$work"' EXIT
 git ls-files -co --exclude-standard -z | tar --null -T - -c | tar -x -C "$work"
 cd "$work"
 
@@ -49,11 +49,14 @@ stand_in memory-test-openai openai 9100
 inside() { docker run --rm --entrypoint "" mem0:0.1 "$@"; }
 [[ $(inside id -u) == 10001 ]] || fail "runs as root"
 for absent in gcc cc curl pytest; do inside sh -c "command -v $absent" >/dev/null && fail "$absent is in the image"; done
+inside sh -c 'test -e /srv/LICENSE && test -e /srv/NOTICE' || fail "the licences are missing"
+version=$(docker image inspect -f '{{index .Config.Labels "org.opencontainers.image.version"}}' mem0:0.1)
 inside sh -c 'touch /srv/x 2>/dev/null' && fail "the code can be written"
 inside sh -c 'test ! -e /srv/tests && test ! -e /srv/.env && touch /data/x' || fail "wrong files"
 pass "the image: a user without rights but on /data, no compiler, cache, test or secret"
 docker run -d --rm --name "$COMPOSE_PROJECT_NAME-alone" -p 127.0.0.1:$PORT:8000 mem0:0.1 >/dev/null
 until_status health 200
+[[ $(curl -s "$api/health") == "{\"status\":\"ok\",\"version\":\"$version\"}" ]] || fail "its version is not the label's"
 post add '{"data":"I like tea","user_id":"a"}' | grep -q '"event":"ADD"' || fail "alone: add"
 post search '{"query":"tea"}' | grep -q 'I like tea' || fail "alone: search"
 docker stop -t 40 "$COMPOSE_PROJECT_NAME-alone" >/dev/null
@@ -120,7 +123,7 @@ until_status ready 200
 pass "stop qdrant: 503 at /ready, 200 at /health; start: works again by itself"
 
 # --- stop
-python3 -c 'import json; print(json.dumps({"user_id": "carol", "messages": [{"role": "user", "content": f"note {n} " * 60} for n in range(256)]}))' >long.json
+python3 -c 'import json; print(json.dumps({"user_id": "carol", "messages": [{"role": "user", "content": f"note {n} " * 60} for n in range(96)]}))' >long.json
 curl -sS -o long.out -w '%{http_code}' -X POST "$api/memory/add" -H 'Content-Type: application/json' -d @long.json >long.status &
 long=$!
 sleep 0.5
@@ -128,10 +131,10 @@ docker compose stop mem0 >/dev/null 2>&1
 wait $long
 [[ $(<long.status) == 201 ]] || fail "a running request was cut off: $(<long.status)"
 docker compose start mem0 >/dev/null 2>&1; until_status ready 200
-[[ $(total '{"user_id":"carol"}') == 256 ]] || fail "what was answered 201 is not there"
+[[ $(total '{"user_id":"carol"}') == 96 ]] || fail "what was answered 201 is not there"
 pass "a stop lets a running request finish"
 took=$(seconds docker compose down)
-python3 -c "import sys; sys.exit($took >= 3)" || fail "down took $took s"
+python3 -c "import sys; sys.exit($took >= 15)" || fail "down took $took s"
 pass "down when idle: $took s"
 
 # --- a backup, as the README has it
@@ -181,15 +184,45 @@ pass "--profile ollama: healthy after $took s, the models pulled behind it; two 
 docker compose --profile ollama down -v >/dev/null 2>&1
 rm .env
 
-# --- an upgrade: the previous version's volumes, the new image
-mkdir old && git -C "$here" archive "$previous" | tar -x -C old
-cp Dockerfile .dockerignore old/
-docker build -q -t mem0:0.1 old >/dev/null
+# --- another Qdrant server, behind a proxy that nobody is to be called by
+cat >.env <<'X'
+QDRANT_URL=http://elsewhere:6333
+QDRANT_API_KEY=its-key
+HTTP_PROXY=http://127.0.0.1:9
+NO_PROXY=elsewhere
+CUSTOM_INSTRUCTIONS='prices in $US, please # all of them'
+X
+docker compose up -d --wait --no-deps mem0 >/dev/null 2>&1
+[[ $(docker compose ps --services) == mem0 ]] || fail "the bundled Qdrant runs too"
+docker run -d --name "$COMPOSE_PROJECT_NAME-elsewhere" --network "$network" --network-alias elsewhere memory-test-openai \
+  python -m tests.servers.qdrant --host 0.0.0.0 --port 6333 --api-key its-key >/dev/null
+until_status ready 200
+post add '{"data":"I like tea","user_id":"a"}' | grep -q '"ADD"' || fail "add on another Qdrant"
+[[ $(docker compose exec -T mem0 printenv CUSTOM_INSTRUCTIONS) == 'prices in $US, please # all of them' ]] || fail "a value of .env has changed"
+docker rm -f "$COMPOSE_PROJECT_NAME-elsewhere" >/dev/null
+until_status ready 503
+pass "QDRANT_URL, QDRANT_API_KEY and NO_PROXY from .env are used, without the bundled Qdrant"
+rm .env
 docker compose up -d --wait >/dev/null 2>&1
+until_status ready 200
+[[ $(total) == 0 ]] || fail "another Qdrant's memories are in the bundled one"
+docker compose down -v >/dev/null 2>&1
+HTTP_PROXY=http://127.0.0.1:9 docker compose up -d --wait >/dev/null 2>&1
+until_status ready 200
+[[ $(docker compose exec -T mem0 printenv HTTP_PROXY) == http://127.0.0.1:9 ]] || fail "HTTP_PROXY is not passed on"
+pass "behind a proxy the bundled Qdrant is called without it"
+docker compose down -v >/dev/null 2>&1
+
+# --- an upgrade: the previous version's file, image and volumes, then these
+mkdir old && git -C "$here" archive "$previous" | tar -x -C old
+cp Dockerfile .dockerignore LICENSE NOTICE old/
+docker build -q -t mem0:0.1 old >/dev/null
+(cd old && docker compose up -d --wait >/dev/null 2>&1)
 id=$(post add '{"data":"from the version before","user_id":"a"}' | python3 -c 'import json,sys; print(json.load(sys.stdin)["result"])')
 docker build -q -t mem0:0.1 . >/dev/null
 docker compose up -d --wait >/dev/null 2>&1
 until_status ready 200
+[[ $(docker volume ls -q --filter "name=${COMPOSE_PROJECT_NAME}_" | wc -l) == 2 ]] || fail "the volumes are others"
 post get "{\"memory_id\":\"$id\"}" | grep -q 'version before' || fail "the old memory is gone"
 post history "{\"memory_id\":\"$id\"}" | grep -q '"ADD"' || fail "the old history is gone"
 pass "an upgrade from ${previous:0:7}: the volumes open"

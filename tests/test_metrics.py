@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import threading
-import tomllib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,7 +21,7 @@ from tests.metrics import names, scrape, value
 from tests.servers.ollama import OllamaServer
 from tests.servers.openai import OpenAIServer
 from tests.servers.qdrant import QdrantServer
-from tests.service import ROOT, Service, wait_for
+from tests.service import Service, wait_for
 
 REQUESTS = "http_request_duration_seconds_count"
 MODEL_CALLS = "model_call_duration_seconds_count"
@@ -367,9 +366,3 @@ def test_is_in_the_format_that_it_says(embedded: Service) -> None:
     assert families
     assert all(family.documentation for family in families)
     assert all(name.startswith("memory_service_") for name in names(embedded))
-
-
-def test_the_version_is_the_one_of_the_package_and_of_the_contract() -> None:
-    package = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    contract = yaml.safe_load((ROOT / "openapi.yaml").read_text())["info"]["version"]
-    assert (package, contract) == (VERSION, VERSION)

@@ -6,6 +6,7 @@ from typing import Any
 from flask import Blueprint, Response, current_app, send_file
 
 from app.api.auth import open_to_all
+from app.config import VERSION
 
 bp = Blueprint("ops", __name__)
 
@@ -14,7 +15,7 @@ bp = Blueprint("ops", __name__)
 @open_to_all
 def health() -> dict[str, str]:
     """The process answers. Asks nothing of any dependency: a restart would not help those."""
-    return {"status": "ok"}
+    return {"status": "ok", "version": VERSION}
 
 
 @bp.get("/ready")

@@ -6,13 +6,14 @@ import socket
 import httpx
 import pytest
 
+from app.config import VERSION
 from tests.service import Service
 
 ROUTES = ["add", "get_all", "get", "search", "update", "history", "delete", "delete_all", "reset"]
 
 
 def test_health_answers(service: Service) -> None:
-    assert service.http.get("/health").json() == {"status": "ok"}
+    assert service.http.get("/health").json() == {"status": "ok", "version": VERSION}
 
 
 @pytest.mark.parametrize("path", ["/health", "/nowhere", "/memory/add"])

@@ -334,12 +334,16 @@ def _take_over(folder: Path) -> None:
 def _wait_for(folder: Path, patience_s: float) -> EdgeShard:
     """The shard in `folder`, when nobody else has it. Raises StartupError."""
     started = time.monotonic()
+    is_said = False
     while True:
         try:
             return _open(folder)
         except _Held as error:
             waited = time.monotonic() - started
             if holder.is_predecessor(folder):
+                if not is_said:
+                    log.info("waiting for the worker before this one to let go of %s", folder)
+                    is_said = True
                 if waited > patience_s:
                     raise NotYet(f"The worker before this one still uses {folder}.") from error
             elif waited > TAKEOVER_S:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.service import ADMIN_KEY, Service
 
 SECRET, COMMON = "zebrafish", "quincejam"
 Headers = dict[str, str]
+Results = list[dict[str, Any]]
 
 
 @pytest.fixture(scope="module", params=STORES)
@@ -30,16 +32,14 @@ def key_of(**scope: str) -> Headers:
     return {"Authorization": f"Bearer {minted}"}
 
 
-def ask(
-    service: Service, headers: Headers, route: str, **fields: object
-) -> list[dict[str, object]]:
+def ask(service: Service, headers: Headers, route: str, **fields: Any) -> Results:
     response = service.post(route, fields, headers=headers)
     assert response.is_success, response.text
-    results: list[dict[str, object]] = response.json()["results"]
+    results: Results = response.json()["results"]
     return results
 
 
-def found(service: Service, headers: Headers, **fields: object) -> list[dict[str, object]]:
+def found(service: Service, headers: Headers, **fields: Any) -> Results:
     """What a search tells, without what is another memory's each time."""
     results = ask(service, headers, "search", query=f"{SECRET} {COMMON}", explain=True, **fields)
     return [
@@ -84,4 +84,4 @@ def test_the_frequencies_of_its_own_memories_count(locked: Service, user: str) -
     for text in (SECRET, COMMON, f"{COMMON} toast", f"{COMMON} tea"):
         ask(locked, mine, "add", data=text, infer=False)
     by_text = {memory["memory"]: memory["keyword"] for memory in found(locked, mine)}
-    assert by_text[SECRET] > by_text[COMMON]  # type: ignore[operator]
+    assert by_text[SECRET] > by_text[COMMON]

@@ -76,7 +76,7 @@ def _filters(value: dict[str, Any]) -> Filter:
     return compile_filters(value)
 
 
-def cursor(value: Any) -> Cursor:
+def decoded_cursor(value: Any) -> Cursor:
     if not isinstance(value, str):
         raise ValueError("must be a text")
     return Cursor.decode(value)

@@ -10,8 +10,8 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from app.security.scopes import MAX_ID, UNSEEN, scope_id
 from app.storage.payloads import RESERVED_KEYS
-from app.storage.vectors.base import Cursor
 from app.storage.vectors.filters import Filter, check_keys, compile_filters
+from app.storage.vectors.paging import Cursor
 
 MAX_TEXT = 100_000
 MAX_METADATA_BYTES = 64_000
@@ -76,7 +76,7 @@ def _filters(value: dict[str, Any]) -> Filter:
     return compile_filters(value)
 
 
-def cursor(value: Any) -> Cursor:
+def decoded_cursor(value: Any) -> Cursor:
     if not isinstance(value, str):
         raise ValueError("must be a text")
     return Cursor.decode(value)

@@ -32,7 +32,7 @@ from app.memory.fields import (
     Omittable,
     ScopeId,
     Share,
-    cursor,
+    decoded_cursor,
 )
 from app.security.principal import Principal
 from app.security.scopes import SCOPE_KEYS, Scope
@@ -119,7 +119,7 @@ class Listed(Scoped):
 
 class GetAllRequest(Listed):
     limit: Omittable[Limit] = None
-    cursor: Annotated[Any, BeforeValidator(cursor)] = None
+    cursor: Annotated[Any, BeforeValidator(decoded_cursor)] = None
 
 
 class SearchRequest(Listed):

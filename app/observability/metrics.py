@@ -32,7 +32,7 @@ from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from app.config import VERSION, shared_metrics
-from app.errors import ServiceError
+from app.errors import InvalidRequest, ServiceError
 
 # A series more for each that counts, with the time of its start: Prometheus does not need it.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no types
@@ -176,6 +176,8 @@ def store_call(engine: str, operation: str, call: Callable[P, T]) -> Callable[P,
         started = time.perf_counter()
         try:
             return call(*args, **kwargs)
+        except InvalidRequest:
+            raise  # the caller's failure, not the store's
         except ServiceError as error:
             STORE_FAILURES.labels(engine, operation, error.code).inc()
             raise

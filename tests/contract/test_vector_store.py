@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -21,9 +22,12 @@ from app.embeddings import EmbedderInfo, Vector
 from app.errors import EmbedderMismatch, MemoryNotFound, VectorStoreUnavailable
 from app.security.scopes import Scope
 from app.storage.payloads import Payload
-from app.storage.vectors.base import PAGE, Cursor, VectorStore
+from app.storage.vectors.base import VectorStore
+from app.storage.vectors.bm25 import Bm25Encoder
 from app.storage.vectors.edge import EdgeStore
-from app.storage.vectors.filters import compile_filters, in_scope
+from app.storage.vectors.filters import compile_filters, corpus_of, in_scope
+from app.storage.vectors.paging import CHUNK_BYTES, PAGE, Cursor
+from app.storage.vectors.ranking import rank
 from app.storage.vectors.server import ServerStore
 from tests.servers.qdrant import QdrantServer
 
@@ -210,6 +214,15 @@ class TestPoints:
         assert found.payload == payload("我喜欢喝茶", **keys)
         assert type(found.payload["yes"]) is bool
         assert type(found.payload["number"]) is int
+
+    def test_many_come_back_each_with_its_own(self, store: VectorStore) -> None:
+        ids = [put(store, f"tea {number}", number=number) for number in range(30)]
+        gone = ids[7]
+        store.delete_many([gone])
+        asked = [*ids[::-1], str(uuid.uuid4())]
+        for wanted in (asked, [id_ for id_ in asked[:-1] if id_ != gone], [ids[3], ids[3]]):
+            found = {record.id: record.payload["number"] for record in store.get_many(wanted)}
+            assert found == {id_: n for n, id_ in enumerate(ids) if id_ in wanted and id_ != gone}
 
     def test_a_missing_one_is_none(self, store: VectorStore) -> None:
         put(store)
@@ -415,6 +428,10 @@ class TestFilters:
             ({"b": {"ne": 1}}, set()),
             ({"a": {"in": [7, "1", None, False]}}, {"7", "text 1", "null", "false"}),
             ({"a": [1.5, "red"]}, {"1.5", "list"}),
+            ({"a": ["1", "red", "龙井茶", ""]}, {"text 1", "list", "chinese", "empty text"}),
+            ({"a": {"in": ["1", "red", None, 7]}}, {"text 1", "list", "null", "7"}),
+            ({"a": {"in": ["1", "red", "*"]}}, WITH_A),
+            ({"a": {"nin": ["1", "red"]}}, WITH_A - {"text 1", "list"}),
             ({"a": {"nin": [7, "1", True]}}, WITH_A - {"7", "text 1", "true"}),
             ({"b": {"nin": [1]}}, set()),
             ({"a": {"gt": 1}}, {"1.5", "7", "numbers"}),
@@ -632,6 +649,23 @@ class TestPages:
             writing.result()
         assert sorted(point_id for point_id in given if point_id in {*ids}) == sorted(ids)
 
+    def test_chunks_are_bounded_in_bytes_and_are_the_listing(self, store: VectorStore) -> None:
+        large = "x" * (CHUNK_BYTES // 4)
+        ids = [put(store, large, created_at=at(-number)) for number in range(10)]
+        chunks = [*store.chunks(EVERYTHING)]
+        assert [record.id for chunk in chunks for record in chunk.items] == ids
+        assert len(chunks) > 1 or store.read_at_once > 10
+        assert all(chunk.size < CHUNK_BYTES + store.read_at_once * 1.1e6 for chunk in chunks)
+        assert chunks[-1].cursor is None
+        for chunk, rest in pairwise(chunks):
+            assert next(store.chunks(EVERYTHING, 1, chunk.cursor)).items == rest.items[:1]
+
+    def test_nested_metadata_counts_for_more_than_its_text(self, store: VectorStore) -> None:
+        for number in range(20):
+            put(store, created_at=at(-number), nested=[{"a": 1}] * 7000)
+        assert len([*store.chunks(EVERYTHING)]) > 1 or store.read_at_once > 10
+        assert next(store.chunks(EVERYTHING, 1)).size > 500_000
+
     def test_every_reads_all_pages(self, store: VectorStore) -> None:
         ids = put_many(store, [float(number // 700) for number in range(PAGE * 2 + 10)])
         given = ids_of(store)
@@ -784,6 +818,47 @@ class TestHybrid:
         put_many(store, [*range(10)])
         similar, worded, _ = store.hybrid("tea", EAST, EVERYTHING, 4)
         assert (len(similar), len(worded)) == (4, 4)
+
+    @pytest.mark.parametrize("others", [0, 1, 3, 10])
+    def test_words_are_counted_in_the_corpus_that_is_named(
+        self, store: VectorStore, others: int
+    ) -> None:
+        for text in ("zebra", "quince", "quince"):
+            put(store, text)
+        put(store, "zebra", expiration_date="2000-01-01")
+        for _ in range(others):
+            put(store, "zebra", user_id="v")
+        scope = {"user_id": "u"}
+        _, worded, _ = store.hybrid(
+            "zebra quince", EAST, in_scope(scope), 10, corpus=corpus_of(scope)
+        )
+        weight = Bm25Encoder().document("zebra").values[0]
+        idf = math.log((4 - 2 + 0.5) / (2 + 0.5) + 1)  # two of four memories have each
+        assert [hit.score for hit in worded] == pytest.approx([weight * idf] * 3, rel=1e-5)
+        found = store.keyword_search("zebra", 1, scope)
+        assert found[0].score == pytest.approx(weight * idf, rel=1e-5)
+
+    def test_without_a_corpus_words_are_counted_in_all_memories(self, store: VectorStore) -> None:
+        put(store, "zebra")
+        for _ in range(3):
+            put(store, "quince", user_id="v")
+        _, worded, _ = store.hybrid("zebra", EAST, in_scope({}), 10, corpus=corpus_of({}))
+        weight = Bm25Encoder().document("zebra").values[0]
+        idf = math.log((4 - 1 + 0.5) / (1 + 0.5) + 1)
+        assert worded[0].score == pytest.approx(weight * idf, rel=1e-5)
+
+    def test_bare_lists_rank_like_whole_ones(self, store: VectorStore) -> None:
+        for text in ("green tea", "tea", "black coffee", "tea and cake", "green shirt " * 400):
+            put(store, text, EAST if "tea" in text else NORTH_EAST)
+        whole = rank(*store.hybrid("green tea", NORTH, EVERYTHING, 10), 10)
+        for _ in range(2):  # read, and then known
+            bare = rank(*store.hybrid("green tea", NORTH, EVERYTHING, 10, bare=True), 10)
+            records = store.whole([found.record for found in bare])
+            assert [record and record.id for record in records] == [f.record.id for f in whole]
+            assert [record and record.payload for record in records] == [
+                found.record.payload for found in whole
+            ]
+            assert [found.score for found in bare] == [found.score for found in whole]
 
     def test_of_an_empty_store_finds_nothing(self, store: VectorStore) -> None:
         assert store.hybrid("tea", EAST, EVERYTHING, 10)[:2] == ([], [])

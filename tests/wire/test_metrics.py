@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.config import VERSION
 from app.errors import VectorStoreUnavailable
 from app.observability.metrics import Memories
+from app.storage.vectors.base import ENGINE_CALLS
 from tests.metrics import names, scrape, value
 from tests.servers.ollama import OllamaServer
 from tests.servers.openai import OpenAIServer
@@ -210,6 +211,35 @@ class TestStore:
         embedded.ask("search", query="x", user_id="a")
         embedded.ask("delete", memory_id=memory_id)
         assert all(rise() >= 1 for rise in calls)
+
+    def test_every_call_of_an_engine_is_counted(self, embedded: Service) -> None:
+        """Under the names that dashboards know."""
+        embedded.ask("add", data="x", user_id="b")
+        embedded.ask("update", memory_id=embedded.ask("get_all")["results"][0]["id"], metadata={})
+        embedded.http.get("/scopes")
+        embedded.ask("get_all", limit=1)
+        embedded.ask("reset")
+        embedded.ask("search", query="x")
+        names = {
+            *("upsert", "overwrite_payload", "retrieve", "query", "newest"),
+            *("delete", "count", "facet", "clear", "flush"),
+        }
+        assert names == {*ENGINE_CALLS.values()}
+
+        def counted() -> set[str]:
+            of_edge = {name: {"engine": "edge", "operation": name} for name in names}
+            return {name for name, its in of_edge.items() if value(embedded, STORE_CALLS, **its)}
+
+        wait_for(lambda: counted() == names, 20)  # a flush comes every 5 s
+        asked = Rise(embedded, STORE_CALLS, engine="edge", operation="facet")
+        embedded.http.get("/scopes")
+        assert asked() == 3
+
+    def test_a_filter_that_is_refused_is_no_failure_of_the_store(self, embedded: Service) -> None:
+        filters = {"a": {"in": [*range(100)]}, "b": 1}
+        response = embedded.post("get_all", {"filters": filters})
+        assert response.json()["code"] == "filter_too_expensive"
+        assert "filter_too_expensive" not in embedded.http.get("/metrics").text
 
     def test_a_server_that_fails_is_counted_by_code(
         self, tmp_path: Path, qdrant: QdrantServer

@@ -396,6 +396,7 @@ def test_a_bad_scope_id_is_400(service: Service, route: str, key: str, value: An
         ("add", {"data": "x", "user_id": "a", "metadata": {"n": 2**63}}, "metadata"),
         ("add", {"data": "x", "user_id": "a", "metadata": {"s": "\ud800"}}, "metadata"),
         ("add", {"data": "x", "user_id": "a", "metadata": {"big": "x" * 64_000}}, "metadata"),
+        ("add", {"data": "x", "user_id": "a", "metadata": {"a.b": "x"}}, "metadata"),
         ("get_all", {"limit": 0}, "limit"),
         ("get_all", {"limit": 1001}, "limit"),
         ("get_all", {"limit": "5"}, "limit"),
@@ -408,6 +409,7 @@ def test_a_bad_scope_id_is_400(service: Service, route: str, key: str, value: An
         ("search", {"query": "x", "limit": 1, "top_k": 1}, "top_k"),
         ("update", {"memory_id": UNKNOWN}, "body"),
         ("update", {"memory_id": UNKNOWN, "metadata": {"data": "x"}}, "metadata"),
+        ("update", {"memory_id": UNKNOWN, "metadata": {"a.b": "x"}}, "metadata"),
         ("update", {"memory_id": UNKNOWN, "data": " "}, "data"),
         ("reset", {"user_id": "a"}, "user_id"),
     ],
@@ -418,6 +420,52 @@ def test_a_wrong_field_is_400_and_named(
     response = post_json(service, route, body)
     assert response.status_code == 400, response.text
     assert [*errors(response)] == [field]
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"": 1},
+        {".": 1},
+        {"a.": 1},
+        {'a"': 1},
+        {"a\\b": 1},
+        {"x" * 257: 1},
+        {"AND": 1},
+        {"OR": [{"a": 1}]},
+        {"NOT": None},
+        {"deep": {"a.b": 1}},
+        {"deep": {"er": {"": 1}}},
+        {"deep": {"er": {'"': {}}}},
+        {"x" * 128: {"y" * 128: 1}},
+    ],
+    ids=lambda metadata: str(metadata)[:30],
+)
+@pytest.mark.parametrize("route", ["add", "update"])
+def test_a_metadata_key_that_no_filter_could_name_is_refused_with_it(
+    service: Service, route: str, metadata: dict[str, Any]
+) -> None:
+    whose = {"memory_id": UNKNOWN} if route == "update" else {"data": "x", "user_id": "a"}
+    response = service.post(route, {**whose, "metadata": metadata})
+    assert response.status_code == 400
+    [key] = metadata
+    [message] = errors(response).values()
+    assert "must not use the key" in message
+    assert key[:30] in message.replace("\\\\", "\\")
+    assert len(message) < 200
+
+
+def test_every_other_metadata_key_is_found_by_a_filter(service: Service, user: str) -> None:
+    keys = ["two words", "a[0]", "a/b", "名字", "é", "-", "$", "and", "🏔", "x" * 256, "\n", "'"]
+    memory_id = add(service, "x", user_id=user, metadata=dict.fromkeys(keys, "v"))
+    for key in keys:
+        found = service.ask("get_all", user_id=user, filters={key: "v"})["results"]
+        assert [memory["id"] for memory in found] == [memory_id], key
+    deep = {"AND": {"y" * 200: [{"a.b": 1, "": 2}]}, "z": {"OR": 3}}
+    memory_id = add(service, "x", user_id=user, metadata={"deep": deep})
+    for key, value in {"deep.z.OR": 3, f"deep.AND.{'y' * 200}": "*"}.items():
+        found = service.ask("get_all", user_id=user, filters={key: value})["results"]
+        assert [memory["id"] for memory in found] == [memory_id], key
 
 
 def test_metadata_may_be_10_levels_deep_and_no_deeper(service: Service, user: str) -> None:
@@ -462,3 +510,20 @@ def post_json(service: Service, route: str, body: Any) -> Any:
     """Post with the standard library's JSON, which can say half a surrogate pair."""
     headers = {"Content-Type": "application/json"}
     return service.post(route, content=json.dumps(body).encode(), headers=headers)
+
+
+@pytest.mark.parametrize("route", ["get_all", "search"])
+@pytest.mark.parametrize("limit", [{}, {"limit": 5}], ids=str)
+def test_a_filter_that_would_keep_everybody_waiting_is_refused(
+    service: Service, user: str, route: str, limit: dict[str, int]
+) -> None:
+    add(service, "x", user_id=user)
+    parts = [{"OR": [{"data": {"contains": f"zq{n}-{m}"}} for m in range(40)]} for n in range(25)]
+    asked = {"user_id": user, "filters": {"OR": parts}, **limit}
+    if route == "search":
+        asked["query"] = "x"
+    response = service.post(route, asked)
+    assert (response.status_code, response.json()["code"]) == (400, "filter_too_expensive")
+    assert [*errors(response)] == ["filters"]
+    asked["filters"] = {"OR": [{"data": {"contains": "x"}}, *parts[0]["OR"]]}
+    assert len(service.post(route, asked).json()["results"]) == 1

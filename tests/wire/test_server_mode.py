@@ -164,3 +164,68 @@ def test_four_processes_wait_while_a_fifth_holds_the_history_for_10_s(
             fifth.close()
             assert [add.result().status_code for add in adds] == [201] * 8
         assert service.ask("get_all", user_id="a")["total"] == 8
+
+
+class TestWordsOfOthers:
+    """Counting words in the caller's scope alone needs Qdrant 1.19."""
+
+    def corpora(self, qdrant: QdrantServer) -> list[object]:
+        """What each query by words has asked for."""
+        return [
+            (query.get("params") or {}).get("idf")
+            for request in qdrant.requests
+            if request.path.endswith("/query/batch")
+            for query in request.body["searches"]
+            if query.get("using") == "bm25"
+        ]
+
+    def test_are_not_counted(self, tmp_path: Path, qdrant: QdrantServer) -> None:
+        with Service(tmp_path / "data", QDRANT_URL=qdrant.url) as service:
+            service.ask("add", data="tea", user_id="alice", run_id="r")
+            service.ask("search", query="tea", user_id="alice", filters={"a": "x"})
+            service.ask("search", query="tea")
+            asked = [request for request in qdrant.requests if request.path == "/"]
+            assert len(asked) == 1
+            assert "before 1.19" not in service.log.read_text()
+        mine = {"must": [{"key": "user_id", "match": {"value": "alice"}}]}
+        assert self.corpora(qdrant) == [{"corpus": mine}, None]
+
+    @pytest.mark.parametrize("version", ["1.18.2", "1.9.0", "dev"])
+    def test_are_counted_by_an_older_server_and_it_is_told_once(
+        self, tmp_path: Path, version: str
+    ) -> None:
+        with (
+            QdrantServer(version=version) as qdrant,
+            Service(tmp_path / "data", QDRANT_URL=qdrant.url) as service,
+        ):
+            service.ask("add", data="tea", user_id="alice")
+            for _ in range(3):
+                assert service.ask("search", query="tea", user_id="alice")["results"]
+            assert self.corpora(qdrant) == [None] * 3
+            assert service.log.read_text().count(f"is of version {version}: before 1.19") == 1
+
+    @pytest.mark.parametrize("status", [403, 404])
+    def test_are_counted_where_the_version_cannot_be_asked(
+        self, tmp_path: Path, qdrant: QdrantServer, status: int
+    ) -> None:
+        qdrant.fault("/", method="GET", status=status)
+        qdrant.fault("/collections", method="GET")
+        with Service(tmp_path / "data", QDRANT_URL=qdrant.url) as service:
+            service.ask("add", data="tea", user_id="alice")
+            assert service.ask("search", query="tea", user_id="alice")["results"]
+            assert "is of version unknown: before 1.19" in service.log.read_text()
+
+
+def test_memories_with_keys_that_are_refused_now_can_be_read_and_changed(
+    tmp_path: Path, qdrant: QdrantServer
+) -> None:
+    with Service(tmp_path / "data", QDRANT_URL=qdrant.url) as service:
+        memory_id = service.ask("add", data="tea", user_id="a", metadata={"b": 1})["result"]
+        old = {"a.b": "x", "AND": 1, "deep": {'"': {"": 2}}}
+        qdrant.client.set_payload("memories", old, points=[memory_id])
+        assert service.ask("get", memory_id=memory_id)["metadata"] == {"b": 1, **old}
+        service.ask("update", memory_id=memory_id, metadata={"b": 2, "deep": {"c": 3}})
+        service.ask("update", memory_id=memory_id, data="green tea")
+        memory = service.ask("get_all", user_id="a", filters={"deep.c": 3})["results"][0]
+        assert memory["memory"] == "green tea"
+        assert memory["metadata"] == {"b": 2, "a.b": "x", "AND": 1, "deep": {"c": 3}}

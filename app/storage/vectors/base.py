@@ -4,15 +4,11 @@ Every point has the dense vector of its text and a BM25 sparse vector named `bm2
 here in the process: keyword search works offline and alike on every engine, in Chinese too.
 """
 
-import json
 import uuid
 from abc import abstractmethod
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from sys import getsizeof
-from typing import Any, Generic, NamedTuple, ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 
 from mem0.vector_stores.base import VectorStoreBase
 from qdrant_edge import SparseVector
@@ -21,20 +17,25 @@ from app.embeddings import EmbedderInfo, Vector, is_finite
 from app.errors import EmbedderMismatch, MemoryNotFound, VectorStoreUnavailable
 from app.observability.metrics import store_call
 from app.security.scopes import Scope
-from app.storage.payloads import Payload, instant
+from app.storage.payloads import Payload
 from app.storage.vectors.bm25 import Bm25Encoder
 from app.storage.vectors.filters import Filter, corpus_of, in_scope
+from app.storage.vectors.paging import (
+    PAGE,
+    Chunk,
+    Cursor,
+    Listed,
+    cursor_after,
+    merged,
+    size_of,
+    sliced,
+)
 from app.storage.vectors.ranking import Record
 
-PAGE = 1000  # memories that are listed, or held, at once
-CHUNK_BYTES = 4_000_000  # of payloads that are held at once, about
-NESTED = 16  # times the room of its text that metadata with objects inside takes, mostly
 DENSE = ""  # the unnamed vector, as mem0 stores it
 SPARSE = "bm25"
 KEYWORD_INDEXES = ("user_id", "agent_id", "run_id", "hash")
 DATETIME_INDEXES = ("created_at", "expiration_date")
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -66,50 +67,6 @@ class Nearest:
     @property
     def by_words(self) -> bool:
         return isinstance(self.vector, SparseVector)
-
-
-class Listed(NamedTuple):
-    """A memory's place in a listing."""
-
-    id: str
-    time: int
-    """Its `created_at`, in microseconds since 1970: what the engines order by."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """How far a listing has come: the time of its last memory, and who of that time was given.
-
-    The ids are needed because several memories may share one `created_at`, and an engine
-    gives no order among those.
-    """
-
-    time: datetime
-    ids: tuple[str, ...]
-
-    def encode(self) -> str:
-        text = json.dumps([self.time.isoformat(), *self.ids], separators=(",", ":"))
-        return urlsafe_b64encode(text.encode()).decode()
-
-    @classmethod
-    def decode(cls, text: str) -> Self:
-        """Raises ValueError for anything that `encode` did not make."""
-        try:
-            time, *ids = json.loads(urlsafe_b64decode(text.encode("ascii")))
-            return cls(instant(time), tuple(str(uuid.UUID(point_id)) for point_id in ids))
-        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-            raise ValueError("not a cursor of an earlier answer") from error
-
-
-@dataclass(slots=True)
-class Chunk(Generic[T]):
-    """What is held at once of a long answer."""
-
-    items: list[T]
-    size: int
-    """In bytes, about."""
-    cursor: Cursor | None = None
-    """Of what follows in a listing; None at its end."""
 
 
 class NoCollection(Exception):
@@ -196,8 +153,11 @@ class VectorStore(VectorStoreBase):
         """Several lists in one call, best first. Lists by words carry each hit's tokens."""
 
     @abstractmethod
-    def _newest(self, where: Filter, limit: int) -> list[Listed]:
-        """By `created_at`, newest first."""
+    def _newest(self, where: Filter, limit: int, after: Cursor | None = None) -> list[Listed]:
+        """By `created_at`, newest first, from a cursor on, see `following`.
+
+        The order has to begin there too, or the engine walks through what was given already.
+        """
 
     @abstractmethod
     def _delete(self, ids: Sequence[str]) -> None: ...
@@ -313,7 +273,7 @@ class VectorStore(VectorStoreBase):
     ) -> tuple[list[Listed], Cursor | None]:
         """The first `limit` of a listing, newest first, and the cursor of the next ones: None
         when there are none. No memory is read."""
-        found = _or(list[Listed](), self._newest, following(where, after), limit + 1)
+        found = _or(list[Listed](), self._newest, where, limit + 1, after)
         first = found[:limit]
         return first, cursor_after(first, after) if len(found) > limit else None
 
@@ -507,55 +467,3 @@ def _or(nothing: T, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
         return call(*args, **kwargs)
     except NoCollection:
         return nothing
-
-
-def following(where: Filter, after: Cursor | None) -> Filter:
-    """`where`, from a cursor on."""
-    if after is None:
-        return where
-    not_later = {"key": "created_at", "range": {"lte": after.time.isoformat()}}
-    rest: Filter = {**where, "must": [*where.get("must", ()), not_later]}
-    if after.ids:
-        rest["must_not"] = [*where.get("must_not", ()), {"has_id": list(after.ids)}]
-    return rest
-
-
-def listed(points: Iterable[Any]) -> list[Listed]:
-    """What both engines answer when they are asked in the order of `created_at`."""
-    return [Listed(str(point.id), point.order_value) for point in points]
-
-
-def cursor_after(ids: Sequence[Listed], before: Cursor | None) -> Cursor:
-    """The cursor of what follows `ids`, which are not none and were read from `before`."""
-    last = ids[-1].time
-    time = EPOCH + timedelta(microseconds=last)
-    same = [one.id for one in ids if one.time == last]
-    if before and before.time == time:
-        same += before.ids
-    return Cursor(time, tuple(same))
-
-
-def sliced(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
-
-
-def merged(chunks: Iterable[Chunk[T]]) -> Iterator[Chunk[T]]:
-    """Small chunks as larger ones, at least one, that are given as soon as they have PAGE items
-    or CHUNK_BYTES; by not more than one of the small ones larger."""
-    held = Chunk[T]([], 0)
-    for chunk in chunks:
-        if chunk.items and (held.size >= CHUNK_BYTES or len(held.items) >= PAGE):
-            yield held
-            held = Chunk([], 0)
-        held.items += chunk.items
-        held.size += chunk.size
-        held.cursor = chunk.cursor
-    yield held
-
-
-def size_of(record: Record) -> int:
-    """What a payload takes in memory, in bytes, about."""
-    values = record.payload.values()
-    nested = [len(str(value)) for value in values if isinstance(value, dict | list)]
-    return sum(map(getsizeof, values)) + NESTED * sum(nested)

@@ -6,12 +6,11 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
-from uuid import UUID
 
 import numpy as np
 from qdrant_edge import (
@@ -57,16 +56,16 @@ from app.storage.vectors.base import (
     DENSE,
     KEYWORD_INDEXES,
     SPARSE,
-    Listed,
     Nearest,
     NewPoint,
     NoCollection,
     VectorStore,
-    listed,
 )
 from app.storage.vectors.filters import Filter
+from app.storage.vectors.paging import Cursor, Listed, following, listed
 from app.storage.vectors.ranking import Record
 from app.storage.vectors.slices import Slices, split
+from app.storage.vectors.words import Words, id_text, words_of
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +87,7 @@ class _Held(Exception):
 class EdgeStore(VectorStore, engine="edge"):
     """A shard in `folder`. Calls hold the GIL, so threads take turns and need no lock here."""
 
-    read_at_once = 8  # another call costs 10 us; eight of the largest memories are 15 MB
+    read_at_once = 4  # another call costs 10 us, and a memory may take 4 MB while it is read
 
     keeps_deleted = (
         "The files of DATA_DIR/qdrant may keep deleted texts until they are written over, or "
@@ -114,7 +113,7 @@ class EdgeStore(VectorStore, engine="edge"):
         self._creating = threading.Lock()
         self._signature = folder / "embedder.json"
         self._shard: EdgeShard | None = None
-        self._words = _Words()
+        self._words = Words()
         self._slices = Slices(self._ordered, self._passing, self._estimate)
         self._compaction: str | None = None
         if self._exists() and not self._is_full():
@@ -228,24 +227,28 @@ class EdgeStore(VectorStore, engine="edge"):
         ids = [hit.id.int for hit in hits]
         if not request.by_words:
             return [Record(id_, NOTHING, hit.score) for id_, hit in zip(ids, hits, strict=True)]
-        words = self._words.of(dict(zip(ids, hits, strict=True)), self._live)
+        asked = frozenset(request.vector.indices)  # type: ignore[union-attr]  # by words
+        words = self._words.of(dict(zip(ids, hits, strict=True)), asked, self._live)
         return [
             Record(id_, NOTHING, hit.score, words[id_]) for id_, hit in zip(ids, hits, strict=True)
         ]
 
     def _public(self, bare_id: Any) -> str:
-        return _id(bare_id)
+        return id_text(bare_id)
 
-    def _newest(self, where: Filter, limit: int) -> list[Listed]:
+    def _newest(self, where: Filter, limit: int, after: Cursor | None = None) -> list[Listed]:
         plain, costly = split(where)
         if costly:
-            return [*islice(self._slices.matching(plain, costly), limit)]
-        return self._ordered(plain, limit)
+            return [*islice(self._slices.matching(plain, costly, after), limit)]
+        return self._ordered(plain, limit, after)
 
-    def _ordered(self, where: Filter, limit: int) -> list[Listed]:
-        newest_first = OrderBy("created_at", Direction.Desc)
+    def _ordered(self, where: Filter, limit: int, after: Cursor | None) -> list[Listed]:
+        start = after.time.isoformat() if after else None
         asked = ScrollRequest(
-            limit=limit, filter=to_edge(where), with_payload=False, order_by=newest_first
+            limit=limit,
+            filter=to_edge(following(where, after)),
+            with_payload=False,
+            order_by=OrderBy("created_at", Direction.Desc, start),
         )
         with _translated():
             found, _ = self._live.scroll(asked)
@@ -331,12 +334,16 @@ def _take_over(folder: Path) -> None:
 def _wait_for(folder: Path, patience_s: float) -> EdgeShard:
     """The shard in `folder`, when nobody else has it. Raises StartupError."""
     started = time.monotonic()
+    is_said = False
     while True:
         try:
             return _open(folder)
         except _Held as error:
             waited = time.monotonic() - started
             if holder.is_predecessor(folder):
+                if not is_said:
+                    log.info("waiting for the worker before this one to let go of %s", folder)
+                    is_said = True
                 if waited > patience_s:
                     raise NotYet(f"The worker before this one still uses {folder}.") from error
             elif waited > TAKEOVER_S:
@@ -405,12 +412,7 @@ def _translated() -> Iterator[None]:
 
 def _record(point: Any) -> Record:
     score = getattr(point, "score", 0.0)
-    return Record(str(point.id), point.payload or {}, score, frozenset(_tokens(point.vector)))
-
-
-def _tokens(vector: Any) -> Sequence[int]:
-    indices: Sequence[int] = vector[SPARSE].indices if vector else ()
-    return indices
+    return Record(str(point.id), point.payload or {}, score, frozenset(words_of(point.vector)))
 
 
 def _query_request(request: Nearest) -> QueryRequest:
@@ -422,46 +424,6 @@ def _query_request(request: Nearest) -> QueryRequest:
         with_payload=not request.bare,
         with_vector=[SPARSE] if request.by_words and not request.bare else False,
     )
-
-
-def _id(number: Any) -> str:
-    return str(UUID(int=number))
-
-
-class _Words:
-    """The words of the memories that searches have met lately, by their numbers: to read them
-    takes as long as to find the memories. Safe for many threads."""
-
-    def __init__(self, most: int = 20_000) -> None:
-        """Of so many memories: 8 MB where they have ten words each."""
-        self._most = most
-        self._known: dict[int, tuple[int, Sequence[int]]] = {}  # with the version of the point
-
-    def of(self, hits: Mapping[int, Any], shard: EdgeShard) -> dict[int, Sequence[int]]:
-        found = {}
-        unknown = []
-        for id_, hit in hits.items():
-            version, words = self._known.get(id_, (None, ()))
-            if version == hit.version:
-                found[id_] = words
-            else:
-                unknown.append(id_)
-        if unknown:
-            if len(self._known) + len(unknown) > self._most:
-                self._known.clear()
-            found |= dict.fromkeys(unknown, ())  # one may be gone since
-            for point in shard.retrieve([*map(_id, unknown)], False, [SPARSE]):
-                id_ = point.id.int  # type: ignore[union-attr]  # ours are UUIDs
-                found[id_] = tuple(_tokens(point.vector))
-                self._known[id_] = (hits[id_].version, found[id_])
-        return found
-
-    def forget(self, ids: Iterable[str]) -> None:
-        for id_ in ids:
-            self._known.pop(UUID(id_).int, None)
-
-    def forget_all(self) -> None:
-        self._known.clear()
 
 
 def to_edge(where: Filter) -> EdgeFilter:

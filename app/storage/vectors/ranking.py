@@ -17,7 +17,8 @@ class Record:
     payload: dict[str, Any]
     score: float = 0.0
     tokens: Collection[int] = ()
-    """The ids of the words of its text, each once, in a keyword list only."""
+    """The ids of the words of its text, each once, in a keyword list only; of a bare record, at
+    least those that were asked for."""
 
 
 @dataclass(slots=True)

@@ -28,14 +28,13 @@ from app.storage.vectors.base import (
     DENSE,
     KEYWORD_INDEXES,
     SPARSE,
-    Listed,
     Nearest,
     NewPoint,
     NoCollection,
     VectorStore,
-    listed,
 )
 from app.storage.vectors.filters import Filter
+from app.storage.vectors.paging import Cursor, Listed, following, listed
 from app.storage.vectors.ranking import Record
 
 log = logging.getLogger(__name__)
@@ -249,12 +248,16 @@ class ServerStore(VectorStore, engine="server"):
             with_vector=[SPARSE] if request.by_words else False,
         )
 
-    def _newest(self, where: Filter, limit: int) -> list[Listed]:
-        order = models.OrderBy(key="created_at", direction=models.Direction.DESC)
+    def _newest(self, where: Filter, limit: int, after: Cursor | None = None) -> list[Listed]:
+        order = models.OrderBy(
+            key="created_at",
+            direction=models.Direction.DESC,
+            start_from=after.time if after else None,
+        )
         with self._asking() as client:
             points, _ = client.scroll(
                 self._collection,
-                scroll_filter=_filter(where),
+                scroll_filter=_filter(following(where, after)),
                 limit=limit,
                 order_by=order,
                 with_payload=False,

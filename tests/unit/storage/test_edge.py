@@ -23,6 +23,7 @@ from app.errors import EmbedderMismatch, StartupError, VectorStoreUnavailable
 from app.storage.vectors import base, edge
 from app.storage.vectors.edge import EdgeStore
 from app.storage.vectors.filters import in_scope
+from app.storage.vectors.words import Words
 from tests.service import ROOT
 
 DIMENSIONS = 8
@@ -228,6 +229,18 @@ def test_the_message_of_a_failure_is_written_for_the_caller(store: EdgeStore) ->
     assert str(failure.value) == "The embedded vector store failed."
 
 
+def test_what_is_retrieved_comes_in_the_order_that_was_asked(store: EdgeStore) -> None:
+    """What spares making each id once more. Over several segments too."""
+    ids = [str(uuid.uuid4()) for _ in range(300)]
+    for part in (ids[:150], ids[150:]):
+        store.put({id_: (EAST, payload(id_)) for id_ in part})
+        store._live.optimize()
+    for wanted in (ids, ids[::-1], ids[::7], sorted(ids)):
+        found = store._live.retrieve(wanted, True, False)
+        assert [str(point.id) for point in found] == wanted
+        assert [record.payload["data"] for record in store.get_many(wanted)] == wanted
+
+
 def test_sixteen_threads_lose_no_write(store: EdgeStore) -> None:
     def write(thread: int) -> list[str]:
         ids = [str(uuid.uuid4()) for _ in range(40)]
@@ -300,7 +313,7 @@ def test_the_words_of_a_memory_that_a_search_has_met_are_those_it_has_now(
 
 
 def test_no_more_memories_words_are_kept_than_may_be(store: EdgeStore) -> None:
-    store._words = edge._Words(most=3)
+    store._words = Words(most=3)
     for word in ("tea", "coffee", "milk", "water", "juice", "wine", "beer"):
         store.put({str(uuid.uuid4()): (EAST, {"data": word})})
         assert asked_words(store, word) == [1]

@@ -20,9 +20,10 @@ from app.storage.history.sqlite import SQLite
 from app.storage.journal.journal import Journal
 from app.storage.journal.writes import Deletion, Write, read
 from app.storage.payloads import changed_payload, history_row, new_id, new_payload
-from app.storage.vectors.base import Listed, NewPoint
+from app.storage.vectors.base import NewPoint
 from app.storage.vectors.edge import EdgeStore
 from app.storage.vectors.filters import Filter
+from app.storage.vectors.paging import Cursor, Listed
 from app.storage.vectors.ranking import Record
 from tests.unit.memory.test_operations import ALICE, Parts
 
@@ -480,9 +481,9 @@ class CountingStore(EdgeStore):
         self.calls.append("retrieve")
         return super()._retrieve(ids)
 
-    def _newest(self, where: Filter, limit: int) -> list[Listed]:
+    def _newest(self, where: Filter, limit: int, after: Cursor | None = None) -> list[Listed]:
         self.calls.append("list")
-        return super()._newest(where, limit)
+        return super()._newest(where, limit, after)
 
     def _delete(self, ids: Sequence[str]) -> None:
         self.calls.append("delete")

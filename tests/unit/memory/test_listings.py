@@ -1,0 +1,162 @@
+"""Listings and the deletions that they must not survive in part."""
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from app.errors import ServiceBusy
+from app.memory.listings import Listings
+from app.security.scopes import Scope
+from app.storage.payloads import new_payload
+from app.storage.vectors.edge import EdgeStore
+from app.storage.vectors.ranking import Record
+from tests.service import wait_for
+from tests.unit.memory.test_operations import ALICE, Parts
+
+BOB = {"user_id": "bob"}
+
+
+@pytest.mark.parametrize(
+    ("shown", "deleted", "broken"),
+    [
+        (ALICE, ALICE, True),
+        (ALICE, BOB, False),
+        (ALICE, {}, True),
+        ({}, ALICE, True),
+        (ALICE, {"run_id": "r"}, True),
+        (ALICE | {"run_id": "r"}, ALICE, True),
+        (ALICE | {"run_id": "r"}, ALICE | {"run_id": "s"}, False),
+        (ALICE | {"run_id": "r"}, BOB | {"run_id": "r"}, False),
+    ],
+    ids=str,
+)
+def test_a_listing_is_broken_by_a_deletion_that_it_may_meet(
+    shown: Scope, deleted: Scope, broken: bool
+) -> None:
+    listings = Listings()
+    listing = listings.open(shown)
+    assert not listing.broken
+    with listings.deleting(deleted):
+        assert listing.broken is broken
+    assert not listings.open(shown).broken
+
+
+def test_breaking_off_marks_what_is_open(listings: Listings) -> None:
+    mine, other = listings.open(ALICE), listings.open(BOB)
+    listings.break_off(ALICE)
+    assert (mine.broken, other.broken) == (True, False)
+
+
+@pytest.fixture
+def listings() -> Listings:
+    return Listings()
+
+
+def test_a_listing_waits_for_a_deletion_that_it_would_meet(listings: Listings) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with listings.deleting(ALICE):
+            assert not listings.open(BOB).broken
+            opening = pool.submit(listings.open, {})
+            assert not opening.done()
+        assert not opening.result(timeout=10).broken
+
+
+def test_a_listing_waits_for_all_of_several_deletions(listings: Listings) -> None:
+    first, second = threading.Event(), threading.Event()
+
+    def delete(until: threading.Event) -> None:
+        with listings.deleting(ALICE):
+            until.wait(timeout=30)
+
+    with ThreadPoolExecutor(3) as pool:
+        deletions = [pool.submit(delete, event) for event in (first, second)]
+        wait_for(lambda: len(listings._deleting) == 2)
+        opening = pool.submit(listings.open, ALICE)
+        first.set()
+        deletions[0].result(timeout=10)
+        assert not opening.done()
+        second.set()
+        assert not opening.result(timeout=10).broken
+
+
+def test_who_has_waited_too_long_is_told_to_come_again() -> None:
+    listings = Listings(seconds=0.05)
+    with listings.deleting({}), pytest.raises(ServiceBusy):
+        listings.open(ALICE)
+
+
+def test_a_deletion_that_fails_lets_the_others_go_on(listings: Listings) -> None:
+    with pytest.raises(OSError, match="full"), listings.deleting(ALICE):
+        raise OSError("full")
+    assert not listings.open(ALICE).broken
+
+
+class Interrupted(EdgeStore):
+    """Something happens after the first memories of a listing were read."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.interruptions: list[Sequence[Record]] = []
+        self.interrupt = lambda: None
+
+    def _retrieve(self, ids: Sequence[str]) -> list[Record]:
+        found = super()._retrieve(ids)
+        interrupt, self.interrupt = self.interrupt, lambda: None
+        interrupt()
+        return found
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Parts:
+    return Parts(tmp_path, store=Interrupted)
+
+
+def add(parts: Parts, number: int) -> None:
+    vector = parts.embedder.embed("tea")
+    parts.store.put({_id(n): (vector, new_payload(f"tea {n}", ALICE, {})) for n in range(number)})
+
+
+def _id(number: int) -> str:
+    return f"00000000-0000-4000-8000-{number:012}"
+
+
+def test_a_listing_that_was_not_sent_yet_starts_over(parts: Parts) -> None:
+    add(parts, 20)
+    parts.store.interrupt = lambda: parts.service.delete_all(ALICE)
+    assert parts.service.get_all(ALICE, limit=100)["results"] == []
+    add(parts, 20)
+    parts.store.interrupt = lambda: parts.service.delete_all(ALICE)
+    assert parts.service.search("tea", ALICE, limit=100) == []
+    parts.service.close()
+
+
+def test_a_listing_that_meets_deletions_all_the_time_gives_up(parts: Parts) -> None:
+    def again() -> None:
+        parts.service.delete_all(ALICE)
+        add(parts, 20)
+        parts.store.interrupt = again
+
+    again()
+    with pytest.raises(ServiceBusy):
+        parts.service.get_all(ALICE, limit=100)
+    parts.store.interrupt = lambda: None
+    assert parts.service.get_all(ALICE, limit=100)["total"] == 20
+    parts.service.close()
+
+
+def test_a_page_is_filled_up_where_memories_were_deleted_meanwhile(parts: Parts) -> None:
+    add(parts, 20)
+    first, *_ = parts.service.get_all(ALICE, limit=20)["results"]
+    gone = [memory["id"] for memory in parts.service.get_all(ALICE, limit=12)["results"]][4:]
+    parts.store.interrupt = lambda: [parts.service.delete(id_) for id_ in gone]
+    page = parts.service.get_all(ALICE, limit=10)
+    assert page["results"][0] == first
+    assert len(page["results"]) == 10
+    assert not {memory["id"] for memory in page["results"]} & {*gone}
+    rest = parts.service.get_all(ALICE, limit=10, cursor=page["next_cursor"])
+    assert len(rest["results"]) == 2
+    assert rest["next_cursor"] is None
+    parts.service.close()

@@ -39,9 +39,9 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 def _who() -> str:
-    if g.caller is ANONYMOUS:
+    if g.principal is ANONYMOUS:
         return f"address {request.remote_addr}"
-    return f"key {g.caller.id}"
+    return f"key {g.principal.id}"
 
 
 def _tell(response: Response) -> Response:

@@ -5,7 +5,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 # More arguments for pytest: make test ARGS="-k search -x"
 ARGS ?=
-# How many rounds the long tests make of what is random: make soak ROUNDS=100
+# How many rounds the long tests make of what is random: make soak ROUNDS=1000
 ROUNDS ?=
 # More arguments for the lock compiler: make lock LOCK_ARGS=--upgrade
 LOCK_ARGS ?=
@@ -74,11 +74,11 @@ else
 endif
 
 .PHONY: soak
-soak: setup-dev ## the long tests: crash, concurrency, failures, hostile input (ROUNDS=100 for a night)
+soak: setup-dev ## the long tests: crash, concurrency, failures, hostile input (ROUNDS=1000 for a night)
 	@ROUNDS="$(ROUNDS)" $(VENV)/bin/pytest $(PARALLEL) tests/soak $(ARGS)
 
 .PHONY: fuzz
-fuzz: setup-dev ## send 20,000 hostile requests (`make soak` sends fewer)
+fuzz: setup-dev ## send 20,000 hostile requests (as `make soak` does, among others)
 	@FUZZ_REQUESTS=20000 $(VENV)/bin/pytest -s tests/soak/test_hostile.py \
 		tests/contract/test_openapi.py::test_the_service_does_as_it_says $(ARGS)
 

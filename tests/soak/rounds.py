@@ -1,5 +1,5 @@
-"""How much of what is made up at random: `make soak ROUNDS=100` for a night."""
+"""How much of what is made up at random: `make soak ROUNDS=1000` for a night."""
 
 import os
 
-ROUNDS = int(os.environ.get("ROUNDS") or 25)
+ROUNDS = int(os.environ.get("ROUNDS") or 100)

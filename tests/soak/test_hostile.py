@@ -1,6 +1,6 @@
 """Made-up requests of every hostile kind: no failure of ours, no hang, nothing changed.
 
-`make test` sends a few hundred, always the same (tests/wire/test_briefly.py); here they are 500 in
+`make test` sends a few hundred, always the same (tests/wire/test_briefly.py); here they are 200 in
 each of the ROUNDS, always others. FUZZ_REQUESTS says another number: `make fuzz` sends 20,000.
 """
 
@@ -26,7 +26,7 @@ from app.security.principal import Principal
 from tests.service import ADMIN_KEY, Service
 from tests.soak.rounds import ROUNDS
 
-REQUESTS = int(os.environ.get("FUZZ_REQUESTS") or 500 * ROUNDS)
+REQUESTS = int(os.environ.get("FUZZ_REQUESTS") or 200 * ROUNDS)
 ADMIN = {"X-API-Key": ADMIN_KEY}
 WITNESSED = "the-witness-likes-tea"
 HANG_S = 20

@@ -118,7 +118,7 @@ def test_a_run_that_was_cut_off_goes_on_where_it_was(
     openai.requests.clear()
     done = reembed(service)
     assert done.returncode == 0, done.stderr
-    again = sum(len(r.body["input"]) for r in openai.requests)
+    again = sum(len(r.body["input"]) for r in openai.requests if r.body)  # not cut off itself
     assert again < len(TEXTS)
     with service:
         wait_for(lambda: service.http.get("/ready").status_code == 200)

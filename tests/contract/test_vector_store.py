@@ -119,7 +119,7 @@ def put_many(store: VectorStore, times: list[float]) -> list[str]:
 
 
 def ids_of(store: VectorStore, scope: Scope | None = None, **options: Any) -> list[str]:
-    return [record.id for record in store.every(in_scope(scope or {}, **options))]
+    return [record.id for record in store.scan(in_scope(scope or {}, **options))]
 
 
 def pages(store: VectorStore, limit: int) -> Iterator[list[str]]:
@@ -137,7 +137,7 @@ class TestCollection:
         assert new.embedder() is None
         assert new.count(EVERYTHING) == 0
         assert new.page(EVERYTHING, 10) == ([], None)
-        assert [*new.every(EVERYTHING)] == []
+        assert [*new.scan(EVERYTHING)] == []
         assert new.get(str(uuid.uuid4())) is None
         assert new.list() == [[]]
         assert new.keyword_search("tea") == []
@@ -485,7 +485,7 @@ class TestFilters:
         self, filled: VectorStore, filters: dict[str, Any], expected: set[str]
     ) -> None:
         where = in_scope({"user_id": "u"}, extra=compile_filters(filters))
-        assert {record.payload["name"] for record in filled.every(where)} == expected
+        assert {record.payload["name"] for record in filled.scan(where)} == expected
         assert filled.count(where) == len(expected)
 
     @pytest.mark.parametrize("number", [5, 5.0], ids=repr)
@@ -494,7 +494,7 @@ class TestFilters:
     ) -> None:
         # JSON knows one kind of number: a client may store 5.0 and ask for 5.
         where = in_scope({}, extra=compile_filters({"whole": number}))
-        assert {record.payload["name"] for record in filled.every(where)} == {"whole", "whole.0"}
+        assert {record.payload["name"] for record in filled.scan(where)} == {"whole", "whole.0"}
 
     def test_never_leave_the_scope(self, filled: VectorStore) -> None:
         anything = compile_filters({"OR": [{"a": "*"}, {"NOT": [{"a": "*"}]}]})
@@ -524,7 +524,7 @@ class TestFilters:
             where = compile_filters(filters)
         except ValueError:
             return  # refused, with a reason for the caller
-        assert filled.count(where) == len([*filled.every(where)])
+        assert filled.count(where) == len([*filled.scan(where)])
 
 
 class TestScope:
@@ -666,16 +666,16 @@ class TestPages:
         assert len([*store.chunks(EVERYTHING)]) > 1 or store.read_at_once > 10
         assert next(store.chunks(EVERYTHING, 1)).size > 500_000
 
-    def test_every_reads_all_pages(self, store: VectorStore) -> None:
+    def test_scan_reads_all_pages(self, store: VectorStore) -> None:
         ids = put_many(store, [float(number // 700) for number in range(PAGE * 2 + 10)])
         given = ids_of(store)
         assert len(given) == len(ids)
         assert {*given} == {*ids}
 
-    def test_every_goes_on_from_a_cursor(self, store: VectorStore) -> None:
+    def test_scan_goes_on_from_a_cursor(self, store: VectorStore) -> None:
         ids = put_many(store, [5, 4, 3, 2, 1])
         _, cursor = store.page(EVERYTHING, 2)
-        assert [record.id for record in store.every(EVERYTHING, cursor)] == ids[2:]
+        assert [record.id for record in store.scan(EVERYTHING, cursor)] == ids[2:]
 
 
 class TestCursor:
@@ -737,7 +737,7 @@ class TestCursor:
             cursor = Cursor.decode(urlsafe_b64encode(json.dumps([time]).encode()).decode())
         except ValueError:
             return  # refused, with a reason for the caller
-        earlier = len([*filled.every(EVERYTHING, cursor)])
+        earlier = len([*filled.scan(EVERYTHING, cursor)])
         assert earlier == (len(MEMORIES) if cursor.time > START else 0)
 
 
@@ -847,18 +847,18 @@ class TestHybrid:
         idf = math.log((4 - 1 + 0.5) / (1 + 0.5) + 1)
         assert worded[0].score == pytest.approx(weight * idf, rel=1e-5)
 
-    def test_bare_lists_rank_like_whole_ones(self, store: VectorStore) -> None:
+    def test_lists_of_ids_rank_like_hydrated_ones(self, store: VectorStore) -> None:
         for text in ("green tea", "tea", "black coffee", "tea and cake", "green shirt " * 400):
             put(store, text, EAST if "tea" in text else NORTH_EAST)
-        whole = rank(*store.hybrid("green tea", NORTH, EVERYTHING, 10), 10)
+        hydrated = rank(*store.hybrid("green tea", NORTH, EVERYTHING, 10), 10)
         for _ in range(2):  # read, and then known
-            bare = rank(*store.hybrid("green tea", NORTH, EVERYTHING, 10, bare=True), 10)
-            records = store.whole([found.record for found in bare])
-            assert [record and record.id for record in records] == [f.record.id for f in whole]
+            ids_only = rank(*store.hybrid("green tea", NORTH, EVERYTHING, 10, ids_only=True), 10)
+            records = store.hydrate([found.record for found in ids_only])
+            assert [record and record.id for record in records] == [f.record.id for f in hydrated]
             assert [record and record.payload for record in records] == [
-                found.record.payload for found in whole
+                found.record.payload for found in hydrated
             ]
-            assert [found.score for found in bare] == [found.score for found in whole]
+            assert [found.score for found in ids_only] == [found.score for found in hydrated]
 
     def test_of_an_empty_store_finds_nothing(self, store: VectorStore) -> None:
         assert store.hybrid("tea", EAST, EVERYTHING, 10)[:2] == ([], [])

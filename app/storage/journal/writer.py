@@ -100,7 +100,7 @@ class Writer:
     def _parts(self, scope: Scope, purge: bool, ids: list[str]) -> Iterator[Part]:
         """The memories of a scope as parts of their deletion; adds every id to `ids`."""
         part, size = Part([], []), 0
-        for record in self.store.every(in_scope(scope, show_expired=True)):
+        for record in self.store.scan(in_scope(scope, show_expired=True)):
             row = history_row("DELETE", record.id, record.payload, None)
             if purge:
                 row["old_memory"] = None

@@ -58,9 +58,9 @@ class Nearest:
     vector: Vector | SparseVector
     limit: int
     where: Filter
-    bare: bool = False
+    ids_only: bool = False
     """For ranking alone: the payloads are left out and the ids may be the engine's own, which can
-    be compared. `whole` makes Records of those that are needed."""
+    be compared. `hydrate` makes Records of those that are needed."""
     corpus: Filter | None = None
     """By words: among which memories the words' frequencies are counted, see `hybrid`."""
 
@@ -121,19 +121,19 @@ class VectorStore(VectorStoreBase):
         """Make the collection, unless another process just did."""
 
     @abstractmethod
-    def _sign(self, embedder: EmbedderInfo) -> None:
+    def _record_embedder(self, embedder: EmbedderInfo) -> None:
         """Keep the embedder's name beside a collection that has none."""
 
     @abstractmethod
-    def successor(self, embedder: EmbedderInfo) -> Self | None:
+    def rebuild_target(self, embedder: EmbedderInfo) -> Self | None:
         """A store beside this one, prepared for `embedder`, perhaps half filled already.
 
         None where this one is of `embedder` and lacks nothing.
         """
 
     @abstractmethod
-    def give_way(self, successor: Self) -> None:
-        """Let `successor`, which has everything, take the place of this store; closes both."""
+    def swap_in(self, target: Self) -> None:
+        """Let `target`, which has everything, take the place of this store; closes both."""
 
     # ---- what an engine must do with points; each raises NoCollection where there is none, and
     # VectorStoreUnavailable or VectorStoreTimeout when it cannot
@@ -189,7 +189,7 @@ class VectorStore(VectorStoreBase):
     def check(self) -> str | None:
         """What an operator may want to know of it. Raises when the engine does not answer."""
 
-    def need_room(self) -> None:
+    def check_disk_space(self) -> None:
         """Raises StorageFull where a write would find no room; a server says so by itself."""
 
     def prepare(self, embedder: EmbedderInfo) -> None:
@@ -204,7 +204,7 @@ class VectorStore(VectorStoreBase):
             self._create(embedder)
             stored = self.embedder() or embedder
         if not stored.name and stored.dimensions == embedder.dimensions:
-            self._sign(embedder)
+            self._record_embedder(embedder)
         elif stored != embedder:
             raise EmbedderMismatch(
                 f"The stored memories were embedded by {stored}, and the settings say {embedder}. "
@@ -240,23 +240,23 @@ class VectorStore(VectorStoreBase):
         limit: int,
         *,
         corpus: Filter | None = None,
-        bare: bool = False,
+        ids_only: bool = False,
     ) -> tuple[Sequence[Record], Sequence[Record], frozenset[int]]:
         """The two lists of a hybrid search, in one call, and the ids of the query's words.
 
         How rare a word is, is counted among the memories of `corpus` (None: among all), so that
-        no score tells of the words of others. With `bare` the lists are for `rank` and `whole`
-        alone, see Nearest.
+        no score tells of the words of others. With `ids_only` the lists are for `rank` and
+        `hydrate` alone, see Nearest.
         """
         words = self._bm25.query(query)
         where = _or(where, self._narrowed, where)
-        requests = [Nearest(self._checked(dense), limit, where, bare)]
+        requests = [Nearest(self._checked(dense), limit, where, ids_only)]
         if words.indices:  # a query of stop words alone has none
-            requests.append(Nearest(words, limit, where, bare, corpus))
+            requests.append(Nearest(words, limit, where, ids_only, corpus))
         similar, *worded = self._lists(requests)
         return similar, worded[0] if worded else [], frozenset(words.indices)
 
-    def whole(self, records: Sequence[Record]) -> Sequence[Record | None]:
+    def hydrate(self, records: Sequence[Record]) -> Sequence[Record | None]:
         """Bare records of `hybrid`, each with its id and payload; None where it is gone since.
 
         Read now: the payloads of all candidates would be most of a search's cost.
@@ -309,7 +309,7 @@ class VectorStore(VectorStoreBase):
         chunks = [*self.chunks(where, limit, after)]
         return [record for chunk in chunks for record in chunk.items], chunks[-1].cursor
 
-    def every(
+    def scan(
         self, where: Filter, cursor: Cursor | None = None, page: int = PAGE
     ) -> Iterator[Record]:
         """All memories from `cursor` on, newest first, `page` of them read at once."""
@@ -393,7 +393,7 @@ class VectorStore(VectorStoreBase):
     def list(self, filters: Scope | None = None, top_k: int | None = None) -> list[list[Record]]:
         where = in_scope(filters or {}, show_expired=True)
         if top_k is None:
-            return [[*self.every(where)]]
+            return [[*self.scan(where)]]
         return [self.page(where, top_k)[0]]
 
     def update(
@@ -442,9 +442,9 @@ class VectorStore(VectorStoreBase):
         """`where` as a filter that several lists may be asked with for the price of one."""
         return where
 
-    def _public(self, bare_id: Any) -> str:
-        """The id of a bare record as callers know it."""
-        return str(bare_id)
+    def _public(self, engine_id: Any) -> str:
+        """The id of an `ids_only` record as callers know it."""
+        return str(engine_id)
 
     def _make_again(self) -> None:
         if self._prepared is None:

@@ -70,8 +70,8 @@ from app.storage.vectors.words import Words, id_text, words_of
 log = logging.getLogger(__name__)
 
 _CLAUSES = ("must", "should", "must_not")
-NOTHING: Payload = {}  # of a bare record
-COMPLETE = "complete"  # marks a successor that has everything
+NOTHING: Payload = {}  # of an `ids_only` record
+COMPLETE = "complete"  # marks a rebuild target that has everything
 HELD = "WouldBlock"  # how Edge says that another process has the directory
 MAX_DELETED = 1 / 3  # of the stored points, at a start
 MIN_TO_COMPACT = 100
@@ -141,7 +141,7 @@ class EdgeStore(VectorStore, engine="edge"):
     def _is_full(self) -> bool:
         return shutil.disk_usage(self._folder).free < self._min_free
 
-    def need_room(self) -> None:
+    def check_disk_space(self) -> None:
         if self._is_full():
             raise StorageFull(
                 f"Less than {self._min_free // 2**20} MB (MIN_FREE_MB) are free on the disk of "
@@ -155,19 +155,19 @@ class EdgeStore(VectorStore, engine="edge"):
         return EmbedderInfo(signed.get("name", ""), _stored_dimensions(self._folder))
 
     def _create(self, embedder: EmbedderInfo) -> None:
-        self.need_room()
+        self.check_disk_space()
         with self._creating:
             if self._shard is None:
-                self._sign(embedder)
+                self._record_embedder(embedder)
                 with _translated():
                     self._shard = _open(self._folder, embedder.dimensions)
 
-    def _sign(self, embedder: EmbedderInfo) -> None:
+    def _record_embedder(self, embedder: EmbedderInfo) -> None:
         unfinished = self._signature.with_suffix(".part")
         unfinished.write_text(json.dumps({"name": embedder.name}))
         unfinished.replace(self._signature)
 
-    def successor(self, embedder: EmbedderInfo) -> Self | None:
+    def rebuild_target(self, embedder: EmbedderInfo) -> Self | None:
         if self.embedder() in (None, embedder):
             return None
         beside = type(self)(_beside(self._folder))
@@ -178,16 +178,16 @@ class EdgeStore(VectorStore, engine="edge"):
         beside.prepare(embedder)
         return beside
 
-    def give_way(self, successor: Self) -> None:
-        successor.flush()
-        successor.close()
+    def swap_in(self, target: Self) -> None:
+        target.flush()
+        target.close()
         self.close()
         self._shard = None
-        (successor._folder / COMPLETE).touch()
+        (target._folder / COMPLETE).touch()
         _take_over(self._folder)
 
     def _upsert(self, points: Sequence[NewPoint]) -> None:
-        self.need_room()
+        self.check_disk_space()
         with _translated():
             self._live.update(
                 UpdateOperation.upsert_points(
@@ -196,7 +196,7 @@ class EdgeStore(VectorStore, engine="edge"):
             )
 
     def _overwrite_payload(self, point_id: str, payload: Payload) -> None:
-        self.need_room()
+        self.check_disk_space()
         with _translated():
             self._live.update(UpdateOperation.overwrite_payload([point_id], payload))
 
@@ -213,7 +213,7 @@ class EdgeStore(VectorStore, engine="edge"):
             batch = QueryBatchRequest([_query_request(request) for request in requests])
             answers = zip(requests, self._live.query_batch(batch), strict=True)
             return [
-                self._bare(request, hits) if request.bare else [*map(_record, hits)]
+                self._ids_only(request, hits) if request.ids_only else [*map(_record, hits)]
                 for request, hits in answers
             ]
 
@@ -222,7 +222,7 @@ class EdgeStore(VectorStore, engine="edge"):
             return where
         return {"must": [{"has_id": [one.id for one in self._newest(where, sys.maxsize)]}]}
 
-    def _bare(self, request: Nearest, hits: Sequence[Any]) -> list[Record]:
+    def _ids_only(self, request: Nearest, hits: Sequence[Any]) -> list[Record]:
         """Records by their numbers: to write 160 ids as text would cost half of the query."""
         ids = [hit.id.int for hit in hits]
         if not request.by_words:
@@ -233,8 +233,8 @@ class EdgeStore(VectorStore, engine="edge"):
             Record(id_, NOTHING, hit.score, words[id_]) for id_, hit in zip(ids, hits, strict=True)
         ]
 
-    def _public(self, bare_id: Any) -> str:
-        return id_text(bare_id)
+    def _public(self, engine_id: Any) -> str:
+        return id_text(engine_id)
 
     def _newest(self, where: Filter, limit: int, after: Cursor | None = None) -> list[Listed]:
         plain, costly = split(where)
@@ -286,13 +286,13 @@ class EdgeStore(VectorStore, engine="edge"):
             return [(str(hit.value), hit.count) for hit in self._live.facet(asked).hits]
 
     def _clear(self) -> None:
-        self.need_room()
+        self.check_disk_space()
         with _translated():
             self._live.update(UpdateOperation.delete_points_by_filter(EdgeFilter()))
         self._words.forget_all()
 
     def check(self) -> str | None:
-        self.need_room()
+        self.check_disk_space()
         if self._exists():
             with _translated():
                 self._live.info()
@@ -313,7 +313,7 @@ class EdgeStore(VectorStore, engine="edge"):
         if self._shard is None:
             if not self._exists():
                 raise NoCollection
-            self.need_room()
+            self.check_disk_space()
             with self._creating, _translated():
                 return self._shard or self._load(_open(self._folder))
         return self._shard
@@ -324,7 +324,7 @@ def _beside(folder: Path) -> Path:
 
 
 def _take_over(folder: Path) -> None:
-    """Put a complete successor in the place of `folder`; also where that was cut off before."""
+    """Put a complete rebuild target in the place of `folder`; also where that was cut off."""
     if (_beside(folder) / COMPLETE).exists():
         shutil.rmtree(folder, ignore_errors=True)
         _beside(folder).rename(folder)
@@ -421,8 +421,8 @@ def _query_request(request: Nearest) -> QueryRequest:
         query=Query.Nearest(request.vector, using=SPARSE if request.by_words else None),
         filter=to_edge(request.where),
         params=SearchParams(idf=IdfParams(to_edge(request.corpus))) if request.corpus else None,
-        with_payload=not request.bare,
-        with_vector=[SPARSE] if request.by_words and not request.bare else False,
+        with_payload=not request.ids_only,
+        with_vector=[SPARSE] if request.by_words and not request.ids_only else False,
     )
 
 

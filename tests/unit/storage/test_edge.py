@@ -72,7 +72,7 @@ def test_a_start_gives_back_the_room_of_many_deleted_memories(
         once_more = EdgeStore(folder)
         assert "gave back" in caplog.text
         assert "gave back" in str(once_more.check())
-    assert {record.id for record in once_more.every(EVERYTHING)} == set(ids[400:])
+    assert {record.id for record in once_more.scan(EVERYTHING)} == set(ids[400:])
     assert once_more.keyword_search("tea", top_k=5)
     once_more.close()
 
@@ -188,7 +188,7 @@ def test_what_was_acknowledged_survives_a_killed_process(folder: Path) -> None:
         writer.kill()
         assert writer.wait(10) == -signal.SIGKILL
     store = opened_for(folder)
-    texts = {record.payload["data"] for record in store.every(EVERYTHING)}
+    texts = {record.payload["data"] for record in store.scan(EVERYTHING)}
     assert texts == {"changed", *(f"tea {number}" for number in range(2, 300))}
     assert [hit.id for hit in store.keyword_search("299")] == [str(uuid.UUID(int=299))]
     assert store.count(in_scope({"user_id": "u"})) == 299
@@ -251,7 +251,7 @@ def test_sixteen_threads_lose_no_write(store: EdgeStore) -> None:
     with ThreadPoolExecutor(16) as pool:
         written = [point_id for ids in pool.map(write, range(16)) for point_id in ids]
     assert len(written) == 640
-    assert {record.id for record in store.every(EVERYTHING)} == {*written}
+    assert {record.id for record in store.scan(EVERYTHING)} == {*written}
 
 
 def test_the_installed_version_is_the_one_that_is_pinned() -> None:
@@ -293,7 +293,7 @@ def names_used(tree: ast.Module) -> set[tuple[str, str]]:
 
 def asked_words(store: EdgeStore, query: str) -> list[int]:
     """How many of the query's words each memory has that is found by them."""
-    _, worded, words = store.hybrid(query, EAST, EVERYTHING, 10, bare=True)
+    _, worded, words = store.hybrid(query, EAST, EVERYTHING, 10, ids_only=True)
     return [len(words.intersection(record.tokens)) for record in worded]
 
 

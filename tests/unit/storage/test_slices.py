@@ -71,7 +71,7 @@ def test_no_call_tries_more_than_a_slice_and_nothing_is_missed(
     asked = where(filters)
     assert weight(asked) == conditions
     odd = {n for n in range(NUMBER) if n % 2}
-    assert {record.payload["n"] for record in store.every(asked)} == odd
+    assert {record.payload["n"] for record in store.scan(asked)} == odd
     assert store.count(asked) == len(odd)
     assert max(store.tried) * conditions <= SLICE_WORK
 

@@ -4,13 +4,11 @@ Every point has the dense vector of its text and a BM25 sparse vector named `bm2
 here in the process: keyword search works offline and alike on every engine, in Chinese too.
 """
 
-import uuid
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ParamSpec, Self, TypeVar
 
-from mem0.vector_stores.base import VectorStoreBase
 from qdrant_edge import SparseVector
 
 from app.embeddings import EmbedderInfo, Vector, is_finite
@@ -19,7 +17,7 @@ from app.observability.metrics import store_call
 from app.security.scopes import Scope
 from app.storage.payloads import Payload
 from app.storage.vectors.bm25 import Bm25Encoder
-from app.storage.vectors.filters import Filter, corpus_of, in_scope
+from app.storage.vectors.filters import Filter, in_scope
 from app.storage.vectors.paging import (
     PAGE,
     Chunk,
@@ -88,7 +86,7 @@ ENGINE_CALLS = {
 """What an engine does with points, by method, and the operation as which the metrics show it."""
 
 
-class VectorStore(VectorStoreBase):
+class VectorStore(ABC):
     """One collection of memories. It is made when an embedder first comes; until then it is
     read as an empty one."""
 
@@ -189,8 +187,9 @@ class VectorStore(VectorStoreBase):
     def check(self) -> str | None:
         """What an operator may want to know of it. Raises when the engine does not answer."""
 
+    @abstractmethod
     def check_disk_space(self) -> None:
-        """Raises StorageFull where a write would find no room; a server says so by itself."""
+        """Raises StorageFull where a write would find no room."""
 
     def prepare(self, embedder: EmbedderInfo) -> None:
         """Make the collection for `embedder`, or see that it is of this one.
@@ -268,6 +267,10 @@ class VectorStore(VectorStoreBase):
             for id_, record in zip(ids, records, strict=True)
         ]
 
+    def nearest(self, vector: Vector, limit: int, scope: Scope) -> Sequence[Record]:
+        """The memories of a scope that are most like `vector`, best first; without the expired."""
+        return self._lists([Nearest(self._checked(vector), limit, in_scope(scope))])[0]
+
     def newest(
         self, where: Filter, limit: int, after: Cursor | None = None
     ) -> tuple[list[Listed], Cursor | None]:
@@ -319,6 +322,10 @@ class VectorStore(VectorStoreBase):
             if cursor is None:
                 return
 
+    def get(self, point_id: str) -> Record | None:
+        found = self.get_many([point_id])
+        return found[0] if found else None
+
     def get_many(self, ids: Sequence[str]) -> Sequence[Record]:
         """The memories that are there; a missing one is absent."""
         return _or(list[Record](), self._retrieve, ids) if ids else []
@@ -349,83 +356,6 @@ class VectorStore(VectorStoreBase):
             self._overwrite_payload(point_id, payload)
         except NoCollection:
             raise MemoryNotFound from None
-
-    # ---- what mem0 calls (VectorStoreBase); `filters` are scopes there
-
-    def insert(
-        self,
-        vectors: Sequence[Vector],
-        payloads: Sequence[Payload] | None = None,
-        ids: Sequence[str] | None = None,
-    ) -> None:
-        ids = ids or [str(uuid.uuid4()) for _ in vectors]
-        payloads = payloads or [{} for _ in vectors]
-        self.put(dict(zip(ids, zip(vectors, payloads, strict=True), strict=True)))
-
-    def search(
-        self, query: str, vectors: Vector, top_k: int = 5, filters: Scope | None = None
-    ) -> Sequence[Record]:
-        return self._lists([Nearest(self._checked(vectors), top_k, in_scope(filters or {}))])[0]
-
-    def keyword_search(
-        self, query: str, top_k: int = 5, filters: Scope | None = None
-    ) -> Sequence[Record]:
-        words = self._bm25.query(query)
-        if not words.indices:
-            return []
-        where, corpus = in_scope(filters or {}), corpus_of(filters or {})
-        return self._lists([Nearest(words, top_k, where, corpus=corpus)])[0]
-
-    def search_batch(
-        self,
-        queries: Sequence[str],
-        vectors_list: Sequence[Vector],
-        top_k: int = 1,
-        filters: Scope | None = None,
-    ) -> Sequence[Sequence[Record]]:
-        where = in_scope(filters or {})
-        return self._lists([Nearest(self._checked(v), top_k, where) for v in vectors_list])
-
-    def get(self, vector_id: str) -> Record | None:
-        found = self.get_many([vector_id])
-        return found[0] if found else None
-
-    def list(self, filters: Scope | None = None, top_k: int | None = None) -> list[list[Record]]:
-        where = in_scope(filters or {}, show_expired=True)
-        if top_k is None:
-            return [[*self.scan(where)]]
-        return [self.page(where, top_k)[0]]
-
-    def update(
-        self, vector_id: str, vector: Vector | None = None, payload: Payload | None = None
-    ) -> None:
-        if vector is not None:
-            if payload is None:
-                found = self.get(vector_id)
-                payload = found.payload if found else {}
-            self.put({vector_id: (vector, payload)})
-        elif payload is not None:
-            self.overwrite_payload(vector_id, payload)
-
-    def delete(self, vector_id: str) -> None:
-        self.delete_many([vector_id])
-
-    def reset(self) -> None:
-        self.clear()
-
-    # The collection is made when the store is opened, and there is one.
-
-    def create_col(self, name: str, vector_size: int, distance: str) -> None:
-        raise NotImplementedError
-
-    def list_cols(self) -> Any:
-        raise NotImplementedError
-
-    def delete_col(self) -> None:
-        raise NotImplementedError
-
-    def col_info(self) -> Any:
-        raise NotImplementedError
 
     # ---- inside
 

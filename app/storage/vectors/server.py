@@ -288,6 +288,9 @@ class ServerStore(VectorStore, engine="server"):
         with _translated():
             self._client.collection_exists(self._collection)
 
+    def check_disk_space(self) -> None:
+        """The server says so by itself."""
+
     def flush(self) -> None:
         """The server's own doing: it answers a write when its log has it."""
 

@@ -73,7 +73,8 @@ def test_a_start_gives_back_the_room_of_many_deleted_memories(
         assert "gave back" in caplog.text
         assert "gave back" in str(once_more.check())
     assert {record.id for record in once_more.scan(EVERYTHING)} == set(ids[400:])
-    assert once_more.keyword_search("tea", top_k=5)
+    once_more.prepare(EMBEDDER)
+    assert once_more.hybrid("tea", EAST, EVERYTHING, 5)[1]
     once_more.close()
 
 
@@ -190,7 +191,9 @@ def test_what_was_acknowledged_survives_a_killed_process(folder: Path) -> None:
     store = opened_for(folder)
     texts = {record.payload["data"] for record in store.scan(EVERYTHING)}
     assert texts == {"changed", *(f"tea {number}" for number in range(2, 300))}
-    assert [hit.id for hit in store.keyword_search("299")] == [str(uuid.UUID(int=299))]
+    assert [hit.id for hit in store.hybrid("299", EAST, EVERYTHING, 5)[1]] == [
+        str(uuid.UUID(int=299))
+    ]
     assert store.count(in_scope({"user_id": "u"})) == 299
     store.close()
 
@@ -204,11 +207,21 @@ def test_what_was_acknowledged_survives_a_killed_process(folder: Path) -> None:
         lambda store: store.hybrid("tea", EAST, EVERYTHING, 1),
         lambda store: store.page(EVERYTHING, 1),
         lambda store: store.count(EVERYTHING),
-        lambda store: store.delete(str(uuid.uuid4())),
+        lambda store: store.delete_many([str(uuid.uuid4())]),
         lambda store: store.clear(),
         lambda store: store.flush(),
     ],
-    ids=["put", "overwrite_payload", "get", "hybrid", "page", "count", "delete", "clear", "flush"],
+    ids=[
+        "put",
+        "overwrite_payload",
+        "get",
+        "hybrid",
+        "page",
+        "count",
+        "delete_many",
+        "clear",
+        "flush",
+    ],
 )
 def test_after_closing_each_call_says_unavailable(
     closed: EdgeStore, call: Callable[[EdgeStore], Any]
@@ -307,7 +320,7 @@ def test_the_words_of_a_memory_that_a_search_has_met_are_those_it_has_now(
     assert asked_words(store, "green tea") == [1, 1]
     store.overwrite_payload(one, {"data": "green grass", "category": "plants"})
     assert asked_words(store, "green grass") == [2, 1]
-    store.delete(one)
+    store.delete_many([one])
     store.put({one: (EAST, {"data": "black tea"})})
     assert asked_words(store, "black tea") == [2]
 

@@ -20,10 +20,11 @@ import qdrant_edge
 
 from app.embeddings import EmbedderInfo, Vector
 from app.errors import EmbedderMismatch, StartupError, VectorStoreUnavailable
-from app.storage.vectors import base, edge
+from app.storage.vectors import base
 from app.storage.vectors.edge import EdgeStore
+from app.storage.vectors.edge import store as edge
+from app.storage.vectors.edge.words import Words
 from app.storage.vectors.filters import in_scope
-from app.storage.vectors.words import Words
 from tests.service import ROOT
 
 DIMENSIONS = 8

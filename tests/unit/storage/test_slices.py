@@ -11,8 +11,8 @@ from app.embeddings import EmbedderInfo
 from app.errors import FilterTooExpensive
 from app.storage.payloads import new_payload
 from app.storage.vectors.edge import EdgeStore
+from app.storage.vectors.edge.slices import MAX_WORK, SLICE_WORK, Slices, split, weight
 from app.storage.vectors.filters import Filter, compile_filters, in_scope
-from app.storage.vectors.slices import MAX_WORK, SLICE_WORK, Slices, split, weight
 
 NUMBER = 1100  # more than one page of ids
 ALICE = {"user_id": "alice"}

@@ -50,7 +50,6 @@ from qdrant_edge import Filter as EdgeFilter
 from app.embeddings import EmbedderInfo
 from app.errors import NotYet, StartupError, StorageFull, VectorStoreUnavailable
 from app.storage.payloads import Payload
-from app.storage.vectors import holder
 from app.storage.vectors.base import (
     DATETIME_INDEXES,
     DENSE,
@@ -61,11 +60,12 @@ from app.storage.vectors.base import (
     NoCollection,
     VectorStore,
 )
+from app.storage.vectors.edge import holder
+from app.storage.vectors.edge.slices import Slices, split
+from app.storage.vectors.edge.words import Words, id_text, words_of
 from app.storage.vectors.filters import Filter
 from app.storage.vectors.paging import Cursor, Listed, following, listed
 from app.storage.vectors.ranking import Record
-from app.storage.vectors.slices import Slices, split
-from app.storage.vectors.words import Words, id_text, words_of
 
 log = logging.getLogger(__name__)
 

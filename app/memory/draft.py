@@ -15,8 +15,8 @@ from app.errors import ProviderRefused, ServiceError
 from app.providers.base import Embedder
 from app.security.scopes import Scope
 from app.storage.payloads import Payload
-from app.storage.vectors.base import VectorStore
 from app.storage.vectors.ranking import Record
+from app.storage.vectors.store import VectorStore
 
 Messages = Sequence[Mapping[str, Any]]
 

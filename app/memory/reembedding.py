@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 from app.errors import ServiceError
 from app.providers.base import Embedder
-from app.storage.vectors.base import VectorStore
 from app.storage.vectors.ranking import Record
+from app.storage.vectors.store import VectorStore
 
 BATCH = 64
 

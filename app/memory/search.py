@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 
 from app.embeddings import EmbedderInfo, Vector
 from app.providers.base import Embedder
-from app.storage.vectors.base import VectorStore
 from app.storage.vectors.filters import Filter
 from app.storage.vectors.paging import Chunk, merged, size_of, sliced
 from app.storage.vectors.ranking import Ranked, candidates, rank
+from app.storage.vectors.store import VectorStore
 
 
 class CollectionEmbedder:

@@ -22,13 +22,13 @@ from app.embeddings import EmbedderInfo, Vector
 from app.errors import EmbedderMismatch, MemoryNotFound, VectorStoreUnavailable
 from app.security.scopes import Scope
 from app.storage.payloads import Payload
-from app.storage.vectors.base import VectorStore
 from app.storage.vectors.bm25 import Bm25Encoder
 from app.storage.vectors.edge import EdgeStore
 from app.storage.vectors.filters import compile_filters, corpus_of, in_scope
 from app.storage.vectors.paging import CHUNK_BYTES, PAGE, Cursor
 from app.storage.vectors.ranking import Record, rank
 from app.storage.vectors.server import ServerStore
+from app.storage.vectors.store import VectorStore
 from tests.servers.qdrant import QdrantServer
 
 DIMENSIONS = 4

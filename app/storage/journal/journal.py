@@ -29,7 +29,7 @@ from app.storage.journal.liveness import Liveness
 from app.storage.journal.recovery import Recovery
 from app.storage.journal.unsure import Unsure
 from app.storage.journal.writes import Deletion, Intent, Write
-from app.storage.vectors.base import VectorStore
+from app.storage.vectors.store import VectorStore
 
 DELETE_BATCH = 50_000  # in one call, so that nobody who looks meanwhile sees a part
 

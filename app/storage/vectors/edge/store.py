@@ -58,7 +58,6 @@ from app.storage.vectors.base import (
     Nearest,
     NewPoint,
     NoCollection,
-    VectorStore,
 )
 from app.storage.vectors.edge import holder
 from app.storage.vectors.edge.slices import Slices, split
@@ -66,6 +65,7 @@ from app.storage.vectors.edge.words import Words, id_text, words_of
 from app.storage.vectors.filters import Filter
 from app.storage.vectors.paging import Cursor, Listed, following, listed
 from app.storage.vectors.ranking import Record
+from app.storage.vectors.store import VectorStore
 
 log = logging.getLogger(__name__)
 

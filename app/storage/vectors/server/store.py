@@ -31,11 +31,11 @@ from app.storage.vectors.base import (
     Nearest,
     NewPoint,
     NoCollection,
-    VectorStore,
 )
 from app.storage.vectors.filters import Filter
 from app.storage.vectors.paging import Cursor, Listed, following, listed
 from app.storage.vectors.ranking import Record
+from app.storage.vectors.store import VectorStore
 
 log = logging.getLogger(__name__)
 

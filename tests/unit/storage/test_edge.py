@@ -21,8 +21,8 @@ import qdrant_edge
 from app.embeddings import EmbedderInfo, Vector
 from app.errors import EmbedderMismatch, StartupError, VectorStoreUnavailable
 from app.storage.vectors import base
-from app.storage.vectors.edge import EdgeStore
-from app.storage.vectors.edge import store as edge
+from app.storage.vectors.edge import EdgeStore, collection, shard, translation
+from app.storage.vectors.edge import store as points
 from app.storage.vectors.edge.words import Words
 from app.storage.vectors.filters import in_scope
 from tests.service import ROOT
@@ -274,7 +274,9 @@ def test_the_installed_version_is_the_one_that_is_pinned() -> None:
     assert version("qdrant-edge-py") == pinned[1]
 
 
-@pytest.mark.parametrize("module", [base, edge], ids=["base", "edge"])
+@pytest.mark.parametrize(
+    "module", [base, collection, shard, points, translation], ids=lambda module: module.__name__
+)
 def test_every_name_of_qdrant_edge_that_is_used_exists(module: Any) -> None:
     used = names_used(ast.parse(inspect.getsource(module)))
     assert used
@@ -282,12 +284,15 @@ def test_every_name_of_qdrant_edge_that_is_used_exists(module: Any) -> None:
     assert missing == []
 
 
+SHARDS = {"self._live", "self.shard", "self._shard", "shard"}
+
+
 def owner(name: str) -> Any:
-    return qdrant_edge.EdgeShard if name == "self._live" else getattr(qdrant_edge, name)
+    return qdrant_edge.EdgeShard if name in SHARDS else getattr(qdrant_edge, name)
 
 
 def names_used(tree: ast.Module) -> set[tuple[str, str]]:
-    """(class of qdrant_edge, its member) for each `Class.member` and `self._live.member`."""
+    """(class of qdrant_edge, its member) for each `Class.member` and each member of a shard."""
     imported = {
         alias.name
         for node in ast.walk(tree)
@@ -300,7 +305,7 @@ def names_used(tree: ast.Module) -> set[tuple[str, str]]:
         if isinstance(node, ast.Attribute)
     }
     return {
-        *((name, member) for name, member in accesses if name in {*imported, "self._live"}),
+        *((name, member) for name, member in accesses if name in imported | SHARDS),
         *((name, "__init__") for name in imported),
     }
 

@@ -27,8 +27,8 @@ prepare_environment(Path(tempfile.mkdtemp()))
 from app.embeddings import EmbedderInfo  # noqa: E402
 from app.storage.payloads import new_payload  # noqa: E402
 from app.storage.vectors.edge import EdgeStore  # noqa: E402
+from app.storage.vectors.edge.slices import SLICE_WORK, weight  # noqa: E402
 from app.storage.vectors.filters import compile_filters, in_scope  # noqa: E402
-from app.storage.vectors.slices import SLICE_WORK, weight  # noqa: E402
 
 SCOPE = {"user_id": "u"}
 SENTENCE = "I like hiking in the mountains on weekends"

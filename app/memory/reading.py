@@ -13,9 +13,9 @@ from app.security.principal import Principal
 from app.security.scopes import SCOPE_KEYS, Scope
 from app.storage.history.rows import History
 from app.storage.payloads import is_expired, to_memory
-from app.storage.vectors.base import VectorStore
 from app.storage.vectors.filters import corpus_of, in_scope
 from app.storage.vectors.ranking import Ranked, Record
+from app.storage.vectors.store import VectorStore
 
 MAX_IDS = 1000  # of users, agents and runs each, that are counted
 STARTS = 5  # of a listing that meets deletions

@@ -29,7 +29,7 @@ from app.storage.history.rows import History
 from app.storage.journal.journal import Journal
 from app.storage.journal.maintenance import Maintenance
 from app.storage.journal.writer import Writer
-from app.storage.vectors.base import VectorStore
+from app.storage.vectors.store import VectorStore
 
 
 class MemoryService:

@@ -13,12 +13,12 @@ class Record:
     """A point of the store: its payload, and the score of the list it was found in."""
 
     id: Any
-    """A UUID as text; the engine's own where the record is bare."""
+    """A UUID as text; the engine's own where the record came `ids_only`."""
     payload: dict[str, Any]
     score: float = 0.0
     tokens: Collection[int] = ()
-    """The ids of the words of its text, each once, in a keyword list only; of a bare record, at
-    least those that were asked for."""
+    """The ids of the words of its text, each once, in a keyword list only; of an `ids_only`
+    record, at least those that were asked for."""
 
 
 @dataclass(slots=True)

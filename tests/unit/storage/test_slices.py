@@ -11,8 +11,8 @@ from app.embeddings import EmbedderInfo
 from app.errors import FilterTooExpensive
 from app.storage.payloads import new_payload
 from app.storage.vectors.edge import EdgeStore
+from app.storage.vectors.edge.slices import MAX_WORK, SLICE_WORK, Slices, split, weight
 from app.storage.vectors.filters import Filter, compile_filters, in_scope
-from app.storage.vectors.slices import MAX_WORK, SLICE_WORK, Slices, split, weight
 
 NUMBER = 1100  # more than one page of ids
 ALICE = {"user_id": "alice"}
@@ -71,7 +71,7 @@ def test_no_call_tries_more_than_a_slice_and_nothing_is_missed(
     asked = where(filters)
     assert weight(asked) == conditions
     odd = {n for n in range(NUMBER) if n % 2}
-    assert {record.payload["n"] for record in store.every(asked)} == odd
+    assert {record.payload["n"] for record in store.scan(asked)} == odd
     assert store.count(asked) == len(odd)
     assert max(store.tried) * conditions <= SLICE_WORK
 

@@ -31,11 +31,11 @@ from app.storage.vectors.base import (
     Nearest,
     NewPoint,
     NoCollection,
-    VectorStore,
 )
 from app.storage.vectors.filters import Filter
 from app.storage.vectors.paging import Cursor, Listed, following, listed
 from app.storage.vectors.ranking import Record
+from app.storage.vectors.store import VectorStore
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class ServerStore(VectorStore, engine="server"):
         self._collection = collection
         self._has_words = False
         self._version: tuple[int, int] | None = None
-        self._known = False
+        self._inspected = False
         self._warned = False
 
     # ---- the collection
@@ -107,15 +107,15 @@ class ServerStore(VectorStore, engine="server"):
             except UnexpectedResponse as error:
                 if error.status_code != CONFLICT:  # another process was faster
                     raise
-        self._known = False
+        self._inspected = False
 
-    def _sign(self, embedder: EmbedderInfo) -> None:
+    def _record_embedder(self, embedder: EmbedderInfo) -> None:
         with _translated():
             self._client.update_collection(self._collection, metadata={SIGNATURE: embedder.name})
 
-    def successor(self, embedder: EmbedderInfo) -> Self | None:
+    def rebuild_target(self, embedder: EmbedderInfo) -> Self | None:
         stored = self.embedder()
-        name = self._successor_name(embedder)
+        name = self._rebuild_name(embedder)
         if stored is None:  # gone already: an earlier run was cut off while it gave way
             with _translated():
                 if not self._client.collection_exists(name):
@@ -128,12 +128,12 @@ class ServerStore(VectorStore, engine="server"):
         beside.prepare(embedder)
         return beside
 
-    def _successor_name(self, embedder: EmbedderInfo) -> str:
+    def _rebuild_name(self, embedder: EmbedderInfo) -> str:
         """The same for the same embedder, so that a run can be resumed."""
         digest = hashlib.sha256(str(embedder).encode()).hexdigest()
         return f"{self._collection}--{digest[:12]}"
 
-    def give_way(self, successor: Self) -> None:
+    def swap_in(self, target: Self) -> None:
         with _translated():
             here = {a.alias_name: a.collection_name for a in self._client.get_aliases().aliases}
             old = here.get(self._collection)
@@ -144,7 +144,7 @@ class ServerStore(VectorStore, engine="server"):
             else:  # an alias cannot have the name of a collection
                 self._client.delete_collection(self._collection)
             new = models.CreateAlias(
-                collection_name=successor._collection, alias_name=self._collection
+                collection_name=target._collection, alias_name=self._collection
             )
             changes.append(models.CreateAliasOperation(create_alias=new))
             self._client.update_collection_aliases(changes)
@@ -152,9 +152,9 @@ class ServerStore(VectorStore, engine="server"):
                 self._client.delete_collection(old)
         self.close()
 
-    def _know(self) -> None:
+    def _inspect_collection(self) -> None:
         """Look once at the collection, which mem0 may have made: its indexes, its slots."""
-        if self._known:
+        if self._inspected:
             return
         # Several threads may look at the same moment. No lock: it would make them wait in turn
         # for a server that hangs.
@@ -174,7 +174,7 @@ class ServerStore(VectorStore, engine="server"):
             if field not in info.payload_schema:
                 self._client.create_payload_index(self._collection, field, kind)
         self._version = self._version or self._asked_version()
-        self._known = True
+        self._inspected = True
 
     def _asked_version(self) -> tuple[int, int]:
         """Of the server; (0, 0) where it does not say."""
@@ -244,7 +244,7 @@ class ServerStore(VectorStore, engine="server"):
             filter=_filter(request.where),
             params=params,
             limit=request.limit,
-            with_payload=not request.bare,
+            with_payload=not request.ids_only,
             with_vector=[SPARSE] if request.by_words else False,
         )
 
@@ -288,6 +288,9 @@ class ServerStore(VectorStore, engine="server"):
         with _translated():
             self._client.collection_exists(self._collection)
 
+    def check_disk_space(self) -> None:
+        """The server says so by itself."""
+
     def flush(self) -> None:
         """The server's own doing: it answers a write when its log has it."""
 
@@ -298,12 +301,12 @@ class ServerStore(VectorStore, engine="server"):
     def _asking(self) -> Iterator[QdrantClient]:
         with _translated():
             try:
-                self._know()
+                self._inspect_collection()
                 yield self._client
             except UnexpectedResponse as error:
                 if error.status_code != NOT_FOUND:
                     raise
-                self._known = False
+                self._inspected = False
                 raise NoCollection from error
 
 

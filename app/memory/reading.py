@@ -55,7 +55,8 @@ class Reading:
             total = None
             for chunk in self._store.chunks(where, asked.limit, asked.cursor):
                 if asked.limit is not None and total is None:
-                    total = self._store.count(where)
+                    all_ = chunk.cursor is None and asked.cursor is None
+                    total = len(chunk.items) if all_ else self._store.count(where)
                 memories = [to_memory(record.id, record.payload) for record in chunk.items]
                 yield Page(memories, total, chunk.cursor.encode() if chunk.cursor else None)
 

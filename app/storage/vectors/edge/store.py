@@ -12,6 +12,7 @@ from qdrant_edge import (
     Direction,
     EdgeShard,
     FacetRequest,
+    HasIdCondition,
     OrderBy,
     Point,
     QueryBatchRequest,
@@ -25,7 +26,7 @@ from app.storage.payloads import Payload
 from app.storage.vectors.base import DENSE, SPARSE, Nearest, NewPoint
 from app.storage.vectors.edge.collection import EdgeCollection, beside
 from app.storage.vectors.edge.shard import TAKEOVER_S, translated
-from app.storage.vectors.edge.slices import Slices, split
+from app.storage.vectors.edge.slices import Slices, Trial, split
 from app.storage.vectors.edge.translation import NOTHING, to_edge, to_query, to_record
 from app.storage.vectors.edge.words import Words, id_text
 from app.storage.vectors.filters import Filter
@@ -55,7 +56,7 @@ class EdgeStore(VectorStore, engine="edge"):
         super().__init__()
         self._collection = EdgeCollection(folder, min_free_mb, patience_s)
         self._words = Words()
-        self._slices = Slices(self._ordered, self._passing, self._estimate)
+        self._slices = Slices(self._ordered, self._trial, self._estimate)
 
     @property
     def _live(self) -> EdgeShard:
@@ -156,11 +157,17 @@ class EdgeStore(VectorStore, engine="edge"):
             found, _ = self._live.scroll(asked)
         return listed(found)
 
-    def _passing(self, where: Filter, limit: int) -> set[str]:
-        asked = ScrollRequest(limit=limit, filter=to_edge(where), with_payload=False)
-        with translated():
-            found, _ = self._live.scroll(asked)
-        return {str(point.id) for point in found}
+    def _trial(self, conditions: Sequence[Filter]) -> Trial:
+        all_of_them = to_edge({"must": [*conditions]})  # made once for all slices
+
+        def passing(ids: Sequence[str]) -> set[str]:
+            where = EdgeFilter(must=[HasIdCondition({*ids}), all_of_them])
+            asked = ScrollRequest(limit=len(ids), filter=where, with_payload=False)
+            with translated():
+                found, _ = self._live.scroll(asked)
+            return {str(point.id) for point in found}
+
+        return passing
 
     def _delete(self, ids: Sequence[str]) -> None:
         # No look at the room: the first batch of a deletion must not be its last. Whoever begins

@@ -4,7 +4,7 @@
     .venv/bin/python benchmarks/filters.py
 
 Prints, for memories of three sizes and the worst metadata that may be stored, the CPU time for
-each memory and condition, and of a call with as much work as app/storage/vectors/slices.py allows;
+each memory and condition, and of a call with as much work as slices.py (of the Edge store) allows;
 then of whole filters over 100,000 memories of a sentence.
 """
 

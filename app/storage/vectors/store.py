@@ -103,7 +103,7 @@ class VectorStore(Engine):
         return similar, worded[0] if worded else [], frozenset(words.indices)
 
     def hydrate(self, records: Sequence[Record]) -> Sequence[Record | None]:
-        """Bare records of `hybrid`, each with its id and payload; None where it is gone since.
+        """Records that came `ids_only`, each with its id and payload; None where it is gone since.
 
         Read now: the payloads of all candidates would be most of a search's cost.
         """

@@ -60,9 +60,9 @@ run: setup ## start the service (the first time, install what it needs)
 key: ## print a new ADMIN_API_KEY
 	@"$(PYTHON)" -c 'import secrets; print(secrets.token_urlsafe(32))'
 
-# Two processes, each of which takes a file after the other: the tests of a file share a service.
-# In the order of `testpaths`, so that the quick ones come last and both end at the same time.
-PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
+# Three processes for two cores, since many tests wait. Each takes a file after the other, whose
+# tests share a service, in the order of `testpaths`: the quick ones come last, and all end together.
+PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: test
 test: setup-dev ## run the tests and measure their coverage (ARGS="..." goes to pytest, without coverage)

@@ -2,4 +2,4 @@
 
 import os
 
-ROUNDS = int(os.environ.get("ROUNDS") or 100)
+ROUNDS = int(os.environ.get("ROUNDS") or 120)

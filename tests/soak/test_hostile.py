@@ -1,6 +1,6 @@
 """Made-up requests of every hostile kind: no failure of ours, no hang, nothing changed.
 
-`make test` sends a few hundred, always the same (tests/wire/test_briefly.py); here they are 200 in
+`make test` sends 200, always the same (tests/wire/test_briefly.py); here they are 200 in
 each of the ROUNDS, always others. FUZZ_REQUESTS says another number: `make fuzz` sends 20,000.
 """
 

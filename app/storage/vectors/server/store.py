@@ -33,6 +33,9 @@ def connect(settings: Settings) -> QdrantClient:
     )
 
 
+WITH_PAYLOADS = 80  # of so many hits they come at once: another call would cost more
+
+
 class ServerStore(VectorStore, engine="server"):
     """A collection of a server; several processes may share it."""
 
@@ -112,7 +115,7 @@ class ServerStore(VectorStore, engine="server"):
             filter=_filter(request.where),
             params=params,
             limit=request.limit,
-            with_payload=not request.ids_only,
+            with_payload=not request.ids_only or request.limit <= WITH_PAYLOADS,
             with_vector=[SPARSE] if request.by_words else False,
         )
 

@@ -857,8 +857,9 @@ class TestHybrid:
         for text in ("green tea", "tea", "black coffee", "tea and cake", "green shirt " * 400):
             put(store, text, EAST if "tea" in text else NORTH_EAST)
         hydrated = rank(*store.hybrid("green tea", NORTH, EVERYTHING, 10), 10)
-        for _ in range(2):  # read, and then known
-            ids_only = rank(*store.hybrid("green tea", NORTH, EVERYTHING, 10, ids_only=True), 10)
+        for limit in (10, 10, 1000):  # the words are read, and then known
+            lists = store.hybrid("green tea", NORTH, EVERYTHING, limit, ids_only=True)
+            ids_only = rank(*lists, 10)
             records = store.hydrate([found.record for found in ids_only])
             assert [record and record.id for record in records] == [f.record.id for f in hydrated]
             assert [record and record.payload for record in records] == [

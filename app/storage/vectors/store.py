@@ -105,12 +105,16 @@ class VectorStore(Engine):
     def hydrate(self, records: Sequence[Record]) -> Sequence[Record | None]:
         """Records that came `ids_only`, each with its id and payload; None where it is gone since.
 
-        Read now: the payloads of all candidates would be most of a search's cost.
+        Read now, where they were left out: the payloads of all candidates would be most of a
+        search's cost.
         """
         ids = [self._public(record.id) for record in records]
-        found = {record.id: record.payload for record in self.get_many(ids)}
+        bare = [id_ for id_, record in zip(ids, records, strict=True) if not record.payload]
+        found = {record.id: record.payload for record in self.get_many(bare)}
         return [
-            Record(id_, found[id_], record.score, record.tokens) if id_ in found else None
+            Record(id_, payload, record.score, record.tokens)
+            if (payload := record.payload or found.get(id_))
+            else None
             for id_, record in zip(ids, records, strict=True)
         ]
 

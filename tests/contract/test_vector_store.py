@@ -858,7 +858,8 @@ class TestHybrid:
             put(store, text, EAST if "tea" in text else NORTH_EAST)
         hydrated = rank(*store.hybrid("green tea", NORTH, EVERYTHING, 10), 10)
         for limit in (10, 10, 1000):  # the words are read, and then known
-            ids_only = rank(*store.hybrid("green tea", NORTH, EVERYTHING, limit, ids_only=True), 10)
+            lists = store.hybrid("green tea", NORTH, EVERYTHING, limit, ids_only=True)
+            ids_only = rank(*lists, 10)
             records = store.hydrate([found.record for found in ids_only])
             assert [record and record.id for record in records] == [f.record.id for f in hydrated]
             assert [record and record.payload for record in records] == [

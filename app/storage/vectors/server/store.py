@@ -18,6 +18,8 @@ from app.storage.vectors.server.collection import ServerCollection
 from app.storage.vectors.server.errors import check_completed
 from app.storage.vectors.store import VectorStore
 
+WITH_PAYLOADS = 80  # of so many hits they come at once: another call would cost more
+
 
 def connect(settings: Settings) -> QdrantClient:
     """Asks the server nothing yet."""

@@ -35,9 +35,6 @@ def connect(settings: Settings) -> QdrantClient:
     )
 
 
-WITH_PAYLOADS = 80  # of so many hits they come at once: another call would cost more
-
-
 class ServerStore(VectorStore, engine="server"):
     """A collection of a server; several processes may share it."""
 

@@ -41,8 +41,8 @@ class Nearest:
     limit: int
     where: Filter
     ids_only: bool = False
-    """For ranking alone: the payloads may be left out and the ids may be the engine's own, which can
-    be compared. `hydrate` makes Records of those that are needed."""
+    """For ranking alone: the payloads may be left out, and the ids may be the engine's own, which
+    can be compared. `hydrate` makes Records of those that are needed."""
     corpus: Filter | None = None
     """By words: among which memories the words' frequencies are counted, see `hybrid`."""
 

@@ -15,7 +15,6 @@ from app.errors import ServiceError, VectorStoreTimeout, VectorStoreUnavailable
 from app.memory import mem0_import  # noqa: F401  # the first of those that import mem0
 from app.memory.answers import Page
 from app.memory.parts import Parts, open_parts
-from app.memory.readiness import Readiness
 from app.memory.service import MemoryService
 from app.providers.registry import open_check, open_llm, start_waits_for_embedder
 from app.storage.history.rows import History
@@ -45,16 +44,15 @@ def open_memory(settings: Settings) -> MemoryService:
         "vector_store": parts.store.check,
         "history": parts.database.check,
         "embedder": check_embedder,
-        "maintenance": lambda: service.maintenance.check(),
     }
-    service: MemoryService = MemoryService(
+    service = MemoryService(
         parts.store,
         History(parts.database),
         parts.journal,
         parts.embedder,
         open_llm(settings),
         instructions=_instructions(settings),
-        readiness=Readiness(checks),
+        checks=checks,
         flush_seconds=settings.flush_seconds,
         llm_concurrency=settings.llm_places,
     )

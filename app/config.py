@@ -1,4 +1,7 @@
-"""Settings: read once from the environment and `.env`, checked as a whole, then frozen."""
+"""Settings: read once from the environment and `.env`, checked as a whole, then frozen.
+
+Long because they are one class: every mistake of all of them is told at once.
+"""
 
 import math
 import os

@@ -4,7 +4,7 @@
     .venv/bin/python benchmarks/filters.py
 
 Prints, for memories of three sizes and the worst metadata that may be stored, the CPU time for
-each memory and condition, and of a call with as much work as app/storage/vectors/slices.py allows;
+each memory and condition, and of a call with as much work as slices.py (of the Edge store) allows;
 then of whole filters over 100,000 memories of a sentence.
 """
 
@@ -27,8 +27,8 @@ prepare_environment(Path(tempfile.mkdtemp()))
 from app.embeddings import EmbedderInfo  # noqa: E402
 from app.storage.payloads import new_payload  # noqa: E402
 from app.storage.vectors.edge import EdgeStore  # noqa: E402
+from app.storage.vectors.edge.slices import SLICE_WORK, weight  # noqa: E402
 from app.storage.vectors.filters import compile_filters, in_scope  # noqa: E402
-from app.storage.vectors.slices import SLICE_WORK, weight  # noqa: E402
 
 SCOPE = {"user_id": "u"}
 SENTENCE = "I like hiking in the mountains on weekends"
@@ -78,8 +78,9 @@ def main() -> None:
         store = filled(number, text, metadata)
         print(f"\n{size}: us for each memory and condition, and ms of the longest call")
         for name, filters in CONDITIONS.items():
-            where = in_scope(SCOPE, extra=compile_filters(filters))
-            one = cpu_s(partial(store._passing, where, number)) / number
+            where = compile_filters(filters)
+            ids = [record.id for record in store.newest(in_scope(SCOPE), number)[0]]
+            one = cpu_s(partial(store._trial([where]), ids)) / number
             longest = one * SLICE_WORK / weight(where)
             print(f"{name:22} {one * 1e6:8.1f} us {longest * 1e3:8.1f} ms")
         store.close()

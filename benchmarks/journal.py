@@ -32,8 +32,8 @@ from app.storage.history.sqlite import SQLite  # noqa: E402
 from app.storage.journal.journal import Journal  # noqa: E402
 from app.storage.journal.writes import Write  # noqa: E402
 from app.storage.payloads import history_row, new_id, new_payload  # noqa: E402
-from app.storage.vectors.base import VectorStore  # noqa: E402
 from app.storage.vectors.edge import EdgeStore  # noqa: E402
+from app.storage.vectors.store import VectorStore  # noqa: E402
 from tests.service import Service  # noqa: E402
 
 SIZE = 384

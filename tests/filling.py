@@ -10,9 +10,9 @@ from qdrant_client import QdrantClient
 from app.embeddings import EmbedderInfo
 from app.security.scopes import Scope
 from app.storage.payloads import new_payload
-from app.storage.vectors.base import VectorStore
 from app.storage.vectors.edge import EdgeStore
 from app.storage.vectors.server import ServerStore
+from app.storage.vectors.store import VectorStore
 from tests.servers.qdrant import QdrantServer
 from tests.service import Service, wait_for
 

@@ -6,8 +6,8 @@ from typing import Any
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
-from app.api import docs, metrics, ops, page
-from app.api.http import access_log, auth, origins, overload, problems, rate_limit
+from app.api import docs, ops, page
+from app.api.http import access_log, auth, headers, origins, overload, problems, rate_limit
 from app.api.memory import routes
 from app.config import Settings
 
@@ -27,11 +27,11 @@ def init_app(app: Flask, settings: Settings) -> None:
     problems.init_app(app)
     overload.init_app(app)
     origins.init_app(app, settings)
+    headers.init_app(app)
     auth.init_app(app, settings)
     rate_limit.init_app(app, settings)
-    app.before_request(auth.admit)
+    app.before_request(auth.authorize)
     app.register_blueprint(routes.bp)
-    metrics.init_app(app)
-    app.register_blueprint(ops.bp)
+    ops.init_app(app)
     app.register_blueprint(docs.bp)
     app.register_blueprint(page.bp)

@@ -1,14 +1,20 @@
-"""For operators and tools: is it up, and what does it speak."""
+"""For operators and tools: is it up, how is it, and what does it speak."""
 
 from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, Response, current_app, send_file
+from flask import Blueprint, Flask, Response, current_app, send_file
 
-from app.api.http.auth import open_to_all
+from app.api.http.auth import admin_only, open_to_all
 from app.config import VERSION
+from app.observability.metrics import CONTENT_TYPE, exposition
 
 bp = Blueprint("ops", __name__)
+
+
+def init_app(app: Flask) -> None:
+    app.extensions["metrics"] = exposition(lambda: app.extensions["memory"].count())
+    app.register_blueprint(bp)
 
 
 @bp.get("/health")
@@ -32,3 +38,10 @@ def ready() -> tuple[dict[str, Any], int]:
 def openapi() -> Response:
     contract = Path(current_app.root_path).parent / "openapi.yaml"
     return send_file(contract, mimetype="application/yaml")
+
+
+@bp.get("/metrics")
+@admin_only
+def metrics() -> Response:
+    """For Prometheus."""
+    return Response(current_app.extensions["metrics"](), content_type=CONTENT_TYPE)

@@ -15,7 +15,6 @@ from app.errors import ServiceError, VectorStoreTimeout, VectorStoreUnavailable
 from app.memory import mem0_import  # noqa: F401  # the first of those that import mem0
 from app.memory.answers import Page
 from app.memory.parts import Parts, open_parts
-from app.memory.readiness import Readiness
 from app.memory.service import MemoryService
 from app.providers.registry import open_check, open_llm, start_waits_for_embedder
 from app.storage.history.rows import History
@@ -45,24 +44,26 @@ def open_memory(settings: Settings) -> MemoryService:
         "vector_store": parts.store.check,
         "history": parts.database.check,
         "embedder": check_embedder,
-        "maintenance": lambda: service.maintenance.check(),
     }
-    service: MemoryService = MemoryService(
+    service = MemoryService(
         parts.store,
         History(parts.database),
         parts.journal,
         parts.embedder,
         open_llm(settings),
-        instructions="\n".join(filter(None, [LANGUAGE_RULE, settings.custom_instructions])),
-        readiness=Readiness(checks),
+        instructions=_instructions(settings),
+        checks=checks,
         flush_seconds=settings.flush_seconds,
         llm_concurrency=settings.llm_places,
     )
-    if start_waits_for_embedder(settings) and not settings.on_server:
-        _look_once(check_embedder)  # nothing to wait for, and what fails here ends the start
-    else:
-        threading.Thread(target=_look_once, args=[check_embedder], daemon=True).start()
+    # Where there is nothing to wait for what fails ends the start.
+    in_thread = settings.on_server or not start_waits_for_embedder(settings)
+    _look_once(check_embedder, in_thread=in_thread)
     return service
+
+
+def _instructions(settings: Settings) -> str:
+    return "\n".join(filter(None, [LANGUAGE_RULE, settings.custom_instructions]))
 
 
 def _embedder_check(settings: Settings, parts: Parts) -> Callable[[], None]:
@@ -87,9 +88,16 @@ def _recover(parts: Parts) -> None:
         log.critical("what was left cannot be settled: %s", type(error).__name__, exc_info=error)
 
 
-def _look_once(check_embedder: Callable[[], None]) -> None:
+def _look_once(check_embedder: Callable[[], None], *, in_thread: bool) -> None:
     """Make the collection before the first request, and log what is wrong already."""
-    try:
-        check_embedder()
-    except ServiceError as error:
-        log.warning("not ready yet: %s: %s", error.code, error.detail)
+
+    def look() -> None:
+        try:
+            check_embedder()
+        except ServiceError as error:
+            log.warning("not ready yet: %s: %s", error.code, error.detail)
+
+    if in_thread:
+        threading.Thread(target=look, daemon=True).start()
+    else:
+        look()

@@ -135,6 +135,6 @@ class Adding:
         if not hashes:
             return points
         same = {"should": [{"key": "hash", "match": {"value": hash_}} for hash_ in hashes]}
-        there = self._writer.store.every(in_scope(scope, extra=same))
+        there = self._writer.store.scan(in_scope(scope, extra=same))
         known = {record.payload["hash"] for record in there}
         return {id_: point for id_, point in points.items() if point[1]["hash"] not in known}

@@ -15,8 +15,8 @@ from app.errors import ProviderRefused, ServiceError
 from app.providers.base import Embedder
 from app.security.scopes import Scope
 from app.storage.payloads import Payload
-from app.storage.vectors.base import VectorStore
 from app.storage.vectors.ranking import Record
+from app.storage.vectors.store import VectorStore
 
 Messages = Sequence[Mapping[str, Any]]
 
@@ -58,8 +58,7 @@ class _DraftStore(VectorStoreBase):
     def search(
         self, query: str, vectors: Vector, top_k: int = 5, filters: Scope | None = None
     ) -> Sequence[Record]:
-        found: Sequence[Record] = self._store.search(query, vectors, top_k, filters)
-        return found
+        return self._store.nearest(vectors, top_k, filters or {})
 
     def insert(
         self, vectors: Sequence[Vector], payloads: Sequence[Payload], ids: Sequence[str]

@@ -13,7 +13,7 @@ from app.errors import ServiceError
 from app.memory.draft import Draft, ReadsMessages
 from app.providers.base import LLM, Embedder
 from app.security.scopes import Scope
-from app.storage.vectors.base import VectorStore
+from app.storage.vectors.store import VectorStore
 
 # Where spaCy happens to be installed without its model, mem0 would run pip inside a request.
 # Our keyword search needs neither.

@@ -35,13 +35,25 @@ def run_once(writer: Writer, key: IdempotencyKey, scope: Scope, work: Callable[[
     again tries again, when it is known whether it took place. IdempotencyKeyReused where the key
     came with another body, IdempotencyKeyErased where its memories were purged since.
     """
+    earlier = _claimed(writer, key, scope)
+    if earlier is not None:
+        return earlier
+    try:
+        return work()
+    except BaseException:
+        # Not where an intent of it is still open: that will be settled with its key.
+        writer.journal.answers.release(key.caller, key.key)
+        raise
+
+
+def _claimed(writer: Writer, key: IdempotencyKey, scope: Scope) -> str | None:
+    """The answer of an earlier request; None: the key is now this one's."""
     journal = writer.journal
-    answers = journal.answers
     deadline = time.monotonic() + WAIT_S
     while True:
-        found = answers.claim(key.caller, key.key, key.fingerprint, journal.process, scope)
+        found = journal.answers.claim(key.caller, key.key, key.fingerprint, journal.process, scope)
         if found is None:
-            break
+            return None
         if found.fingerprint != key.fingerprint:
             raise IdempotencyKeyReused
         if found.erased:
@@ -52,9 +64,3 @@ def run_once(writer: Writer, key: IdempotencyKey, scope: Scope, work: Callable[[
         if time.monotonic() > deadline:
             raise RequestInProgress
         time.sleep(POLL_S)
-    try:
-        return work()
-    except BaseException:
-        # Not where an intent of it is still open: that will be settled with its key.
-        answers.release(key.caller, key.key)
-        raise

@@ -9,7 +9,7 @@ from app.storage.history.database import Database
 from app.storage.history.sqlite import SQLite
 from app.storage.journal.journal import Journal
 from app.storage.vectors import open_store
-from app.storage.vectors.base import VectorStore
+from app.storage.vectors.store import VectorStore
 
 
 @dataclass(frozen=True)

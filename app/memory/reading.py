@@ -13,9 +13,9 @@ from app.security.principal import Principal
 from app.security.scopes import SCOPE_KEYS, Scope
 from app.storage.history.rows import History
 from app.storage.payloads import is_expired, to_memory
-from app.storage.vectors.base import VectorStore
 from app.storage.vectors.filters import corpus_of, in_scope
 from app.storage.vectors.ranking import Ranked, Record
+from app.storage.vectors.store import VectorStore
 
 MAX_IDS = 1000  # of users, agents and runs each, that are counted
 STARTS = 5  # of a listing that meets deletions
@@ -55,7 +55,8 @@ class Reading:
             total = None
             for chunk in self._store.chunks(where, asked.limit, asked.cursor):
                 if asked.limit is not None and total is None:
-                    total = self._store.count(where)
+                    all_ = chunk.cursor is None and asked.cursor is None
+                    total = len(chunk.items) if all_ else self._store.count(where)
                 memories = [to_memory(record.id, record.payload) for record in chunk.items]
                 yield Page(memories, total, chunk.cursor.encode() if chunk.cursor else None)
 

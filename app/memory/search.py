@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 
 from app.embeddings import EmbedderInfo, Vector
 from app.providers.base import Embedder
-from app.storage.vectors.base import VectorStore
 from app.storage.vectors.filters import Filter
 from app.storage.vectors.paging import Chunk, merged, size_of, sliced
 from app.storage.vectors.ranking import Ranked, candidates, rank
+from app.storage.vectors.store import VectorStore
 
 
 class CollectionEmbedder:
@@ -49,16 +49,18 @@ class Search:
         `VectorStore.hybrid`.
         """
         [vector] = self._embedder.embed([query], "search")
-        hits = self._store.hybrid(query, vector, where, candidates(limit), corpus=corpus, bare=True)
+        hits = self._store.hybrid(
+            query, vector, where, candidates(limit), corpus=corpus, ids_only=True
+        )
         best = [found for found in rank(*hits, limit) if found.score >= (threshold or 0)]
-        chunks = merged(self._whole(part) for part in sliced(best, self._store.read_at_once))
+        chunks = merged(self._hydrated(part) for part in sliced(best, self._store.read_at_once))
         return (chunk.items for chunk in chunks)
 
-    def _whole(self, best: Sequence[Ranked]) -> Chunk[Ranked]:
-        whole = self._store.whole([found.record for found in best])
+    def _hydrated(self, best: Sequence[Ranked]) -> Chunk[Ranked]:
+        records = self._store.hydrate([found.record for found in best])
         there = [
             Ranked(record, found.similarity, found.keyword)
-            for found, record in zip(best, whole, strict=True)
+            for found, record in zip(best, records, strict=True)
             if record is not None
         ]
         return Chunk(there, sum(size_of(found.record) for found in there))

@@ -1,6 +1,6 @@
 """The nine operations, and what stands around them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from app.memory.adding import Adding
@@ -9,7 +9,7 @@ from app.memory.changing import Changing
 from app.memory.extraction import Extraction
 from app.memory.limits import ConcurrencyLimiter
 from app.memory.listings import Listings
-from app.memory.readiness import Check
+from app.memory.readiness import Check, Readiness
 from app.memory.reading import Reading
 from app.memory.requests import (
     AddRequest,
@@ -29,7 +29,7 @@ from app.storage.history.rows import History
 from app.storage.journal.journal import Journal
 from app.storage.journal.maintenance import Maintenance
 from app.storage.journal.writer import Writer
-from app.storage.vectors.base import VectorStore
+from app.storage.vectors.store import VectorStore
 
 
 class MemoryService:
@@ -49,14 +49,14 @@ class MemoryService:
         llm: LLM | None = None,
         *,
         instructions: str | None = None,
-        readiness: Callable[[], dict[str, Check]] = dict,
+        checks: Mapping[str, Callable[[], str | None]] | None = None,
         flush_seconds: float = 5,
         llm_concurrency: int = 128,
     ) -> None:
-        """`store` and `history` are closed with it. `instructions` are for the LLM."""
+        """`store` and `history` are closed with it. `instructions` are for the LLM, `checks` for
+        `ready`, each of a dependency."""
         self._store = store
         self._history = history
-        self._readiness = readiness
         messages = Messages(history.database)
         self._writer = Writer(store, messages, journal)
         listings = Listings()
@@ -66,7 +66,8 @@ class MemoryService:
         self._reading = Reading(store, history, Search(store, embeds), listings)
         self._adding = Adding(self._writer, embeds, extraction, limiter)
         self._changing = Changing(self._writer, embeds, self._reading, listings)
-        self.maintenance = Maintenance(journal, store, history, flush_seconds)
+        self._maintenance = Maintenance(journal, store, history, flush_seconds)
+        self._readiness = Readiness({**(checks or {}), "maintenance": self._maintenance.check})
 
     def add(self, principal: Principal, asked: AddRequest, key: str | None = None) -> Added:
         """Store what is worth remembering in the messages, or with `infer=False` each of them.
@@ -138,7 +139,7 @@ class MemoryService:
 
     def close(self) -> None:
         """Finish the writes at work, and bring everything to the disk."""
-        self.maintenance.close()
+        self._maintenance.close()
         self._writer.close()
         self._store.close()
         self._history.close()

@@ -8,6 +8,8 @@ What gunicorn's own lacks:
   the application is told when all others are at work.
 - Where there is no room for a connection, the one that was idle for longest goes.
 - A client that was answered ends its connection in the poller's time, not in the main loop's.
+
+Long because it is one class: gunicorn's main loop calls all of it.
 """
 
 import errno

@@ -6,7 +6,7 @@ import math
 import os
 import uuid
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -22,13 +22,13 @@ from app.embeddings import EmbedderInfo, Vector
 from app.errors import EmbedderMismatch, MemoryNotFound, VectorStoreUnavailable
 from app.security.scopes import Scope
 from app.storage.payloads import Payload
-from app.storage.vectors.base import VectorStore
 from app.storage.vectors.bm25 import Bm25Encoder
 from app.storage.vectors.edge import EdgeStore
 from app.storage.vectors.filters import compile_filters, corpus_of, in_scope
 from app.storage.vectors.paging import CHUNK_BYTES, PAGE, Cursor
-from app.storage.vectors.ranking import rank
+from app.storage.vectors.ranking import Record, rank
 from app.storage.vectors.server import ServerStore
+from app.storage.vectors.store import VectorStore
 from tests.servers.qdrant import QdrantServer
 
 DIMENSIONS = 4
@@ -119,7 +119,15 @@ def put_many(store: VectorStore, times: list[float]) -> list[str]:
 
 
 def ids_of(store: VectorStore, scope: Scope | None = None, **options: Any) -> list[str]:
-    return [record.id for record in store.every(in_scope(scope or {}, **options))]
+    return [record.id for record in store.scan(in_scope(scope or {}, **options))]
+
+
+def found_by_words(
+    store: VectorStore, query: str, limit: int = 5, **scope: str
+) -> Sequence[Record]:
+    """What a hybrid search of a scope finds by its words alone."""
+    where, corpus = in_scope(scope), corpus_of(scope)
+    return store.hybrid(query, EAST, where, limit, corpus=corpus)[1]
 
 
 def pages(store: VectorStore, limit: int) -> Iterator[list[str]]:
@@ -137,24 +145,18 @@ class TestCollection:
         assert new.embedder() is None
         assert new.count(EVERYTHING) == 0
         assert new.page(EVERYTHING, 10) == ([], None)
-        assert [*new.every(EVERYTHING)] == []
+        assert [*new.scan(EVERYTHING)] == []
         assert new.get(str(uuid.uuid4())) is None
-        assert new.list() == [[]]
-        assert new.keyword_search("tea") == []
         assert new.facet("user_id", EVERYTHING, 10) == []
 
     def test_before_an_embedder_came_there_is_nothing_to_delete(self, new: VectorStore) -> None:
         new.delete_many([str(uuid.uuid4())])
-        new.delete(str(uuid.uuid4()))
         new.clear()
         assert new.count(EVERYTHING) == 0
 
-    @pytest.mark.parametrize("method", ["overwrite_payload", "update"])
-    def test_before_an_embedder_came_there_is_nothing_to_change(
-        self, new: VectorStore, method: str
-    ) -> None:
+    def test_before_an_embedder_came_there_is_nothing_to_change(self, new: VectorStore) -> None:
         with pytest.raises(MemoryNotFound):
-            getattr(new, method)(str(uuid.uuid4()), payload=payload())
+            new.overwrite_payload(str(uuid.uuid4()), payload())
 
     def test_before_an_embedder_came_it_checks_flushes_and_closes(self, new: VectorStore) -> None:
         new.check()
@@ -235,9 +237,9 @@ class TestPoints:
         assert found is not None
         assert found.payload == payload("black coffee")
         assert store.count(EVERYTHING) == 1
-        assert store.search("", NORTH)[0].score == pytest.approx(1)
-        assert store.keyword_search("tea") == []
-        assert [hit.id for hit in store.keyword_search("coffee")] == [point_id]
+        assert store.nearest(NORTH, 5, {})[0].score == pytest.approx(1)
+        assert found_by_words(store, "tea") == []
+        assert [hit.id for hit in found_by_words(store, "coffee")] == [point_id]
 
     def test_overwriting_the_payload_keeps_the_vectors(self, store: VectorStore) -> None:
         point_id = put(store, "green tea", NORTH, colour="green", mood="good")
@@ -245,8 +247,8 @@ class TestPoints:
         found = store.get(point_id)
         assert found is not None
         assert found.payload == payload("green tea", colour="red")
-        assert store.search("", NORTH)[0].score == pytest.approx(1)
-        assert [hit.id for hit in store.keyword_search("tea")] == [point_id]
+        assert store.nearest(NORTH, 5, {})[0].score == pytest.approx(1)
+        assert [hit.id for hit in found_by_words(store, "tea")] == [point_id]
 
     def test_overwriting_the_payload_of_a_missing_one_makes_none(self, store: VectorStore) -> None:
         with suppress(VectorStoreUnavailable, MemoryNotFound):  # an engine may refuse it
@@ -258,8 +260,8 @@ class TestPoints:
         store.delete_many([point_id])
         assert store.get(point_id) is None
         assert ids_of(store) == [other]
-        assert [hit.id for hit in store.search("", EAST)] == [other]
-        assert [hit.id for hit in store.keyword_search("tea")] == [other]
+        assert [hit.id for hit in store.nearest(EAST, 5, {})] == [other]
+        assert [hit.id for hit in found_by_words(store, "tea")] == [other]
 
     def test_deleting_a_missing_one_changes_nothing(self, store: VectorStore) -> None:
         point_id = put(store)
@@ -272,6 +274,10 @@ class TestPoints:
         assert store.count(EVERYTHING) == 100
         store.delete_many(ids[:60])
         assert sorted(ids_of(store)) == sorted(ids[60:])
+
+    def test_one_without_a_text_is_stored(self, store: VectorStore) -> None:
+        store.put({str(uuid.uuid4()): (EAST, {})})
+        assert store.count({}) == 1
 
     def test_putting_none_at_all_changes_nothing(self, store: VectorStore) -> None:
         store.put({})
@@ -296,8 +302,8 @@ class TestPoints:
         assert found is not None
         assert found.payload == payload("green tea", colour="green")
         assert again.get(gone) is None
-        assert [hit.id for hit in again.search("", EAST)] == [kept]
-        assert [hit.id for hit in again.keyword_search("tea")] == [kept]
+        assert [hit.id for hit in again.nearest(EAST, 5, {})] == [kept]
+        assert [hit.id for hit in found_by_words(again, "tea")] == [kept]
 
     def test_clearing_lasts(self, store: VectorStore, reopen: Callable[[], VectorStore]) -> None:
         put(store)
@@ -337,7 +343,7 @@ class TestWrongVectors:
     ) -> None:
         point_id = put(store, "tea")
         with pytest.raises(ValueError, match="vector"):
-            store.update(point_id, wrong, payload("coffee"))
+            store.put({point_id: (wrong, payload("coffee"))})
         found = reopen().get(point_id)
         assert found is not None
         assert found.payload["data"] == "tea"
@@ -346,7 +352,7 @@ class TestWrongVectors:
         with pytest.raises(ValueError, match="vector"):
             store.hybrid("tea", wrong, EVERYTHING, 10)
         with pytest.raises(ValueError, match="vector"):
-            store.search("tea", wrong)
+            store.nearest(wrong, 5, {})
 
 
 # One memory for each name; the filters below are asked of all of them.
@@ -485,7 +491,7 @@ class TestFilters:
         self, filled: VectorStore, filters: dict[str, Any], expected: set[str]
     ) -> None:
         where = in_scope({"user_id": "u"}, extra=compile_filters(filters))
-        assert {record.payload["name"] for record in filled.every(where)} == expected
+        assert {record.payload["name"] for record in filled.scan(where)} == expected
         assert filled.count(where) == len(expected)
 
     @pytest.mark.parametrize("number", [5, 5.0], ids=repr)
@@ -494,7 +500,7 @@ class TestFilters:
     ) -> None:
         # JSON knows one kind of number: a client may store 5.0 and ask for 5.
         where = in_scope({}, extra=compile_filters({"whole": number}))
-        assert {record.payload["name"] for record in filled.every(where)} == {"whole", "whole.0"}
+        assert {record.payload["name"] for record in filled.scan(where)} == {"whole", "whole.0"}
 
     def test_never_leave_the_scope(self, filled: VectorStore) -> None:
         anything = compile_filters({"OR": [{"a": "*"}, {"NOT": [{"a": "*"}]}]})
@@ -524,7 +530,7 @@ class TestFilters:
             where = compile_filters(filters)
         except ValueError:
             return  # refused, with a reason for the caller
-        assert filled.count(where) == len([*filled.every(where)])
+        assert filled.count(where) == len([*filled.scan(where)])
 
 
 class TestScope:
@@ -557,8 +563,8 @@ class TestScope:
         assert {*ids_of(store, show_expired=True)} == {*ids.values()}
         for found in store.hybrid("tea", EAST, in_scope({}), 10)[:2]:
             assert {record.id for record in found} == shown
-        assert {hit.id for hit in store.search("", EAST)} == shown
-        assert {hit.id for hit in store.keyword_search("tea")} == shown
+        assert {hit.id for hit in store.nearest(EAST, 5, {})} == shown
+        assert {hit.id for hit in found_by_words(store, "tea")} == shown
 
 
 class TestPages:
@@ -666,16 +672,16 @@ class TestPages:
         assert len([*store.chunks(EVERYTHING)]) > 1 or store.read_at_once > 10
         assert next(store.chunks(EVERYTHING, 1)).size > 500_000
 
-    def test_every_reads_all_pages(self, store: VectorStore) -> None:
+    def test_scan_reads_all_pages(self, store: VectorStore) -> None:
         ids = put_many(store, [float(number // 700) for number in range(PAGE * 2 + 10)])
         given = ids_of(store)
         assert len(given) == len(ids)
         assert {*given} == {*ids}
 
-    def test_every_goes_on_from_a_cursor(self, store: VectorStore) -> None:
+    def test_scan_goes_on_from_a_cursor(self, store: VectorStore) -> None:
         ids = put_many(store, [5, 4, 3, 2, 1])
         _, cursor = store.page(EVERYTHING, 2)
-        assert [record.id for record in store.every(EVERYTHING, cursor)] == ids[2:]
+        assert [record.id for record in store.scan(EVERYTHING, cursor)] == ids[2:]
 
 
 class TestCursor:
@@ -737,7 +743,7 @@ class TestCursor:
             cursor = Cursor.decode(urlsafe_b64encode(json.dumps([time]).encode()).decode())
         except ValueError:
             return  # refused, with a reason for the caller
-        earlier = len([*filled.every(EVERYTHING, cursor)])
+        earlier = len([*filled.scan(EVERYTHING, cursor)])
         assert earlier == (len(MEMORIES) if cursor.time > START else 0)
 
 
@@ -835,7 +841,7 @@ class TestHybrid:
         weight = Bm25Encoder().document("zebra").values[0]
         idf = math.log((4 - 2 + 0.5) / (2 + 0.5) + 1)  # two of four memories have each
         assert [hit.score for hit in worded] == pytest.approx([weight * idf] * 3, rel=1e-5)
-        found = store.keyword_search("zebra", 1, scope)
+        found = found_by_words(store, "zebra", 1, **scope)
         assert found[0].score == pytest.approx(weight * idf, rel=1e-5)
 
     def test_without_a_corpus_words_are_counted_in_all_memories(self, store: VectorStore) -> None:
@@ -847,18 +853,19 @@ class TestHybrid:
         idf = math.log((4 - 1 + 0.5) / (1 + 0.5) + 1)
         assert worded[0].score == pytest.approx(weight * idf, rel=1e-5)
 
-    def test_bare_lists_rank_like_whole_ones(self, store: VectorStore) -> None:
+    def test_lists_of_ids_rank_like_hydrated_ones(self, store: VectorStore) -> None:
         for text in ("green tea", "tea", "black coffee", "tea and cake", "green shirt " * 400):
             put(store, text, EAST if "tea" in text else NORTH_EAST)
-        whole = rank(*store.hybrid("green tea", NORTH, EVERYTHING, 10), 10)
-        for _ in range(2):  # read, and then known
-            bare = rank(*store.hybrid("green tea", NORTH, EVERYTHING, 10, bare=True), 10)
-            records = store.whole([found.record for found in bare])
-            assert [record and record.id for record in records] == [f.record.id for f in whole]
+        hydrated = rank(*store.hybrid("green tea", NORTH, EVERYTHING, 10), 10)
+        for limit in (10, 10, 1000):  # the words are read, and then known
+            lists = store.hybrid("green tea", NORTH, EVERYTHING, limit, ids_only=True)
+            ids_only = rank(*lists, 10)
+            records = store.hydrate([found.record for found in ids_only])
+            assert [record and record.id for record in records] == [f.record.id for f in hydrated]
             assert [record and record.payload for record in records] == [
-                found.record.payload for found in whole
+                found.record.payload for found in hydrated
             ]
-            assert [found.score for found in bare] == [found.score for found in whole]
+            assert [found.score for found in ids_only] == [found.score for found in hydrated]
 
     def test_of_an_empty_store_finds_nothing(self, store: VectorStore) -> None:
         assert store.hybrid("tea", EAST, EVERYTHING, 10)[:2] == ([], [])
@@ -897,7 +904,7 @@ class TestFacet:
 
     def test_follows_what_is_changed_and_deleted(self, store: VectorStore) -> None:
         gone, moved, _ = put(store), put(store), put(store)
-        store.delete(gone)
+        store.delete_many([gone])
         store.overwrite_payload(moved, payload(user_id="v"))
         assert store.facet("user_id", EVERYTHING, 10) == [("u", 1), ("v", 1)]
 
@@ -906,116 +913,29 @@ class TestFacet:
         assert store.facet("user_id", EVERYTHING, 10) == [("李雷@example.com#1", 1)]
 
 
-class TestAsMem0CallsIt:
-    def test_insert_stores_vectors_and_payloads_under_their_ids(self, store: VectorStore) -> None:
-        ids = [str(uuid.uuid4()), str(uuid.uuid4())]
-        store.insert(
-            vectors=[EAST, NORTH], payloads=[payload("green tea"), payload("coffee")], ids=ids
-        )
-        assert [hit.id for hit in store.search("", NORTH, 1)] == ids[1:]
-        assert [hit.id for hit in store.keyword_search("tea")] == ids[:1]
-
-    def test_insert_without_ids_makes_them(self, store: VectorStore) -> None:
-        store.insert([EAST, EAST], [payload(), payload()])
-        assert len({str(uuid.UUID(point_id)) for point_id in ids_of(store)}) == 2
-
-    def test_insert_without_payloads_stores_points_without_a_text(self, store: VectorStore) -> None:
-        store.insert([EAST], ids=[str(uuid.uuid4())])
-        assert store.count({}) == 1
-
-    @pytest.mark.parametrize("short", ["payloads", "ids"])
-    def test_insert_of_lists_that_do_not_match_stores_nothing(
-        self, store: VectorStore, short: str
-    ) -> None:
-        lists: dict[str, Any] = {"payloads": [payload()] * 2, "ids": [str(uuid.uuid4())] * 2}
-        with pytest.raises(ValueError, match="zip"):
-            store.insert([EAST, EAST], **{**lists, short: lists[short][:1]})
-        assert store.count({}) == 0
-
-    def test_search_gives_the_nearest_of_a_scope_with_payloads(self, store: VectorStore) -> None:
+class TestNearest:
+    def test_gives_the_nearest_of_a_scope_with_payloads(self, store: VectorStore) -> None:
         far, near = put(store, "far", NORTH), put(store, "near", NORTH_EAST)
         put(store, "other", EAST, user_id="v")
-        found = store.search(query="x", vectors=EAST, top_k=5, filters={"user_id": "u"})
+        found = store.nearest(EAST, 5, {"user_id": "u"})
         assert [(hit.id, hit.payload["data"]) for hit in found] == [(near, "near"), (far, "far")]
         assert [hit.score for hit in found] == pytest.approx([0.6, 0.0], abs=1e-6)
-        assert len(store.search("x", EAST, 1)) == 1
+        assert len(store.nearest(EAST, 1, {})) == 1
 
-    def test_keyword_search_gives_the_best_of_a_scope(self, store: VectorStore) -> None:
-        mine = put(store, "green tea")
-        put(store, "green tea", user_id="v")
-        found = store.keyword_search(query="tea", top_k=5, filters={"user_id": "u"})
-        assert [(hit.id, hit.payload["data"]) for hit in found] == [(mine, "green tea")]
-        assert len(store.keyword_search("tea", top_k=1)) == 1
-        assert store.keyword_search("the") == []
+    def test_of_an_empty_store_finds_nothing(self, store: VectorStore) -> None:
+        assert store.nearest(EAST, 5, {}) == []
 
-    def test_search_batch_gives_one_list_for_each_vector(self, store: VectorStore) -> None:
-        east, north = put(store, vector=EAST), put(store, vector=NORTH)
-        put(store, vector=EAST, user_id="v")
-        found = store.search_batch(["a", "b"], [NORTH, EAST], top_k=1, filters={"user_id": "u"})
-        assert [[hit.id for hit in hits] for hits in found] == [[north], [east]]
-        assert store.search_batch([], []) == []
 
-    def test_list_wraps_the_newest_in_a_list(self, store: VectorStore) -> None:
-        ids = put_many(store, [3, 2, 1])
-        put(store, user_id="v")
-        everything = store.list(filters={"user_id": "u"})
-        assert [[record.id for record in page] for page in everything] == [ids]
-        assert [record.id for record in store.list({"user_id": "u"}, top_k=2)[0]] == ids[:2]
-
-    def test_list_shows_expired_memories_too(self, store: VectorStore) -> None:
-        point_id = put(store, expiration_date="2000-01-01")
-        assert [record.id for record in store.list()[0]] == [point_id]
-
-    def test_update_with_a_vector_changes_words_and_meaning(self, store: VectorStore) -> None:
-        point_id = put(store, "green tea", EAST)
-        store.update(vector_id=point_id, vector=NORTH, payload=payload("coffee"))
-        assert store.search("", NORTH)[0].score == pytest.approx(1)
-        assert store.keyword_search("tea") == []
-        assert [hit.id for hit in store.keyword_search("coffee")] == [point_id]
-
-    def test_update_of_the_payload_alone_keeps_the_vectors(self, store: VectorStore) -> None:
-        point_id = put(store, "tea", NORTH, colour="red")
-        store.update(point_id, payload=payload("tea", colour="blue"))
-        (hit,) = store.search("", NORTH)
-        assert hit.score == pytest.approx(1)
-        assert hit.payload["colour"] == "blue"
-
-    def test_update_of_the_vector_alone_keeps_the_payload(self, store: VectorStore) -> None:
-        point_id = put(store, "tea", EAST)
-        store.update(point_id, vector=NORTH)
-        (hit,) = store.search("", NORTH)
-        assert hit.score == pytest.approx(1)
-        assert hit.payload == payload("tea")
-
-    def test_update_of_nothing_changes_nothing(self, store: VectorStore) -> None:
-        point_id = put(store, "tea")
-        store.update(point_id)
-        found = store.get(point_id)
-        assert found is not None
-        assert found.payload == payload("tea")
-
-    def test_delete_takes_one_id(self, store: VectorStore) -> None:
-        gone, kept = put(store), put(store)
-        store.delete(vector_id=gone)
-        store.delete(vector_id=str(uuid.uuid4()))
-        assert ids_of(store) == [kept]
-
-    def test_reset_empties_the_store(self, store: VectorStore) -> None:
-        put(store)
-        store.reset()
-        assert store.count({}) == 0
-
-    def test_ids_are_texts_everywhere(self, store: VectorStore) -> None:
-        point_id = put(store)
-        answers = [
-            *store.search("", EAST),
-            *store.keyword_search("tea"),
-            *store.search_batch([""], [EAST])[0],
-            *store.list()[0],
-            *store.page(EVERYTHING, 1)[0],
-            *store.hybrid("tea", EAST, EVERYTHING, 1)[0],
-            *store.hybrid("tea", EAST, EVERYTHING, 1)[1],
-            store.get(point_id),
-        ]
-        assert len(answers) == 8
-        assert {(type(found.id), found.id) for found in answers if found} == {(str, point_id)}
+def test_ids_are_texts_everywhere(store: VectorStore) -> None:
+    point_id = put(store)
+    answers = [
+        *store.nearest(EAST, 5, {}),
+        *found_by_words(store, "tea"),
+        *store.page(EVERYTHING, 1)[0],
+        *store.scan(EVERYTHING),
+        *store.hybrid("tea", EAST, EVERYTHING, 1)[0],
+        *store.hybrid("tea", EAST, EVERYTHING, 1)[1],
+        store.get(point_id),
+    ]
+    assert len(answers) == 7
+    assert {(type(found.id), found.id) for found in answers if found} == {(str, point_id)}

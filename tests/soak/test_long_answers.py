@@ -3,7 +3,7 @@
 import json
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +56,8 @@ class Reader:
 
     def rest(self) -> bytes:
         read = bytearray(self.begin)
-        with self._socket:
-            while more := self._socket.recv(2**20):
-                read += more
+        while more := self._socket.recv(2**20):
+            read += more
         return bytes(read)
 
     def close(self) -> None:
@@ -73,7 +72,8 @@ def test_a_listing_that_streams_across_a_deletion_of_what_it_shows_is_broken_off
     place = Place(kind, tmp_path / "data", stack)
     place.fill(MANY, LONG, ALICE)
     service = place.start()
-    reader, other = Reader(service, **ALICE), Reader(service, user_id="bob")
+    reader = stack.enter_context(closing(Reader(service, **ALICE)))
+    other = stack.enter_context(closing(Reader(service, user_id="bob")))
     assert reader.begin.startswith(b"HTTP/1.1 200")
     deleted = service.post(route, ALICE if route == "delete_all" else {}).json()["deleted"]
     assert deleted == MANY
@@ -90,23 +90,21 @@ def test_a_listing_of_others_is_not_broken_off(tmp_path: Path, stack: ExitStack)
     place.fill(MANY, LONG, ALICE)
     place.fill(1, LONG, {"user_id": "bob"})
     service = place.start()
-    reader = Reader(service, **ALICE)
+    reader = stack.enter_context(closing(Reader(service, **ALICE)))
     assert service.ask("delete_all", user_id="bob")["deleted"] == 1
     assert reader.rest().endswith(b"0\r\n\r\n")
 
 
 def test_sixteen_listings_of_large_memories_that_nobody_reads_take_less_than_600_mb(
-    large: tuple[Service, list[str]],
+    large: tuple[Service, list[str]], stack: ExitStack
 ) -> None:
     service, _ = large
-    readers = [Reader(service) for _ in range(16)]
+    readers = [stack.enter_context(closing(Reader(service))) for _ in range(16)]
     assert all(reader.begin.startswith(b"HTTP/1.1 200") for reader in readers)
     [worker] = service.workers()
     wait_for(lambda: service.http.get("/health").status_code == 200)
     assert most_resident_mb(worker) < 600
     assert readers[0].rest().endswith(b"0\r\n\r\n")
-    for reader in readers:
-        reader.close()
     assert most_resident_mb(worker) < 600
 
 
@@ -192,7 +190,7 @@ def test_a_listing_whose_store_fails_on_the_way_is_broken_off(
     place = Place("server", tmp_path / "data", stack)
     place.fill(MANY, LONG, ALICE)
     service = place.start()
-    reader = Reader(service)
+    reader = stack.enter_context(closing(Reader(service)))
     assert place.qdrant is not None
     place.qdrant.fault("/collections/memories/points", status=500)
     answer = reader.rest()

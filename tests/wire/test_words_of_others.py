@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from app.security.keys import Caller, Keys, new_key_id
+from app.security.keys import Keys, new_key_id
+from app.security.principal import Principal
 from tests.filling import STORES, Place
 from tests.service import ADMIN_KEY, Service
 
@@ -28,7 +29,7 @@ def locked(
 
 
 def key_of(**scope: str) -> Headers:
-    minted = Keys(ADMIN_KEY).mint(Caller(new_key_id(), scope), time.time() + 3600)
+    minted = Keys(ADMIN_KEY).mint(Principal(new_key_id(), scope), time.time() + 3600)
     return {"Authorization": f"Bearer {minted}"}
 
 

@@ -41,7 +41,7 @@ def answer(stream: IO[bytes]) -> tuple[int, str]:
     while (line := stream.readline().decode().strip()) != "":
         name, _, value = line.partition(":")
         headers[name.lower()] = value.strip()
-    assert json.loads(stream.read(int(headers["content-length"]))) == {"status": "ok"}
+    assert json.loads(stream.read(int(headers["content-length"])))["status"] == "ok"
     return status, headers["x-request-id"]
 
 

@@ -39,10 +39,10 @@ def init_app(app: Flask, settings: Settings) -> None:
     key = settings.admin_api_key
     app.extensions["open"] = {"ops.metrics"} if settings.metrics_open else set()
     app.extensions["keys"] = key and Keys(key.get_secret_value(), settings.revoked_keys)
-    app.before_request(_identify)
+    app.before_request(_authenticate)
 
 
-def admit() -> None:
+def authorize() -> None:
     """Raises Unauthorized or Forbidden where the caller may not use this view."""
     view = current_app.view_functions.get(request.endpoint or "")
     if view is None or request.method == "OPTIONS" or _is_open(view):
@@ -66,7 +66,7 @@ def principal() -> Principal:
     return known
 
 
-def _identify() -> None:
+def _authenticate() -> None:
     """Find out who calls, and refuse nothing yet: open views need nobody, and a wrong key is
     counted by the rate limit first."""
     g.principal, g.refusal = ANONYMOUS, None

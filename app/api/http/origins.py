@@ -15,9 +15,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
 
 from flask import Flask, current_app, request
 from flask_cors import CORS
@@ -26,18 +24,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from app.config import Settings
 from app.errors import FieldError, HostNotAllowed, InvalidRequest, OriginNotAllowed
 
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
-
 PROBES = ("/health", "/ready")  # probes call by the address of a pod or container
-HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
 # RFC 3986, section 3.2.2, with what a port may follow; names in other letters come as punycode.
 _HOST = re.compile(
     r"(?P<name>[\w.~!$&'()*+,;=%-]+|\[[\da-f:.]+\])(:\d*)?", re.ASCII | re.IGNORECASE
@@ -58,7 +45,6 @@ def init_app(app: Flask, settings: Settings) -> None:
     any_host = settings.admin_api_key or settings.auth_disabled
     app.extensions["trusted_hosts"] = None if any_host else frozenset(settings.trusted_hosts)
     app.extensions["cors_origins"] = frozenset(settings.cors_origins)
-    app.wsgi_app = _with_headers(app.wsgi_app)  # type: ignore[assignment]
     app.before_request(_check)
     if settings.cors_origins:
         CORS(
@@ -124,18 +110,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _with_headers(app: WSGIApplication) -> WSGIApplication:
-    """`app` with HEADERS in every answer that does not say otherwise; below Flask, where six of
-    them cost next to nothing."""
-
-    def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-            given = {name for name, _ in headers}
-            headers += [item for item in HEADERS.items() if item[0] not in given]
-            return start_response(status, headers, exc_info)
-
-        return app(environ, start)
-
-    return serve

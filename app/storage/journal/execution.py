@@ -6,7 +6,7 @@ from typing import Any
 
 from app.storage.history.intents import Intents
 from app.storage.journal.writes import Deletion, Intent
-from app.storage.vectors.base import VectorStore
+from app.storage.vectors.store import VectorStore
 
 
 class Execution:

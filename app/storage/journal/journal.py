@@ -29,7 +29,7 @@ from app.storage.journal.liveness import Liveness
 from app.storage.journal.recovery import Recovery
 from app.storage.journal.unsure import Unsure
 from app.storage.journal.writes import Deletion, Intent, Write
-from app.storage.vectors.base import VectorStore
+from app.storage.vectors.store import VectorStore
 
 DELETE_BATCH = 50_000  # in one call, so that nobody who looks meanwhile sees a part
 
@@ -69,7 +69,7 @@ class Journal:
     def write(self, store: VectorStore, intent: Write) -> None:
         """Carry out `intent` with its history. Raises what failed; then nothing is half done,
         or it will be recovered when what failed answers again."""
-        store.need_room()
+        store.check_disk_space()
         with self._unsure_unless_begun(intent):
             number = self._intents.begin(
                 self.process, intent.id, intent.VERSION, intent.to_json(), repeat=intent.repeat
@@ -85,7 +85,7 @@ class Journal:
     ) -> None:
         """The same for a deletion of many. The parts are read one after the other; `deleting` is
         held while the memories go."""
-        store.need_room()
+        store.check_disk_space()
         first, second = next(read_on := iter(parts), None), next(read_on, None)
         rest = read_on if second is None else chain([second], read_on)
         with self._unsure_unless_begun(deletion):

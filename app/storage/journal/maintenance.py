@@ -6,7 +6,7 @@ import threading
 from app.errors import MaintenanceFailed, ServiceError
 from app.storage.history.rows import History
 from app.storage.journal.journal import Journal
-from app.storage.vectors.base import VectorStore
+from app.storage.vectors.store import VectorStore
 
 log = logging.getLogger(__name__)
 

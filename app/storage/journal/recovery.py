@@ -27,7 +27,7 @@ from app.storage.journal.liveness import Liveness
 from app.storage.journal.unsure import Unsure
 from app.storage.journal.writes import Deletion, Intent, UnknownVersion, read
 from app.storage.locks import LOCK_S
-from app.storage.vectors.base import VectorStore
+from app.storage.vectors.store import VectorStore
 
 log = logging.getLogger(__name__)
 

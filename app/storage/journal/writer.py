@@ -11,8 +11,8 @@ from app.storage.journal.journal import Journal
 from app.storage.journal.writes import Deletion, Write
 from app.storage.locks import KeyedLock, ScopeLock
 from app.storage.payloads import Payload, history_row, scope_of
-from app.storage.vectors.base import VectorStore
 from app.storage.vectors.filters import in_scope
+from app.storage.vectors.store import VectorStore
 
 PART, PART_CHARACTERS = 1000, 2_000_000  # of what is to be deleted: as much as a row should hold
 LOG_IS_READ = (
@@ -100,7 +100,7 @@ class Writer:
     def _parts(self, scope: Scope, purge: bool, ids: list[str]) -> Iterator[Part]:
         """The memories of a scope as parts of their deletion; adds every id to `ids`."""
         part, size = Part([], []), 0
-        for record in self.store.every(in_scope(scope, show_expired=True)):
+        for record in self.store.scan(in_scope(scope, show_expired=True)):
             row = history_row("DELETE", record.id, record.payload, None)
             if purge:
                 row["old_memory"] = None

@@ -13,7 +13,7 @@ from app.embeddings import EmbedderInfo, Vector
 from app.security.scopes import Scope, is_within, overlap
 from app.storage.history.messages import Said
 from app.storage.payloads import Payload, new_id, scope_of
-from app.storage.vectors.base import VectorStore
+from app.storage.vectors.store import VectorStore
 
 
 class UnknownVersion(Exception):

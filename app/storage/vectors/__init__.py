@@ -1,7 +1,8 @@
-"""The vector stores: one contract (base), one module for each engine."""
+"""The vector stores: what the service calls (store), on what an engine must do (base), and a
+package for each engine."""
 
 from app.config import Settings
-from app.storage.vectors.base import VectorStore
+from app.storage.vectors.store import VectorStore
 
 
 def open_store(settings: Settings) -> VectorStore:

@@ -1,44 +1,26 @@
-"""What the service needs of a vector store, on nine things that an engine must do.
+"""What an engine of the vector store must do; `store` builds on it what the service calls.
 
-Every point has the dense vector of its text and a BM25 sparse vector named `bm25`, both made
-here in the process: keyword search works offline and alike on every engine, in Chinese too.
+Every point has the dense vector of its text and a BM25 sparse vector named `bm25`.
 """
 
-import uuid
-from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, Self
 
-from mem0.vector_stores.base import VectorStoreBase
 from qdrant_edge import SparseVector
 
-from app.embeddings import EmbedderInfo, Vector, is_finite
-from app.errors import EmbedderMismatch, MemoryNotFound, VectorStoreUnavailable
+from app.embeddings import EmbedderInfo, Vector
 from app.observability.metrics import store_call
-from app.security.scopes import Scope
 from app.storage.payloads import Payload
-from app.storage.vectors.bm25 import Bm25Encoder
-from app.storage.vectors.filters import Filter, corpus_of, in_scope
-from app.storage.vectors.paging import (
-    PAGE,
-    Chunk,
-    Cursor,
-    Listed,
-    cursor_after,
-    merged,
-    size_of,
-    sliced,
-)
+from app.storage.vectors.filters import Filter
+from app.storage.vectors.paging import Cursor, Listed
 from app.storage.vectors.ranking import Record
 
 DENSE = ""  # the unnamed vector, as mem0 stores it
 SPARSE = "bm25"
 KEYWORD_INDEXES = ("user_id", "agent_id", "run_id", "hash")
 DATETIME_INDEXES = ("created_at", "expiration_date")
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +40,9 @@ class Nearest:
     vector: Vector | SparseVector
     limit: int
     where: Filter
-    bare: bool = False
-    """For ranking alone: the payloads are left out and the ids may be the engine's own, which can
-    be compared. `whole` makes Records of those that are needed."""
+    ids_only: bool = False
+    """For ranking alone: the payloads may be left out, and the ids may be the engine's own, which
+    can be compared. `hydrate` makes Records of those that are needed."""
     corpus: Filter | None = None
     """By words: among which memories the words' frequencies are counted, see `hybrid`."""
 
@@ -88,9 +70,8 @@ ENGINE_CALLS = {
 """What an engine does with points, by method, and the operation as which the metrics show it."""
 
 
-class VectorStore(VectorStoreBase):
-    """One collection of memories. It is made when an embedder first comes; until then it is
-    read as an empty one."""
+class Engine(ABC):
+    """One collection, and its points."""
 
     read_at_once = 32
     """Payloads of one call, where how large they are shows only afterwards; several such are a
@@ -103,11 +84,7 @@ class VectorStore(VectorStoreBase):
             if name in vars(cls):
                 setattr(cls, name, store_call(engine, operation, vars(cls)[name]))
 
-    def __init__(self) -> None:
-        self._bm25 = Bm25Encoder()
-        self._prepared: EmbedderInfo | None = None
-
-    # ---- what an engine must do with the collection
+    # ---- the collection
 
     @abstractmethod
     def embedder(self) -> EmbedderInfo | None:
@@ -121,21 +98,21 @@ class VectorStore(VectorStoreBase):
         """Make the collection, unless another process just did."""
 
     @abstractmethod
-    def _sign(self, embedder: EmbedderInfo) -> None:
+    def _record_embedder(self, embedder: EmbedderInfo) -> None:
         """Keep the embedder's name beside a collection that has none."""
 
     @abstractmethod
-    def successor(self, embedder: EmbedderInfo) -> Self | None:
+    def rebuild_target(self, embedder: EmbedderInfo) -> Self | None:
         """A store beside this one, prepared for `embedder`, perhaps half filled already.
 
         None where this one is of `embedder` and lacks nothing.
         """
 
     @abstractmethod
-    def give_way(self, successor: Self) -> None:
-        """Let `successor`, which has everything, take the place of this store; closes both."""
+    def swap_in(self, target: Self) -> None:
+        """Let `target`, which has everything, take the place of this store; closes both."""
 
-    # ---- what an engine must do with points; each raises NoCollection where there is none, and
+    # ---- its points; each raises NoCollection where there is none, and
     # VectorStoreUnavailable or VectorStoreTimeout when it cannot
 
     @abstractmethod
@@ -180,7 +157,7 @@ class VectorStore(VectorStoreBase):
     @abstractmethod
     def close(self) -> None: ...
 
-    # ---- what the service calls
+    # ---- what it says of itself
 
     keeps_deleted: str
     """Where its files may still have what was deleted, and until when."""
@@ -189,281 +166,16 @@ class VectorStore(VectorStoreBase):
     def check(self) -> str | None:
         """What an operator may want to know of it. Raises when the engine does not answer."""
 
-    def need_room(self) -> None:
-        """Raises StorageFull where a write would find no room; a server says so by itself."""
+    @abstractmethod
+    def check_disk_space(self) -> None:
+        """Raises StorageFull where a write would find no room."""
 
-    def prepare(self, embedder: EmbedderInfo) -> None:
-        """Make the collection for `embedder`, or see that it is of this one.
-
-        Needed before anything with vectors. Raises EmbedderMismatch.
-        """
-        if self._prepared == embedder:
-            return
-        stored = self.embedder()
-        if stored is None:
-            self._create(embedder)
-            stored = self.embedder() or embedder
-        if not stored.name and stored.dimensions == embedder.dimensions:
-            self._sign(embedder)
-        elif stored != embedder:
-            raise EmbedderMismatch(
-                f"The stored memories were embedded by {stored}, and the settings say {embedder}. "
-                "Go back to that model, or stop the service and run 'python -m app.reembed', "
-                "which embeds every memory again and loses none."
-            )
-        self._prepared = embedder
-
-    def put(self, memories: Mapping[str, tuple[Vector, Payload]]) -> None:
-        """Write whole memories, new or changed: id -> (dense vector, payload)."""
-        points = [
-            NewPoint(
-                point_id,
-                self._checked(dense),
-                self._bm25.document(payload.get("data", "")),
-                payload,
-            )
-            for point_id, (dense, payload) in memories.items()
-        ]
-        if not points:
-            return
-        try:
-            self._upsert(points)
-        except NoCollection:  # a server came back empty
-            self._make_again()
-            self._upsert(points)
-
-    def hybrid(
-        self,
-        query: str,
-        dense: Vector,
-        where: Filter,
-        limit: int,
-        *,
-        corpus: Filter | None = None,
-        bare: bool = False,
-    ) -> tuple[Sequence[Record], Sequence[Record], frozenset[int]]:
-        """The two lists of a hybrid search, in one call, and the ids of the query's words.
-
-        How rare a word is, is counted among the memories of `corpus` (None: among all), so that
-        no score tells of the words of others. With `bare` the lists are for `rank` and `whole`
-        alone, see Nearest.
-        """
-        words = self._bm25.query(query)
-        where = _or(where, self._narrowed, where)
-        requests = [Nearest(self._checked(dense), limit, where, bare)]
-        if words.indices:  # a query of stop words alone has none
-            requests.append(Nearest(words, limit, where, bare, corpus))
-        similar, *worded = self._lists(requests)
-        return similar, worded[0] if worded else [], frozenset(words.indices)
-
-    def whole(self, records: Sequence[Record]) -> Sequence[Record | None]:
-        """Bare records of `hybrid`, each with its id and payload; None where it is gone since.
-
-        Read now: the payloads of all candidates would be most of a search's cost.
-        """
-        ids = [self._public(record.id) for record in records]
-        found = {record.id: record.payload for record in self.get_many(ids)}
-        return [
-            Record(id_, found[id_], record.score, record.tokens) if id_ in found else None
-            for id_, record in zip(ids, records, strict=True)
-        ]
-
-    def newest(
-        self, where: Filter, limit: int, after: Cursor | None = None
-    ) -> tuple[list[Listed], Cursor | None]:
-        """The first `limit` of a listing, newest first, and the cursor of the next ones: None
-        when there are none. No memory is read."""
-        found = _or(list[Listed](), self._newest, where, limit + 1, after)
-        first = found[:limit]
-        return first, cursor_after(first, after) if len(found) > limit else None
-
-    def chunks(
-        self, where: Filter, limit: int | None = None, after: Cursor | None = None
-    ) -> Iterator[Chunk[Record]]:
-        """The first `limit` memories (None: all) of a listing, newest first, read as they are
-        taken: at least one Chunk, see `merged`.
-
-        What is deleted meanwhile is left out, and what follows takes its place.
-        """
-        return merged(self._read(where, limit, after))
-
-    def _read(
-        self, where: Filter, left: int | None, after: Cursor | None
-    ) -> Iterator[Chunk[Record]]:
-        while True:
-            ids, ahead = self.newest(where, PAGE if left is None else min(left, PAGE), after)
-            for part in sliced(ids, self.read_at_once):
-                found = self._in_order(part)
-                after = cursor_after(part, after)
-                if left is not None:
-                    left -= len(found)
-                yield Chunk([*found], sum(map(size_of, found)), after)
-            if ahead is None or left == 0:
-                yield Chunk([], 0, ahead)
-                return
-
-    def page(
-        self, where: Filter, limit: int, after: Cursor | None = None
-    ) -> tuple[list[Record], Cursor | None]:
-        """Memories newest first, and the cursor of the next page: None when there is none."""
-        chunks = [*self.chunks(where, limit, after)]
-        return [record for chunk in chunks for record in chunk.items], chunks[-1].cursor
-
-    def every(
-        self, where: Filter, cursor: Cursor | None = None, page: int = PAGE
-    ) -> Iterator[Record]:
-        """All memories from `cursor` on, newest first, `page` of them read at once."""
-        while True:
-            ids, cursor = self.newest(where, page, cursor)
-            yield from self._in_order(ids)
-            if cursor is None:
-                return
-
-    def get_many(self, ids: Sequence[str]) -> Sequence[Record]:
-        """The memories that are there; a missing one is absent."""
-        return _or(list[Record](), self._retrieve, ids) if ids else []
-
-    def delete_many(self, ids: Sequence[str]) -> None:
-        if ids:
-            _or(None, self._delete, ids)
-
-    def count(self, where: Filter) -> int:
-        return _or(0, self._count, where)
-
-    def facet(self, key: str, where: Filter, limit: int) -> list[tuple[str, int]]:
-        """The values of `key`, one of KEYWORD_INDEXES, with how many memories have each.
-
-        The most frequent first, then by value; at most `limit`. Counted in the index of `key`,
-        without reading a memory.
-        """
-        hits = _or(list[tuple[str, int]](), self._facet, key, where, limit)
-        return sorted(hits, key=lambda hit: (-hit[1], hit[0]))
-
-    def clear(self) -> None:
-        """Delete every memory."""
-        _or(None, self._clear)
-
-    def overwrite_payload(self, point_id: str, payload: Payload) -> None:
-        """Another payload under the same vectors; the text must be the same."""
-        try:
-            self._overwrite_payload(point_id, payload)
-        except NoCollection:
-            raise MemoryNotFound from None
-
-    # ---- what mem0 calls (VectorStoreBase); `filters` are scopes there
-
-    def insert(
-        self,
-        vectors: Sequence[Vector],
-        payloads: Sequence[Payload] | None = None,
-        ids: Sequence[str] | None = None,
-    ) -> None:
-        ids = ids or [str(uuid.uuid4()) for _ in vectors]
-        payloads = payloads or [{} for _ in vectors]
-        self.put(dict(zip(ids, zip(vectors, payloads, strict=True), strict=True)))
-
-    def search(
-        self, query: str, vectors: Vector, top_k: int = 5, filters: Scope | None = None
-    ) -> Sequence[Record]:
-        return self._lists([Nearest(self._checked(vectors), top_k, in_scope(filters or {}))])[0]
-
-    def keyword_search(
-        self, query: str, top_k: int = 5, filters: Scope | None = None
-    ) -> Sequence[Record]:
-        words = self._bm25.query(query)
-        if not words.indices:
-            return []
-        where, corpus = in_scope(filters or {}), corpus_of(filters or {})
-        return self._lists([Nearest(words, top_k, where, corpus=corpus)])[0]
-
-    def search_batch(
-        self,
-        queries: Sequence[str],
-        vectors_list: Sequence[Vector],
-        top_k: int = 1,
-        filters: Scope | None = None,
-    ) -> Sequence[Sequence[Record]]:
-        where = in_scope(filters or {})
-        return self._lists([Nearest(self._checked(v), top_k, where) for v in vectors_list])
-
-    def get(self, vector_id: str) -> Record | None:
-        found = self.get_many([vector_id])
-        return found[0] if found else None
-
-    def list(self, filters: Scope | None = None, top_k: int | None = None) -> list[list[Record]]:
-        where = in_scope(filters or {}, show_expired=True)
-        if top_k is None:
-            return [[*self.every(where)]]
-        return [self.page(where, top_k)[0]]
-
-    def update(
-        self, vector_id: str, vector: Vector | None = None, payload: Payload | None = None
-    ) -> None:
-        if vector is not None:
-            if payload is None:
-                found = self.get(vector_id)
-                payload = found.payload if found else {}
-            self.put({vector_id: (vector, payload)})
-        elif payload is not None:
-            self.overwrite_payload(vector_id, payload)
-
-    def delete(self, vector_id: str) -> None:
-        self.delete_many([vector_id])
-
-    def reset(self) -> None:
-        self.clear()
-
-    # The collection is made when the store is opened, and there is one.
-
-    def create_col(self, name: str, vector_size: int, distance: str) -> None:
-        raise NotImplementedError
-
-    def list_cols(self) -> Any:
-        raise NotImplementedError
-
-    def delete_col(self) -> None:
-        raise NotImplementedError
-
-    def col_info(self) -> Any:
-        raise NotImplementedError
-
-    # ---- inside
-
-    def _lists(self, requests: Sequence[Nearest]) -> Sequence[Sequence[Record]]:
-        nothing: Sequence[Sequence[Record]] = [[] for _ in requests]
-        return _or(nothing, self._query, requests)
-
-    def _in_order(self, ids: Sequence[Listed]) -> Sequence[Record]:
-        """The memories of a listing that are still there."""
-        found = {record.id: record for record in self.get_many([one.id for one in ids])}
-        return [found[one.id] for one in ids if one.id in found]
+    # ---- where engines differ
 
     def _narrowed(self, where: Filter) -> Filter:
         """`where` as a filter that several lists may be asked with for the price of one."""
         return where
 
-    def _public(self, bare_id: Any) -> str:
-        """The id of a bare record as callers know it."""
-        return str(bare_id)
-
-    def _make_again(self) -> None:
-        if self._prepared is None:
-            raise VectorStoreUnavailable("The collection was never made.")
-        self._create(self._prepared)
-
-    def _checked(self, vector: Vector) -> Vector:
-        """Before anything is sent: Edge keeps a write that it refused, and accepts NaN."""
-        dimensions = self._prepared.dimensions if self._prepared else 0
-        if len(vector) != dimensions:
-            raise ValueError(f"a vector of {len(vector)} numbers, not {dimensions}")
-        if not is_finite(vector):
-            raise ValueError("a vector with a number that is not finite")
-        return vector
-
-
-def _or(nothing: T, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What `call` gives, or `nothing` where there is no collection to ask."""
-    try:
-        return call(*args, **kwargs)
-    except NoCollection:
-        return nothing
+    def _public(self, engine_id: Any) -> str:
+        """The id of an `ids_only` record as callers know it."""
+        return str(engine_id)

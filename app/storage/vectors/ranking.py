@@ -13,12 +13,12 @@ class Record:
     """A point of the store: its payload, and the score of the list it was found in."""
 
     id: Any
-    """A UUID as text; the engine's own where the record is bare."""
+    """A UUID as text; the engine's own where the record came `ids_only`."""
     payload: dict[str, Any]
     score: float = 0.0
     tokens: Collection[int] = ()
-    """The ids of the words of its text, each once, in a keyword list only; of a bare record, at
-    least those that were asked for."""
+    """The ids of the words of its text, each once, in a keyword list only; of an `ids_only`
+    record, at least those that were asked for."""
 
 
 @dataclass(slots=True)
@@ -56,14 +56,7 @@ def rank(
     0.52 for mem0 2.2.1 as installed.
     """
     by_meaning = {record.id: _unit(record.score) for record in similar}
-    best = max((record.score for record in worded), default=0.0)
-    if best <= 0:
-        worded = ()
-    words = len(query)
-    by_words = {
-        record.id: _unit(len(query.intersection(record.tokens)) / words * (record.score / best))
-        for record in worded
-    }
+    by_words = _shares_of_words(worded, query)
     totals = dict(by_meaning)
     for id_, share in by_words.items():
         totals[id_] = totals.get(id_, 0.0) + share
@@ -74,6 +67,20 @@ def rank(
         Ranked(records[id_], by_meaning.get(id_, 0.0), by_words.get(id_, 0.0))
         for _, id_ in order[:limit]
     ]
+
+
+def _shares_of_words(
+    worded: Sequence[Record], query: frozenset[int] | set[int]
+) -> dict[Any, float]:
+    """By id, 0..1: coverage * bm25 / max(bm25 of this query)."""
+    best = max((record.score for record in worded), default=0.0)
+    if best <= 0:
+        return {}
+    words = len(query)
+    return {
+        record.id: _unit(len(query.intersection(record.tokens)) / words * (record.score / best))
+        for record in worded
+    }
 
 
 def _unit(score: float) -> float:

@@ -20,10 +20,11 @@ import qdrant_edge
 
 from app.embeddings import EmbedderInfo, Vector
 from app.errors import EmbedderMismatch, StartupError, VectorStoreUnavailable
-from app.storage.vectors import base, edge
-from app.storage.vectors.edge import EdgeStore
+from app.storage.vectors import base
+from app.storage.vectors.edge import EdgeStore, collection, shard, translation
+from app.storage.vectors.edge import store as points
+from app.storage.vectors.edge.words import Words
 from app.storage.vectors.filters import in_scope
-from app.storage.vectors.words import Words
 from tests.service import ROOT
 
 DIMENSIONS = 8
@@ -72,8 +73,9 @@ def test_a_start_gives_back_the_room_of_many_deleted_memories(
         once_more = EdgeStore(folder)
         assert "gave back" in caplog.text
         assert "gave back" in str(once_more.check())
-    assert {record.id for record in once_more.every(EVERYTHING)} == set(ids[400:])
-    assert once_more.keyword_search("tea", top_k=5)
+    assert {record.id for record in once_more.scan(EVERYTHING)} == set(ids[400:])
+    once_more.prepare(EMBEDDER)
+    assert once_more.hybrid("tea", EAST, EVERYTHING, 5)[1]
     once_more.close()
 
 
@@ -188,9 +190,11 @@ def test_what_was_acknowledged_survives_a_killed_process(folder: Path) -> None:
         writer.kill()
         assert writer.wait(10) == -signal.SIGKILL
     store = opened_for(folder)
-    texts = {record.payload["data"] for record in store.every(EVERYTHING)}
+    texts = {record.payload["data"] for record in store.scan(EVERYTHING)}
     assert texts == {"changed", *(f"tea {number}" for number in range(2, 300))}
-    assert [hit.id for hit in store.keyword_search("299")] == [str(uuid.UUID(int=299))]
+    assert [hit.id for hit in store.hybrid("299", EAST, EVERYTHING, 5)[1]] == [
+        str(uuid.UUID(int=299))
+    ]
     assert store.count(in_scope({"user_id": "u"})) == 299
     store.close()
 
@@ -204,11 +208,21 @@ def test_what_was_acknowledged_survives_a_killed_process(folder: Path) -> None:
         lambda store: store.hybrid("tea", EAST, EVERYTHING, 1),
         lambda store: store.page(EVERYTHING, 1),
         lambda store: store.count(EVERYTHING),
-        lambda store: store.delete(str(uuid.uuid4())),
+        lambda store: store.delete_many([str(uuid.uuid4())]),
         lambda store: store.clear(),
         lambda store: store.flush(),
     ],
-    ids=["put", "overwrite_payload", "get", "hybrid", "page", "count", "delete", "clear", "flush"],
+    ids=[
+        "put",
+        "overwrite_payload",
+        "get",
+        "hybrid",
+        "page",
+        "count",
+        "delete_many",
+        "clear",
+        "flush",
+    ],
 )
 def test_after_closing_each_call_says_unavailable(
     closed: EdgeStore, call: Callable[[EdgeStore], Any]
@@ -251,7 +265,7 @@ def test_sixteen_threads_lose_no_write(store: EdgeStore) -> None:
     with ThreadPoolExecutor(16) as pool:
         written = [point_id for ids in pool.map(write, range(16)) for point_id in ids]
     assert len(written) == 640
-    assert {record.id for record in store.every(EVERYTHING)} == {*written}
+    assert {record.id for record in store.scan(EVERYTHING)} == {*written}
 
 
 def test_the_installed_version_is_the_one_that_is_pinned() -> None:
@@ -260,7 +274,9 @@ def test_the_installed_version_is_the_one_that_is_pinned() -> None:
     assert version("qdrant-edge-py") == pinned[1]
 
 
-@pytest.mark.parametrize("module", [base, edge], ids=["base", "edge"])
+@pytest.mark.parametrize(
+    "module", [base, collection, shard, points, translation], ids=lambda module: module.__name__
+)
 def test_every_name_of_qdrant_edge_that_is_used_exists(module: Any) -> None:
     used = names_used(ast.parse(inspect.getsource(module)))
     assert used
@@ -268,12 +284,15 @@ def test_every_name_of_qdrant_edge_that_is_used_exists(module: Any) -> None:
     assert missing == []
 
 
+SHARDS = {"self._live", "self.shard", "self._shard", "shard"}
+
+
 def owner(name: str) -> Any:
-    return qdrant_edge.EdgeShard if name == "self._live" else getattr(qdrant_edge, name)
+    return qdrant_edge.EdgeShard if name in SHARDS else getattr(qdrant_edge, name)
 
 
 def names_used(tree: ast.Module) -> set[tuple[str, str]]:
-    """(class of qdrant_edge, its member) for each `Class.member` and `self._live.member`."""
+    """(class of qdrant_edge, its member) for each `Class.member` and each member of a shard."""
     imported = {
         alias.name
         for node in ast.walk(tree)
@@ -286,14 +305,14 @@ def names_used(tree: ast.Module) -> set[tuple[str, str]]:
         if isinstance(node, ast.Attribute)
     }
     return {
-        *((name, member) for name, member in accesses if name in {*imported, "self._live"}),
+        *((name, member) for name, member in accesses if name in imported | SHARDS),
         *((name, "__init__") for name in imported),
     }
 
 
 def asked_words(store: EdgeStore, query: str) -> list[int]:
     """How many of the query's words each memory has that is found by them."""
-    _, worded, words = store.hybrid(query, EAST, EVERYTHING, 10, bare=True)
+    _, worded, words = store.hybrid(query, EAST, EVERYTHING, 10, ids_only=True)
     return [len(words.intersection(record.tokens)) for record in worded]
 
 
@@ -307,7 +326,7 @@ def test_the_words_of_a_memory_that_a_search_has_met_are_those_it_has_now(
     assert asked_words(store, "green tea") == [1, 1]
     store.overwrite_payload(one, {"data": "green grass", "category": "plants"})
     assert asked_words(store, "green grass") == [2, 1]
-    store.delete(one)
+    store.delete_many([one])
     store.put({one: (EAST, {"data": "black tea"})})
     assert asked_words(store, "black tea") == [2]
 

@@ -452,7 +452,7 @@ def test_a_power_cut_takes_nothing_that_was_acknowledged(tmp_path: Path) -> None
     service.close()
 
     left = EdgeStore(cut / "qdrant")
-    texts = {record.id: record.payload["data"] for record in left.every({})}
+    texts = {record.id: record.payload["data"] for record in left.scan({})}
     left.close()
     old = {changed: "old tea", retagged: "old milk", removed: "old water", bobs: "bob was here"}
     assert texts == old

@@ -1,7 +1,7 @@
 """Filters on Qdrant Edge: what they cost is bounded, and what they find does not depend on it."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,8 @@ from app.embeddings import EmbedderInfo
 from app.errors import FilterTooExpensive
 from app.storage.payloads import new_payload
 from app.storage.vectors.edge import EdgeStore
+from app.storage.vectors.edge.slices import MAX_WORK, SLICE_WORK, Slices, Trial, split, weight
 from app.storage.vectors.filters import Filter, compile_filters, in_scope
-from app.storage.vectors.slices import MAX_WORK, SLICE_WORK, Slices, split, weight
 
 NUMBER = 1100  # more than one page of ids
 ALICE = {"user_id": "alice"}
@@ -26,9 +26,14 @@ class Watched(EdgeStore):
         super().__init__(folder)
         self.tried: list[int] = []
 
-    def _passing(self, where: Filter, limit: int) -> set[str]:
-        self.tried.append(limit)
-        return super()._passing(where, limit)
+    def _trial(self, conditions: Sequence[Filter]) -> Trial:
+        trial = super()._trial(conditions)
+
+        def watched(ids: list[str]) -> set[str]:
+            self.tried.append(len(ids))
+            return trial(ids)
+
+        return watched
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +76,7 @@ def test_no_call_tries_more_than_a_slice_and_nothing_is_missed(
     asked = where(filters)
     assert weight(asked) == conditions
     odd = {n for n in range(NUMBER) if n % 2}
-    assert {record.payload["n"] for record in store.every(asked)} == odd
+    assert {record.payload["n"] for record in store.scan(asked)} == odd
     assert store.count(asked) == len(odd)
     assert max(store.tried) * conditions <= SLICE_WORK
 
@@ -132,7 +137,7 @@ def test_more_conditions_than_a_call_may_ask_are_refused(
 
 def slices(memories: int, seconds: float = 5.0) -> Slices:
     """Of a scope with so many memories, none of which is there."""
-    return Slices(lambda *_: [], lambda *_: set(), lambda _: memories, seconds)
+    return Slices(lambda *_: [], lambda _: lambda _: set(), lambda _: memories, seconds)
 
 
 def matching(engine: Slices, filters: dict[str, Any]) -> list[Any]:
@@ -165,7 +170,7 @@ def test_one_condition_over_100000_memories_is_allowed(filters: dict[str, Any]) 
 
 
 def test_a_filter_ends_when_large_memories_take_too_long(store: Watched) -> None:
-    engine = Slices(store._ordered, store._passing, store._estimate, seconds=0)
+    engine = Slices(store._ordered, store._trial, store._estimate, seconds=0)
     with pytest.raises(FilterTooExpensive):
         matching(engine, {"kind": "even"})
 

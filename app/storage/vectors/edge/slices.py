@@ -27,6 +27,10 @@ MAX_S = 5.0
 """CPU time that a filter may take: large memories cost more than MAX_WORK foresees."""
 
 WAIT_S = 10.0
+
+Trial = Callable[[list[str]], set[str]]
+"""Which of some memories pass."""
+
 WORDS, TIME, PLAIN = 3, 2, 1
 """What a condition costs beside a plain one, about: at worst 17 times with looking for words in
 texts of 99,000 characters, where a plain one is cheap, and 4 times with comparing times."""
@@ -73,15 +77,15 @@ class Slices:
     def __init__(
         self,
         ordered: Callable[[Filter, int, Cursor | None], list[Listed]],
-        passing: Callable[[Filter, int], set[str]],
+        trial: Callable[[list[Filter]], Trial],
         estimate: Callable[[Filter], int],
         seconds: float = MAX_S,
     ) -> None:
-        """The engine: its listing newest first, which ids pass a filter, and about how many do;
-        `ordered` and `estimate` are asked what the indexes answer. A filter may take `seconds` of
-        CPU time."""
+        """The engine: its listing newest first, what makes a Trial of conditions, and about how
+        many memories pass a filter; `ordered` and `estimate` are asked what the indexes answer.
+        A filter may take `seconds` of CPU time."""
         self._ordered = ordered
-        self._passing = passing
+        self._trial = trial
         self._estimate = estimate
         self._seconds = seconds
         self._one_at_a_time = threading.Lock()
@@ -93,11 +97,11 @@ class Slices:
         work = sum(map(weight, costly))
         if work > SLICE_WORK or work * self._estimate(plain) > MAX_WORK:
             raise _too_expensive()
-        left = self._seconds
+        trial, left = self._trial(costly), self._seconds
         while True:
             page = self._ordered(plain, PAGE, after)
             for part in sliced(page, SLICE_WORK // work):
-                ids, took = self._tried([one.id for one in part], costly)
+                ids, took = self._tried(trial, [one.id for one in part])
                 left -= took
                 if left < 0:
                     raise _too_expensive()
@@ -106,22 +110,21 @@ class Slices:
                 return
             after = cursor_after(page, after)
 
-    def _tried(self, ids: list[str], costly: list[Filter]) -> tuple[set[str], float]:
+    def _tried(self, trial: Trial, ids: list[str]) -> tuple[set[str], float]:
         """Those that pass, and the CPU time in s that it took."""
         if not self._one_at_a_time.acquire(timeout=WAIT_S):
             raise ServiceBusy("Too many filters are at work; try again.")
         try:
             started = time.thread_time()  # not what passes while others have the processor
-            passing = self._passing({"must": [{"has_id": ids}, *costly]}, len(ids))
-            return passing, time.thread_time() - started
+            return trial(ids), time.thread_time() - started
         finally:
             self._one_at_a_time.release()
 
 
 def _too_expensive() -> FilterTooExpensive:
-    reason = f"conditions times memories of the scope must stay below {MAX_WORK:,}"
+    reason = f"conditions times memories of the scope must not exceed {MAX_WORK:,}"
     return FilterTooExpensive(
         "These filters would keep everybody else waiting. Narrow the scope, ask with fewer "
         "conditions, or run the service on a Qdrant server.",
-        [FieldError("filters", f"{reason}, and conditions below {SLICE_WORK}")],
+        [FieldError("filters", f"{reason}, and conditions {SLICE_WORK}")],
     )

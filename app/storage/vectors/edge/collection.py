@@ -1,0 +1,138 @@
+"""The folder of the embedded store: whose vectors it has, its room on the disk, its open shard."""
+
+import json
+import logging
+import shutil
+import threading
+from pathlib import Path
+from typing import Self
+
+from qdrant_edge import EdgeShard
+
+from app.embeddings import EmbedderInfo
+from app.errors import StartupError, StorageFull
+from app.storage.vectors.base import NoCollection
+from app.storage.vectors.edge.shard import (
+    compact,
+    open_shard,
+    stored_dimensions,
+    translated,
+    wait_for,
+)
+
+log = logging.getLogger(__name__)
+
+COMPLETE = "complete"  # marks a rebuild target that has everything
+
+
+class EdgeCollection:
+    """The collection in `folder`, made when it is first needed."""
+
+    def __init__(self, folder: Path, min_free_mb: int, patience_s: float) -> None:
+        """See EdgeStore. Raises StartupError."""
+        self._min_free = min_free_mb * 2**20
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            take_over(folder)
+        except OSError as error:
+            raise StartupError(f"Qdrant Edge cannot use {folder}: {error}") from error
+        self.folder = folder
+        self._creating = threading.Lock()
+        self._signature = folder / "embedder.json"
+        self._shard: EdgeShard | None = None
+        self._compaction: str | None = None
+        if self._exists() and not self._is_full():
+            self._load(wait_for(folder, patience_s))
+
+    def _load(self, shard: EdgeShard) -> EdgeShard:
+        """Before anything is served: `compact` holds every thread. Raises StartupError."""
+        seconds = compact(shard, self.folder)
+        if seconds is not None:
+            self._compaction = (
+                f"This start gave back the room of deleted memories in {seconds:.1f} s."
+            )
+            log.info("%s", self._compaction)
+        self._shard = shard
+        return shard
+
+    def _exists(self) -> bool:
+        return (self.folder / "edge_config.json").exists()
+
+    def _is_full(self) -> bool:
+        return shutil.disk_usage(self.folder).free < self._min_free
+
+    def check_disk_space(self) -> None:
+        if self._is_full():
+            raise StorageFull(
+                f"Less than {self._min_free // 2**20} MB (MIN_FREE_MB) are free on the disk of "
+                "DATA_DIR: make room."
+            )
+
+    def embedder(self) -> EmbedderInfo | None:
+        if not self._exists():
+            return None
+        signed = json.loads(self._signature.read_text()) if self._signature.exists() else {}
+        return EmbedderInfo(signed.get("name", ""), stored_dimensions(self.folder))
+
+    def create(self, embedder: EmbedderInfo) -> None:
+        self.check_disk_space()
+        with self._creating:
+            if self._shard is None:
+                self.record_embedder(embedder)
+                with translated():
+                    self._shard = open_shard(self.folder, embedder.dimensions)
+
+    def record_embedder(self, embedder: EmbedderInfo) -> None:
+        unfinished = self._signature.with_suffix(".part")
+        unfinished.write_text(json.dumps({"name": embedder.name}))
+        unfinished.replace(self._signature)
+
+    def swap_in(self, target: Self) -> None:
+        """Let `target`, which has everything, take the place of this collection; closes both."""
+        target.flush()
+        target.close()
+        self.close()
+        self._shard = None
+        (target.folder / COMPLETE).touch()
+        take_over(self.folder)
+
+    def check(self) -> str | None:
+        """What the start gave back, if it did. Raises where the shard does not answer."""
+        self.check_disk_space()
+        if self._exists():
+            with translated():
+                self.shard.info()
+        return self._compaction
+
+    def flush(self) -> None:
+        if self._shard:
+            with translated():
+                self._shard.flush()
+
+    def close(self) -> None:
+        if self._shard:
+            with translated():
+                self._shard.close()
+
+    @property
+    def shard(self) -> EdgeShard:
+        """The open one. Raises NoCollection, StorageFull, VectorStoreUnavailable."""
+        if self._shard is None:
+            if not self._exists():
+                raise NoCollection
+            self.check_disk_space()
+            with self._creating, translated():
+                return self._shard or self._load(open_shard(self.folder))
+        return self._shard
+
+
+def beside(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.next")
+
+
+def take_over(folder: Path) -> None:
+    """Put a complete rebuild target in the place of `folder`; also where that was cut off."""
+    if (beside(folder) / COMPLETE).exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        beside(folder).rename(folder)
+    (folder / COMPLETE).unlink(missing_ok=True)

@@ -1,0 +1,242 @@
+"""What the service needs of a vector store, whichever engine is behind it.
+
+Both vectors of a point are made here in the process, so keyword search works offline and alike
+on every engine, in Chinese too.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import ParamSpec, TypeVar
+
+from app.embeddings import EmbedderInfo, Vector, is_finite
+from app.errors import EmbedderMismatch, MemoryNotFound, VectorStoreUnavailable
+from app.security.scopes import Scope
+from app.storage.payloads import Payload
+from app.storage.vectors.base import Engine, Nearest, NewPoint, NoCollection
+from app.storage.vectors.bm25 import Bm25Encoder
+from app.storage.vectors.filters import Filter, in_scope
+from app.storage.vectors.paging import (
+    PAGE,
+    Chunk,
+    Cursor,
+    Listed,
+    cursor_after,
+    merged,
+    size_of,
+    sliced,
+)
+from app.storage.vectors.ranking import Record
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class VectorStore(Engine):
+    """One collection of memories. It is made when an embedder first comes; until then it is
+    read as an empty one."""
+
+    def __init__(self) -> None:
+        self._bm25 = Bm25Encoder()
+        self._prepared: EmbedderInfo | None = None
+
+    def prepare(self, embedder: EmbedderInfo) -> None:
+        """Make the collection for `embedder`, or see that it is of this one.
+
+        Needed before anything with vectors. Raises EmbedderMismatch.
+        """
+        if self._prepared == embedder:
+            return
+        stored = self.embedder()
+        if stored is None:
+            self._create(embedder)
+            stored = self.embedder() or embedder
+        if not stored.name and stored.dimensions == embedder.dimensions:
+            self._record_embedder(embedder)
+        elif stored != embedder:
+            raise EmbedderMismatch(
+                f"The stored memories were embedded by {stored}, and the settings say {embedder}. "
+                "Go back to that model, or stop the service and run 'python -m app.reembed', "
+                "which embeds every memory again and loses none."
+            )
+        self._prepared = embedder
+
+    def put(self, memories: Mapping[str, tuple[Vector, Payload]]) -> None:
+        """Write whole memories, new or changed: id -> (dense vector, payload)."""
+        points = [
+            NewPoint(
+                point_id,
+                self._checked(dense),
+                self._bm25.document(payload.get("data", "")),
+                payload,
+            )
+            for point_id, (dense, payload) in memories.items()
+        ]
+        if not points:
+            return
+        try:
+            self._upsert(points)
+        except NoCollection:  # a server came back empty
+            self._make_again()
+            self._upsert(points)
+
+    def hybrid(
+        self,
+        query: str,
+        dense: Vector,
+        where: Filter,
+        limit: int,
+        *,
+        corpus: Filter | None = None,
+        ids_only: bool = False,
+    ) -> tuple[Sequence[Record], Sequence[Record], frozenset[int]]:
+        """The two lists of a hybrid search, in one call, and the ids of the query's words.
+
+        How rare a word is, is counted among the memories of `corpus` (None: among all), so that
+        no score tells of the words of others. With `ids_only` the lists are for `rank` and
+        `hydrate` alone, see Nearest.
+        """
+        words = self._bm25.query(query)
+        where = _or(where, self._narrowed, where)
+        requests = [Nearest(self._checked(dense), limit, where, ids_only)]
+        if words.indices:  # a query of stop words alone has none
+            requests.append(Nearest(words, limit, where, ids_only, corpus))
+        similar, *worded = self._lists(requests)
+        return similar, worded[0] if worded else [], frozenset(words.indices)
+
+    def hydrate(self, records: Sequence[Record]) -> Sequence[Record | None]:
+        """Records that came `ids_only`, each with its id and payload; None where it is gone since.
+
+        Read now, where they were left out: the payloads of all candidates would be most of a
+        search's cost.
+        """
+        ids = [self._public(record.id) for record in records]
+        bare = [id_ for id_, record in zip(ids, records, strict=True) if not record.payload]
+        found = {record.id: record.payload for record in self.get_many(bare)}
+        return [
+            Record(id_, payload, record.score, record.tokens)
+            if (payload := record.payload or found.get(id_))
+            else None
+            for id_, record in zip(ids, records, strict=True)
+        ]
+
+    def nearest(self, vector: Vector, limit: int, scope: Scope) -> Sequence[Record]:
+        """The memories of a scope that are most like `vector`, best first; without the expired."""
+        return self._lists([Nearest(self._checked(vector), limit, in_scope(scope))])[0]
+
+    def newest(
+        self, where: Filter, limit: int, after: Cursor | None = None
+    ) -> tuple[list[Listed], Cursor | None]:
+        """The first `limit` of a listing, newest first, and the cursor of the next ones: None
+        when there are none. No memory is read."""
+        found = _or(list[Listed](), self._newest, where, limit + 1, after)
+        first = found[:limit]
+        return first, cursor_after(first, after) if len(found) > limit else None
+
+    def chunks(
+        self, where: Filter, limit: int | None = None, after: Cursor | None = None
+    ) -> Iterator[Chunk[Record]]:
+        """The first `limit` memories (None: all) of a listing, newest first, read as they are
+        taken: at least one Chunk, see `merged`.
+
+        What is deleted meanwhile is left out, and what follows takes its place.
+        """
+        return merged(self._read(where, limit, after))
+
+    def _read(
+        self, where: Filter, left: int | None, after: Cursor | None
+    ) -> Iterator[Chunk[Record]]:
+        while True:
+            ids, ahead = self.newest(where, PAGE if left is None else min(left, PAGE), after)
+            for part in sliced(ids, self.read_at_once):
+                found = self._in_order(part)
+                after = cursor_after(part, after)
+                if left is not None:
+                    left -= len(found)
+                yield Chunk([*found], sum(map(size_of, found)), after)
+            if ahead is None or left == 0:
+                yield Chunk([], 0, ahead)
+                return
+
+    def page(
+        self, where: Filter, limit: int, after: Cursor | None = None
+    ) -> tuple[list[Record], Cursor | None]:
+        """Memories newest first, and the cursor of the next page: None when there is none."""
+        chunks = [*self.chunks(where, limit, after)]
+        return [record for chunk in chunks for record in chunk.items], chunks[-1].cursor
+
+    def scan(
+        self, where: Filter, cursor: Cursor | None = None, page: int = PAGE
+    ) -> Iterator[Record]:
+        """All memories from `cursor` on, newest first, `page` of them read at once."""
+        while True:
+            ids, cursor = self.newest(where, page, cursor)
+            yield from self._in_order(ids)
+            if cursor is None:
+                return
+
+    def get(self, point_id: str) -> Record | None:
+        found = self.get_many([point_id])
+        return found[0] if found else None
+
+    def get_many(self, ids: Sequence[str]) -> Sequence[Record]:
+        """The memories that are there; a missing one is absent."""
+        return _or(list[Record](), self._retrieve, ids) if ids else []
+
+    def delete_many(self, ids: Sequence[str]) -> None:
+        if ids:
+            _or(None, self._delete, ids)
+
+    def count(self, where: Filter) -> int:
+        return _or(0, self._count, where)
+
+    def facet(self, key: str, where: Filter, limit: int) -> list[tuple[str, int]]:
+        """The values of `key`, one of KEYWORD_INDEXES, with how many memories have each.
+
+        The most frequent first, then by value; at most `limit`. Counted in the index of `key`,
+        without reading a memory.
+        """
+        hits = _or(list[tuple[str, int]](), self._facet, key, where, limit)
+        return sorted(hits, key=lambda hit: (-hit[1], hit[0]))
+
+    def clear(self) -> None:
+        """Delete every memory."""
+        _or(None, self._clear)
+
+    def overwrite_payload(self, point_id: str, payload: Payload) -> None:
+        """Another payload under the same vectors; the text must be the same."""
+        try:
+            self._overwrite_payload(point_id, payload)
+        except NoCollection:
+            raise MemoryNotFound from None
+
+    # ---- inside
+
+    def _lists(self, requests: Sequence[Nearest]) -> Sequence[Sequence[Record]]:
+        nothing: Sequence[Sequence[Record]] = [[] for _ in requests]
+        return _or(nothing, self._query, requests)
+
+    def _in_order(self, ids: Sequence[Listed]) -> Sequence[Record]:
+        """The memories of a listing that are still there."""
+        found = {record.id: record for record in self.get_many([one.id for one in ids])}
+        return [found[one.id] for one in ids if one.id in found]
+
+    def _make_again(self) -> None:
+        if self._prepared is None:
+            raise VectorStoreUnavailable("The collection was never made.")
+        self._create(self._prepared)
+
+    def _checked(self, vector: Vector) -> Vector:
+        """Before anything is sent: Edge keeps a write that it refused, and accepts NaN."""
+        dimensions = self._prepared.dimensions if self._prepared else 0
+        if len(vector) != dimensions:
+            raise ValueError(f"a vector of {len(vector)} numbers, not {dimensions}")
+        if not is_finite(vector):
+            raise ValueError("a vector with a number that is not finite")
+        return vector
+
+
+def _or(nothing: T, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What `call` gives, or `nothing` where there is no collection to ask."""
+    try:
+        return call(*args, **kwargs)
+    except NoCollection:
+        return nothing

@@ -32,8 +32,8 @@ from app.storage.journal.writes import Deletion, Intent, Write
 from app.storage.vectors.store import VectorStore
 
 DELETE_BATCH = 25_000
-"""In one call, so that nobody who looks meanwhile sees a part. Edge holds every thread for it: 0.66 s
-for 50,000 ids among 100,000 memories, and nobody should wait half a second."""
+"""In one call, so that nobody who looks meanwhile sees a part. Edge holds every thread for it:
+0.66 s for 50,000 ids among 100,000 memories, and nobody should wait half a second."""
 
 
 class Journal:

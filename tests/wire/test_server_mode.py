@@ -24,11 +24,12 @@ def qdrant() -> Iterator[QdrantServer]:
 def test_four_processes_make_one_collection_at_the_same_moment(
     tmp_path: Path, qdrant: QdrantServer
 ) -> None:
-    qdrant.fault(method="PUT", delay=0.3)  # so that all have looked before the first has made it
-    with Service(tmp_path / "data", QDRANT_URL=qdrant.url, WEB_CONCURRENCY="4") as service:
-        wait_for(lambda: len([r for r in qdrant.requests if made(r)]) >= 2)
+    held = qdrant.fault(method="PUT", delay=60)  # until two have found none and want to make it
+    settings = {"QDRANT_URL": qdrant.url, "QDRANT_TIMEOUT": "60", "WEB_CONCURRENCY": "4"}
+    with Service(tmp_path / "data", **settings) as service:
+        wait_for(lambda: len([r for r in qdrant.requests if made(r)]) >= 2, 60)
+        held.clear()
         wait_for(lambda: service.http.get("/ready").status_code == 200)
-        qdrant.clear_faults()
         with ThreadPoolExecutor(8) as pool:
             adds = [
                 pool.submit(service.post, "add", {"data": f"note {n}", "user_id": "a"})

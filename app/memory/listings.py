@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from weakref import WeakSet
 
 from app.errors import ServiceBusy
-from app.security.scopes import Scope
+from app.security.scopes import Scope, overlap
 
 WAIT_S = 10.0
 
@@ -38,7 +38,7 @@ class Listings:
         """
         until = time.monotonic() + self._seconds
         with self._changed:
-            while any(_overlap(scope, deleting) for deleting in self._deleting):
+            while any(overlap(scope, deleting) for deleting in self._deleting):
                 if not self._changed.wait(until - time.monotonic()):
                     raise ServiceBusy("These memories are being deleted; try again.")
             listing = Listing(scope)
@@ -49,7 +49,7 @@ class Listings:
         """Mark every open listing that may show memories of `scope`."""
         with self._changed:
             for listing in self._open:
-                if _overlap(scope, listing.scope):
+                if overlap(scope, listing.scope):
                     listing.broken = True
 
     @contextmanager
@@ -65,8 +65,3 @@ class Listings:
             with self._changed:
                 self._deleting.remove(scope)
                 self._changed.notify_all()
-
-
-def _overlap(one: Scope, other: Scope) -> bool:
-    """Whether a memory may be in both: no key has two values."""
-    return all(one[key] == other[key] for key in one.keys() & other.keys())

@@ -8,6 +8,7 @@ from app.errors import ServiceBusy
 from app.security.scopes import Scope, is_within, overlap
 
 LOCK_S = 10.0
+CHANGING = "Another change of the same is still at work; ask again."
 
 
 class ScopeLock:
@@ -78,15 +79,16 @@ def _place(scopes: list[Scope], mine: Scope) -> int:
 
 
 class Lock:
-    """One holder at a time; after LOCK_S ServiceBusy."""
+    """One holder at a time; after LOCK_S ServiceBusy, which says `detail`."""
 
-    def __init__(self, seconds: float = LOCK_S) -> None:
+    def __init__(self, seconds: float = LOCK_S, detail: str = CHANGING) -> None:
         self._seconds = seconds
+        self._detail = detail
         self._lock = threading.Lock()
 
     def __enter__(self) -> None:
         if not self._lock.acquire(timeout=self._seconds):
-            raise ServiceBusy("Another change of the same is still at work; ask again.")
+            raise ServiceBusy(self._detail)
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()

@@ -9,12 +9,9 @@ In their order:
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from threading import Lock
 
 from app.errors import (
     HistoryUnavailable,
-    ServiceBusy,
     ServiceError,
     VectorStoreTimeout,
     VectorStoreUnavailable,
@@ -26,7 +23,7 @@ from app.storage.journal.execution import Execution
 from app.storage.journal.liveness import Liveness
 from app.storage.journal.unsure import Unsure
 from app.storage.journal.writes import Deletion, Intent, UnknownVersion, read
-from app.storage.locks import LOCK_S
+from app.storage.locks import Lock
 from app.storage.vectors.store import VectorStore
 
 log = logging.getLogger(__name__)
@@ -54,7 +51,7 @@ class Recovery:
         self._flushes = flushes
         self._unreadable: set[int] = set()
         self._left_behind = True  # until everything of dead processes was recovered once
-        self._recovering = Lock()
+        self._recovering = Lock(detail="An earlier write is still being settled; ask again.")
 
     @property
     def unreadable(self) -> list[int]:
@@ -66,20 +63,20 @@ class Recovery:
         # Where the store is this process's own, nobody can die beside it later.
         may_be = not self._flushes or self._left_behind
         if may_be and self._intents.writing_beside(self._liveness.process):
-            with self._alone():
+            with self._recovering:
                 self._recover_dead_ones(store)
 
     def recover_these(self, store: VectorStore, unsure: Iterable[str]) -> None:
         """Those intents of this process, by their ids."""
         for id_ in unsure:
-            with self._alone():
+            with self._recovering:
                 self._recover_unsure(store, id_)
 
     def recover_all(self, store: VectorStore) -> ServiceError | None:
         """Everything. The first failure that did not keep the others from being recovered is
         given, any other raised."""
         first = None
-        with self._alone():
+        with self._recovering:
             self._recover_dead_ones(store)
             for id_ in self._unsure.ids():
                 try:
@@ -89,15 +86,6 @@ class Recovery:
                 except ServiceError as failure:
                     first = first or failure
         return first
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        if not self._recovering.acquire(timeout=LOCK_S):
-            raise ServiceBusy("An earlier write is still being settled; ask again.")
-        try:
-            yield
-        finally:
-            self._recovering.release()
 
     # ---- of dead processes
 

@@ -85,7 +85,7 @@ class Adding:
             metadata=dict(new.metadata),
             expiration_date=new.expiration_date,
         )
-        with self._inferring[json.dumps(new.scope, sort_keys=True)]:
+        with self._inferring.holding([json.dumps(new.scope, sort_keys=True)]):
             points = self._unknown(draft.points, new.scope)
             return self._store(points, new, draft.failed, draft.messages)
 

@@ -1,7 +1,7 @@
 """Locks for writers. None is ever held across a call to a model, and each wait has a limit."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 from app.errors import ServiceBusy
@@ -95,10 +95,23 @@ class Lock:
 
 
 class KeyedLock:
-    """One lock for each key, out of a fixed number: equal keys always share theirs."""
+    """One holder at a time of each key; after LOCK_S ServiceBusy."""
 
-    def __init__(self, stripes: int = 256, seconds: float = LOCK_S) -> None:
-        self._locks = [Lock(seconds) for _ in range(stripes)]
+    def __init__(self, seconds: float = LOCK_S) -> None:
+        self._seconds = seconds
+        self._changed = threading.Condition()
+        self._held: set[str] = set()
 
-    def __getitem__(self, key: str) -> Lock:
-        return self._locks[hash(key) % len(self._locks)]
+    @contextmanager
+    def holding(self, keys: Collection[str]) -> Iterator[None]:
+        """All of them at once, so that two who want the same never wait for each other."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._held.isdisjoint(keys), self._seconds):
+                raise ServiceBusy(CHANGING)
+            self._held.update(keys)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._held.difference_update(keys)
+                self._changed.notify_all()

@@ -38,7 +38,7 @@ class Writer:
     def alone_with(self, memory_id: str, find: Callable[[], Payload]) -> Iterator[Payload]:
         """The payload of a memory, as `find` gives it, that nobody else changes meanwhile, and of
         which nothing is unsure."""
-        with self._scopes.shared(lambda: scope_of(find())), self._memories[memory_id]:
+        with self._scopes.shared(lambda: scope_of(find())), self._memories.holding([memory_id]):
             self.journal.clear_way(self.store, [memory_id])
             yield find()
 
@@ -48,7 +48,9 @@ class Writer:
 
     def add(self, scope: Scope, write: Write) -> None:
         """New memories of `scope`."""
-        with self._scopes.shared(lambda: scope):
+        # Who reads may find them before their history is written; a change waits for it, so that
+        # each history begins with its ADD.
+        with self._scopes.shared(lambda: scope), self._memories.holding(write.adds):
             self.journal.clear_way(self.store, scope=scope)
             self.journal.write(self.store, write)
 

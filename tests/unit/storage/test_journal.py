@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ from app.errors import HistoryUnavailable, StorageFull, VectorStoreTimeout
 from app.security.scopes import Scope
 from app.storage.history.database import Database
 from app.storage.history.intents import Intents
+from app.storage.history.messages import Messages
 from app.storage.history.parts import Part
 from app.storage.history.rows import History
 from app.storage.history.sqlite import SQLite
 from app.storage.journal.journal import Journal
+from app.storage.journal.writer import Writer
 from app.storage.journal.writes import Deletion, Write, read
 from app.storage.payloads import changed_payload, history_row, new_id, new_payload
 from app.storage.vectors.base import NewPoint
@@ -157,6 +160,28 @@ def test_a_write_leaves_its_row_and_after_the_flush_no_intent(desk: Desk) -> Non
     assert desk.left() == 1
     desk.journal.flushed(desk.store.flush)
     assert desk.left() == 0
+
+
+def test_a_change_of_a_memory_that_is_being_added_waits_for_its_history(desk: Desk) -> None:
+    writer = Writer(desk.store, Messages(desk.database), desk.journal)
+    memory_id, intent = adding()
+    changed: list[Future[None]] = []
+
+    def change() -> None:
+        with writer.alone_with(memory_id, lambda: desk.store.get(memory_id).payload):  # type: ignore[union-attr]
+            writer.write(desk.change(memory_id, "coffee"))
+
+    with ThreadPoolExecutor() as pool:
+
+        def seen_early() -> None:
+            desk.store.then = lambda: None
+            changed.append(pool.submit(change))
+            assert not wait(changed, timeout=0.1).done
+
+        desk.store.then = seen_early
+        writer.add(ALICE, intent)
+        changed[0].result(10)
+    assert desk.events(memory_id) == ["ADD", "UPDATE"]
 
 
 @pytest.mark.parametrize(("mood", "events"), [("before", []), ("after", ["ADD"])])

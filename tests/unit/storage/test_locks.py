@@ -184,33 +184,37 @@ class TestScopeLock:
 class TestKeyedLock:
     def test_equal_keys_take_turns(self, pool: ThreadPoolExecutor) -> None:
         lock = KeyedLock()
-        first = Holder(pool, lock["memory"])
+        first = Holder(pool, lock.holding(["memory"]))
         assert first.holds.wait(SOON)
-        second = Holder(pool, lock["".join(["mem", "ory"])], letting_go=True)
+        second = Holder(pool, lock.holding(["".join(["mem", "ory"])]), letting_go=True)
         assert not second.holds.wait(NOT_YET)
         first.finish()
         assert second.holds.wait(SOON)
 
     def test_other_keys_do_not_wait(self, pool: ThreadPoolExecutor) -> None:
         lock = KeyedLock()
-        mine = lock["memory"]
-        with mine:
-            others = [key for key in map(str, range(100)) if lock[key] is not mine]
-            assert len(others) > 90
-            for key in others[:5]:
-                assert Holder(pool, lock[key], letting_go=True).holds.wait(SOON)
+        with lock.holding(["mine"]):
+            others = [Holder(pool, lock.holding([str(n)]), letting_go=True) for n in range(5)]
+            assert all(other.holds.wait(SOON) for other in others)
+
+    def test_several_are_held_at_once_or_none(self, pool: ThreadPoolExecutor) -> None:
+        lock = KeyedLock()
+        first = Holder(pool, lock.holding(["a", "b"]))
+        assert first.holds.wait(SOON)
+        second = Holder(pool, lock.holding(["b", "c"]))
+        assert not second.holds.wait(NOT_YET)
+        assert Holder(pool, lock.holding(["c"]), letting_go=True).holds.wait(SOON)
+        first.finish()
+        assert second.holds.wait(SOON)
+        second.finish()
 
     def test_who_waits_too_long_is_told(self) -> None:
         lock = KeyedLock(seconds=0.05)
-        with lock["memory"], pytest.raises(ServiceBusy), lock["memory"]:
+        with lock.holding(["memory"]), pytest.raises(ServiceBusy), lock.holding(["memory"]):
             pass
 
     def test_an_exception_inside_lets_go(self, pool: ThreadPoolExecutor) -> None:
         lock = KeyedLock()
-        with pytest.raises(KeyError), lock["memory"]:
+        with pytest.raises(KeyError), lock.holding(["memory"]):
             raise KeyError
-        assert Holder(pool, lock["memory"], letting_go=True).holds.wait(SOON)
-
-    def test_any_number_of_keys_needs_no_more_locks(self) -> None:
-        lock = KeyedLock(stripes=4)
-        assert len({id(lock[str(number)]) for number in range(1000)}) == 4
+        assert Holder(pool, lock.holding(["memory"]), letting_go=True).holds.wait(SOON)

@@ -33,7 +33,7 @@ EXPOSE 8000
 # restart would not mend those. Engines before 25 know no --start-interval, so it is asked often.
 HEALTHCHECK --interval=5s --timeout=3s --retries=6 --start-period=60s \
     CMD ["python", "-IS", "-c", "import os, socket; s = socket.create_connection(('127.0.0.1', int(os.environ.get('PORT') or 8000)), 2); s.sendall(b'GET /health HTTP/1.0\\r\\nHost: localhost\\r\\n\\r\\n'); raise SystemExit(b' 200 ' not in s.recv(32))"]
-# The version is app/config.py's; tests/wire/test_version.py holds them equal.
+# The version is app/config/__init__.py's; tests/wire/test_version.py holds them equal.
 LABEL org.opencontainers.image.title="Memory Service API" \
       org.opencontainers.image.description="Stores, searches, updates, traces and deletes what an assistant remembers about its users" \
       org.opencontainers.image.version="0.2.0" \

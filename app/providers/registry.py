@@ -11,7 +11,7 @@ NO_LLM = "none"
 
 
 def find(name: str) -> Provider:
-    """What `app/providers/NAME.py` declares. Imports its library."""
+    """What the file or folder `app/providers/NAME` declares. Imports its library."""
     provider: Provider = import_module(f"app.providers.{name}").PROVIDER
     return provider
 

@@ -35,7 +35,7 @@ def test_one_that_is_imported_already_is_left_alone() -> None:
 
 def test_openai_comes_with_its_first_call_and_not_with_the_start() -> None:
     script = (
-        "import sys, app.providers.openai as openai; openai.Client('http://a', 'k'); "
+        "import sys, app.providers.openai.client as client; client.Client('http://a', 'k'); "
         "print({*sys.modules} & {'openai', 'httpx2'})"
     )
     assert run(script) == "set()\n"

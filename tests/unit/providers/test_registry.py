@@ -11,7 +11,7 @@ from app.config import EmbedderProvider, LLMProvider, Settings
 from app.errors import StartupError
 from app.providers import registry
 from app.providers.base import Provider
-from app.providers.openai import connect
+from app.providers.openai.client import connect
 from tests.servers.openai import OpenAIServer
 from tests.service import ROOT
 

@@ -1,0 +1,32 @@
+"""Ollama, through its own library."""
+
+from collections.abc import Sequence
+
+from app.config import Settings
+from app.providers.base import AskedAtStart, Check, Provider
+from app.providers.ollama.chat import OllamaChat
+from app.providers.ollama.embeddings import OllamaEmbeddings
+from app.providers.ollama.models import OllamaModels
+
+
+class Ollama(Provider):
+    name = "ollama"
+    default_embedder = "nomic-embed-text"
+    default_llm = "llama3.1:8b"
+    asked_at_start = AskedAtStart.NO
+
+    def open_embedder(self, settings: Settings, model: str) -> OllamaEmbeddings:
+        return OllamaEmbeddings(settings.ollama_base_url, model, settings.embedder_timeout)
+
+    def open_llm(self, settings: Settings, model: str) -> OllamaChat:
+        return OllamaChat(settings.ollama_base_url, model, settings.llm_timeout)
+
+    def open_check(self, settings: Settings, models: Sequence[str]) -> Check:
+        """Pulls what is missing, in the background, if OLLAMA_PULL says so."""
+        wanted = OllamaModels(settings.ollama_base_url, models)
+        if settings.ollama_pull:
+            wanted.pull.start()
+        return wanted.check
+
+
+PROVIDER = Ollama()

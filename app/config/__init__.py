@@ -8,11 +8,12 @@ from app.config.environment import (
     share_metrics,
     shared_metrics,
 )
-from app.config.settings import EmbedderProvider, LLMProvider, Settings
+from app.config.settings import EmbedderProvider, Endpoint, LLMProvider, Settings
 
 __all__ = [
     "VERSION",
     "EmbedderProvider",
+    "Endpoint",
     "LLMProvider",
     "Settings",
     "hands_over",

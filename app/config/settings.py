@@ -3,12 +3,13 @@
 Long because they are one class: every mistake of all of them is told at once.
 """
 
+import json
 import math
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from dotenv import dotenv_values
 from pydantic import (
@@ -36,6 +37,28 @@ def _split(value: Any) -> Any:
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 """Several, separated by commas or white space."""
 
+
+def _json_object(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError as error:
+        raise ValueError('must be a JSON object, such as {"enable_thinking": false}') from error
+
+
+ExtraBody = Annotated[dict[str, Any], BeforeValidator(_json_object)]
+"""More fields for the body of each call."""
+
+
+class Endpoint(NamedTuple):
+    """Where a model's service is asked, and with which key."""
+
+    base_url: str
+    key: SecretStr | None
+
+
+OPENAI = "https://api.openai.com/v1"
 
 LLMProvider = Literal["openai", "ollama", "none"]
 EmbedderProvider = Literal["openai", "ollama", "local"]
@@ -78,16 +101,29 @@ class Settings(BaseModel):
     qdrant_timeout: int = Field(5, ge=1, le=300)
 
     llm_provider: LLMProvider = "none"
+    llm_base_url: str | None = Field(None, pattern=_HTTP)
+    llm_api_key: SecretStr | None = None
     llm_model: str | None = None
+    llm_extra_body: ExtraBody = Field(default_factory=dict)
+    extraction: Literal["auto", "mem0", "short"] = "auto"
     llm_concurrency: int | None = Field(None, ge=1, le=1024)
     llm_timeout: float = Field(60, gt=0, le=3600)
     custom_instructions: str | None = None
     embedder_provider: EmbedderProvider = "local"
+    embedder_base_url: str | None = Field(None, pattern=_HTTP)
+    embedder_api_key: SecretStr | None = None
     embedder_model: str | None = None
+    embedder_dimensions: int | None = Field(None, ge=1, le=65536)
+    embedder_batch: int | None = Field(None, ge=1, le=2048)
+    embedder_max_tokens: int | None = Field(None, ge=16, le=1_000_000)
+    embedder_query_prefix: str = ""
+    embedder_passage_prefix: str = ""
     embedder_timeout: float = Field(10, gt=0, le=3600)
     openai_api_key: SecretStr | None = None
     openai_base_url: str | None = Field(None, pattern=_HTTP)
     ollama_base_url: str = Field("http://127.0.0.1:11434", pattern=_HTTP)
+    ollama_num_ctx: int = Field(16384, ge=512, le=10_000_000)
+    ollama_keep_alive: str | None = None
     ollama_pull: bool = False
 
     @model_validator(mode="before")
@@ -104,10 +140,11 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
-        asked = {"LLM_PROVIDER": self.llm_provider, "EMBEDDER_PROVIDER": self.embedder_provider}
-        for name, provider in asked.items():
-            if provider == "openai" and not (self.openai_api_key or self.openai_base_url):
-                raise ValueError(f"OPENAI_API_KEY: is needed by {name}=openai")
+        endpoints = {"LLM": self.llm_endpoint, "EMBEDDER": self.embedder_endpoint}
+        providers = {"LLM": self.llm_provider, "EMBEDDER": self.embedder_provider}
+        for name, (base_url, key) in endpoints.items():
+            if providers[name] == "openai" and base_url == OPENAI and not key:
+                raise ValueError(f"OPENAI_API_KEY: is needed by {name}_PROVIDER=openai")
         if self.web_concurrency > 1 and not self.on_server:
             raise ValueError(
                 "WEB_CONCURRENCY: the embedded engine serves one process; several need a "
@@ -120,6 +157,22 @@ class Settings(BaseModel):
         if self.admin_api_key and self.auth_disabled:
             raise ValueError("AUTH_DISABLED: contradicts ADMIN_API_KEY; give one of them")
         return self
+
+    @property
+    def llm_endpoint(self) -> Endpoint:
+        return self._endpoint(self.llm_provider, self.llm_base_url, self.llm_api_key)
+
+    @property
+    def embedder_endpoint(self) -> Endpoint:
+        return self._endpoint(self.embedder_provider, self.embedder_base_url, self.embedder_api_key)
+
+    def _endpoint(self, provider: str, own: str | None, key: SecretStr | None) -> Endpoint:
+        """An address of its own takes the key of its own alone: no key goes to a stranger."""
+        if provider == "ollama":
+            return Endpoint(own or self.ollama_base_url, key)
+        if own:
+            return Endpoint(own, key)
+        return Endpoint(self.openai_base_url or OPENAI, key or self.openai_api_key)
 
     @property
     def llm_places(self) -> int:
@@ -139,7 +192,7 @@ class Settings(BaseModel):
         """Whether the vectors are on a Qdrant server, not embedded."""
         return bool(self.qdrant_url or self.qdrant_host)
 
-    @field_validator("admin_api_key", "openai_api_key")
+    @field_validator("admin_api_key", "openai_api_key", "llm_api_key", "embedder_api_key")
     @classmethod
     def _can_be_a_header(cls, key: SecretStr | None) -> SecretStr | None:
         if key and not re.fullmatch(r"[!-~]+", key.get_secret_value()):

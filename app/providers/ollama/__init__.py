@@ -16,10 +16,12 @@ class Ollama(Provider):
     asked_at_start = AskedAtStart.NO
 
     def open_embedder(self, settings: Settings, model: str) -> OllamaEmbeddings:
-        return OllamaEmbeddings(settings.ollama_base_url, model, settings.embedder_timeout)
+        return OllamaEmbeddings(
+            settings.embedder_endpoint.base_url, model, settings.embedder_timeout
+        )
 
     def open_llm(self, settings: Settings, model: str) -> OllamaChat:
-        return OllamaChat(settings.ollama_base_url, model, settings.llm_timeout)
+        return OllamaChat(settings.llm_endpoint.base_url, model, settings.llm_timeout)
 
     def open_check(self, settings: Settings, models: Sequence[str]) -> Check:
         """Pulls what is missing, in the background, if OLLAMA_PULL says so."""

@@ -13,10 +13,12 @@ class OpenAI(Provider):
     default_llm = "gpt-5-mini"
 
     def open_embedder(self, settings: Settings, model: str) -> OpenAIEmbeddings:
-        return OpenAIEmbeddings(connect(settings), model, settings.embedder_timeout)
+        return OpenAIEmbeddings(
+            connect(settings.embedder_endpoint), model, settings.embedder_timeout
+        )
 
     def open_llm(self, settings: Settings, model: str) -> OpenAIChat:
-        return OpenAIChat(connect(settings), model)
+        return OpenAIChat(connect(settings.llm_endpoint), model)
 
 
 PROVIDER = OpenAI()

@@ -8,7 +8,7 @@ import time
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from app.config import Settings
+from app.config import Endpoint
 
 if TYPE_CHECKING:
     from app.providers.openai.library import Library
@@ -58,10 +58,9 @@ class Client:
             self._opening.release()
 
 
-def connect(settings: Settings) -> Client:
+def connect(endpoint: Endpoint) -> Client:
     """The same client for the same address and key. Connects to nothing yet."""
-    key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else "none"
-    return _client(settings.openai_base_url or "https://api.openai.com/v1", key)
+    return _client(endpoint.base_url, endpoint.key.get_secret_value() if endpoint.key else "none")
 
 
 _client = cache(Client)

@@ -21,7 +21,9 @@ from app.errors import (
     ProviderUnavailable,
     ServiceError,
 )
-from app.providers import openai as ours
+from app.providers.openai.chat import OpenAIChat
+from app.providers.openai.client import Client
+from app.providers.openai.embeddings import OpenAIEmbeddings
 from tests.servers.base import Fault
 from tests.servers.base import embed as by_the_server
 from tests.servers.openai import OpenAIServer
@@ -40,17 +42,17 @@ def server() -> Iterator[OpenAIServer]:
 
 
 @pytest.fixture
-def client(server: OpenAIServer) -> Iterator[ours.Client]:
-    with closing(ours.Client(f"{server.url}/v1", KEY)) as opened:
+def client(server: OpenAIServer) -> Iterator[Client]:
+    with closing(Client(f"{server.url}/v1", KEY)) as opened:
         yield opened
 
 
-def embed(client: ours.Client, seconds: float = SECONDS) -> list[list[float]]:
-    return ours.OpenAIEmbeddings(client, MODEL, seconds)(TEXTS)
+def embed(client: Client, seconds: float = SECONDS) -> list[list[float]]:
+    return OpenAIEmbeddings(client, MODEL, seconds)(TEXTS)
 
 
 def test_it_asks_for_embeddings_as_base64_and_reads_them(
-    server: OpenAIServer, client: ours.Client
+    server: OpenAIServer, client: Client
 ) -> None:
     assert embed(client) == [by_the_server(text, 1536) for text in TEXTS]
     asked = server.requests[-1]
@@ -60,19 +62,19 @@ def test_it_asks_for_embeddings_as_base64_and_reads_them(
     assert asked.headers["content-type"] == "application/json"
 
 
-def test_it_asks_an_llm_and_reads_what_it_says(server: OpenAIServer, client: ours.Client) -> None:
+def test_it_asks_an_llm_and_reads_what_it_says(server: OpenAIServer, client: Client) -> None:
     server.reply = '{"memory": []}'
     messages = [{"role": "user", "content": "喝茶, as json"}]
     wanted = {"type": "json_object"}
-    chat = ours.OpenAIChat(client, "gpt-5-mini")
+    chat = OpenAIChat(client, "gpt-5-mini")
     assert chat(messages, wanted, SECONDS) == '{"memory": []}'
     asked = server.requests[-1]
     assert asked.path == "/v1/chat/completions"
     assert asked.body == {"model": "gpt-5-mini", "messages": messages, "response_format": wanted}
 
 
-def test_half_a_surrogate_pair_is_sent_as_it_is(server: OpenAIServer, client: ours.Client) -> None:
-    assert len(ours.OpenAIEmbeddings(client, MODEL, SECONDS)(["half \ud83e"])) == 1
+def test_half_a_surrogate_pair_is_sent_as_it_is(server: OpenAIServer, client: Client) -> None:
+    assert len(OpenAIEmbeddings(client, MODEL, SECONDS)(["half \ud83e"])) == 1
     assert server.requests[-1].body["input"] == ["half \ud83e"]
 
 
@@ -97,9 +99,7 @@ FAILURES: dict[str, tuple[Any, type[ServiceError]]] = {
 
 
 @pytest.mark.parametrize("name", FAILURES)
-def test_what_fails_is_told_in_our_words(
-    server: OpenAIServer, client: ours.Client, name: str
-) -> None:
+def test_what_fails_is_told_in_our_words(server: OpenAIServer, client: Client, name: str) -> None:
     break_it, to_us = FAILURES[name]
     fault: Fault = break_it(server)
     with pytest.raises(ServiceError) as raised:
@@ -112,7 +112,7 @@ def test_what_fails_is_told_in_our_words(
 
 @pytest.mark.parametrize(("kind", "calls"), [({"status": 500}, 2), ({"status": 400}, 1)])
 def test_the_library_tries_nothing_again_by_itself(
-    server: OpenAIServer, client: ours.Client, kind: dict[str, Any], calls: int
+    server: OpenAIServer, client: Client, kind: dict[str, Any], calls: int
 ) -> None:
     server.fault("/", **kind)
     with pytest.raises(ServiceError):
@@ -120,14 +120,14 @@ def test_the_library_tries_nothing_again_by_itself(
     assert len(server.requests) == calls
 
 
-def test_a_rate_limit_says_how_long(server: OpenAIServer, client: ours.Client) -> None:
+def test_a_rate_limit_says_how_long(server: OpenAIServer, client: Client) -> None:
     server.rate_limit(7)
     with pytest.raises(ProviderRateLimited) as raised:
         embed(client)
     assert raised.value.retry_after == 7
 
 
-def test_a_server_that_is_gone_is_unavailable(server: OpenAIServer, client: ours.Client) -> None:
+def test_a_server_that_is_gone_is_unavailable(server: OpenAIServer, client: Client) -> None:
     server.stop()
     with pytest.raises(ProviderUnavailable):
         embed(client)
@@ -135,7 +135,7 @@ def test_a_server_that_is_gone_is_unavailable(server: OpenAIServer, client: ours
 
 @pytest.mark.parametrize("raw", ["", "[]", "{}", "null", '{"data": [{"index": 0}]}', "<html>"])
 def test_an_answer_that_is_none_is_a_bad_answer(
-    server: OpenAIServer, client: ours.Client, raw: str
+    server: OpenAIServer, client: Client, raw: str
 ) -> None:
     server.fault("/", raw=raw)
     with pytest.raises(ProviderBadAnswer):
@@ -143,14 +143,14 @@ def test_an_answer_that_is_none_is_a_bad_answer(
 
 
 def test_floats_are_read_where_a_service_does_not_know_base64(
-    server: OpenAIServer, client: ours.Client
+    server: OpenAIServer, client: Client
 ) -> None:
     floats = [{"index": n, "embedding": [n, 0.5]} for n in (2, 0, 1)]
     server.fault("/", status=200, body={"data": floats})
     assert embed(client) == [[0.0, 0.5], [1.0, 0.5], [2.0, 0.5]]
 
 
-def test_a_redirect_is_not_followed(server: OpenAIServer, client: ours.Client) -> None:
+def test_a_redirect_is_not_followed(server: OpenAIServer, client: Client) -> None:
     """The texts and the key go where the settings say, and nowhere else."""
     with OpenAIServer() as elsewhere:
         there = {"Location": f"{elsewhere.url}/v1/embeddings"}
@@ -164,7 +164,7 @@ def test_a_redirect_is_not_followed(server: OpenAIServer, client: ours.Client) -
 
 
 def test_an_answer_that_comes_drop_by_drop_ends_with_its_time(
-    server: OpenAIServer, client: ours.Client
+    server: OpenAIServer, client: Client
 ) -> None:
     """As blank lines do, by which some services say that a call still waits for its place."""
 
@@ -183,16 +183,14 @@ def test_an_answer_that_comes_drop_by_drop_ends_with_its_time(
     assert len(embed(client)) == len(TEXTS)
 
 
-def test_calls_at_once_open_one_library_between_them(
-    server: OpenAIServer, client: ours.Client
-) -> None:
+def test_calls_at_once_open_one_library_between_them(server: OpenAIServer, client: Client) -> None:
     with ThreadPoolExecutor(16) as pool:
         found = list(pool.map(lambda _: embed(client), range(16)))
     assert found == [[by_the_server(text, 1536) for text in TEXTS]] * 16
 
 
 def test_an_address_that_is_none_is_told_as_such() -> None:
-    client = ours.Client("http://[::1/v1", KEY)
+    client = Client("http://[::1/v1", KEY)
     with pytest.raises(ProviderUnavailable, match="OPENAI_BASE_URL"):
         embed(client)
 
@@ -214,7 +212,7 @@ def test_it_goes_through_the_proxy_that_the_environment_names(
 ) -> None:
     with Passage(server.port, proxy=True) as proxy:
         no_proxies.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
-        with closing(ours.Client("http://models.example:81/v1", KEY)) as client:
+        with closing(Client("http://models.example:81/v1", KEY)) as client:
             assert len(embed(client)) == len(embed(client)) == len(TEXTS)
         assert proxy.asked == [b"POST http://models.example:81/v1/embeddings HTTP/1.1"] * 2
     assert server.requests[-1].headers["host"] == "models.example:81"
@@ -244,11 +242,11 @@ def test_it_speaks_tls_with_who_shows_a_certificate_that_is_trusted(
             no_proxies.setenv("https_proxy", f"http://127.0.0.1:{proxy.port}")
         url = f"https://127.0.0.1:{secure.port}/v1"
         with pytest.raises(ProviderUnavailable):
-            embed(ours.Client(url, KEY))
+            embed(Client(url, KEY))
         assert "(APIConnectionError, SSLCertVerificationError)" in caplog.text
         assert server.requests == []
         no_proxies.setenv("SSL_CERT_FILE", str(trusted))
-        with closing(ours.Client(url, KEY)) as client:
+        with closing(Client(url, KEY)) as client:
             assert len(embed(client)) == len(embed(client)) == len(TEXTS)
         connect = b"CONNECT 127.0.0.1:%d" % secure.port
         assert {line.rpartition(b" ")[0] for line in proxy.asked} == (
@@ -273,10 +271,10 @@ def test_an_answer_over_tls_may_take_longer_than_a_connection(
     no_proxies.setenv("SSL_CERT_FILE", str(trusted))
     with (
         Passage(server.port, tls=shown) as secure,
-        closing(ours.Client(f"https://127.0.0.1:{secure.port}/v1", KEY)) as client,
+        closing(Client(f"https://127.0.0.1:{secure.port}/v1", KEY)) as client,
         ThreadPoolExecutor(2) as pool,
     ):
-        chat = ours.OpenAIChat(client, "gpt-5-mini")
+        chat = OpenAIChat(client, "gpt-5-mini")
         said = pool.submit(chat, [{"role": "user", "content": "tea"}], None, 30.0)
         found = pool.submit(embed, client, 30.0)
         assert said.result(40) == "said"
@@ -288,6 +286,6 @@ def test_a_name_and_password_in_the_address_do_not_take_the_place_of_the_key(
     server: OpenAIServer,
 ) -> None:
     address = f"http://someone:secret@127.0.0.1:{server.port}/v1"
-    with closing(ours.Client(address, KEY)) as client:
+    with closing(Client(address, KEY)) as client:
         assert len(embed(client)) == len(TEXTS)
     assert server.requests[-1].headers["authorization"] == f"Bearer {KEY}"

@@ -63,7 +63,7 @@ def test_what_a_provider_does_not_have_is_refused_by_the_name_of_its_setting() -
 def test_openai_is_asked_for_an_embedding_each_time() -> None:
     with OpenAIServer() as server:
         settings = Settings.from_env({"OPENAI_BASE_URL": f"{server.url}/v1", **BY_OPENAI})
-        with closing(connect(settings)):
+        with closing(connect(settings.embedder_endpoint)):
             check = registry.open_check(settings, registry.open_embedder(settings))
             check()
             check()

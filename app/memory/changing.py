@@ -5,13 +5,13 @@ from typing import Any
 
 from app.embeddings import Vector
 from app.memory.answers import Deleted
-from app.memory.listings import Listings
 from app.memory.reading import Reading
 from app.memory.requests import DeleteAllRequest, DeleteRequest, UpdateRequest
 from app.memory.search import CollectionEmbedder
 from app.security.principal import Principal
 from app.storage.journal.writer import Writer
 from app.storage.journal.writes import Write
+from app.storage.listings import Listings
 from app.storage.payloads import Payload, changed_payload, history_row, to_memory
 
 

@@ -6,12 +6,12 @@ from typing import Any, TypeVar
 
 from app.errors import MemoryNotFound, ServiceBusy
 from app.memory.answers import Page
-from app.memory.listings import Listing, Listings
 from app.memory.requests import GetAllRequest, GetRequest, HistoryRequest, SearchRequest
 from app.memory.search import Search
 from app.security.principal import Principal
 from app.security.scopes import SCOPE_KEYS, Scope
 from app.storage.history.rows import History
+from app.storage.listings import Listing, Listings
 from app.storage.payloads import is_expired, to_memory
 from app.storage.vectors.filters import corpus_of, in_scope
 from app.storage.vectors.ranking import Ranked, Record

@@ -8,7 +8,6 @@ from app.memory.answers import Added, Deleted, Page
 from app.memory.changing import Changing
 from app.memory.extraction import Extraction
 from app.memory.limits import ConcurrencyLimiter
-from app.memory.listings import Listings
 from app.memory.readiness import Check, Readiness
 from app.memory.reading import Reading
 from app.memory.requests import (
@@ -29,6 +28,7 @@ from app.storage.history.rows import History
 from app.storage.journal.journal import Journal
 from app.storage.journal.maintenance import Maintenance
 from app.storage.journal.writer import Writer
+from app.storage.listings import Listings
 from app.storage.vectors.store import VectorStore
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from app.errors import ServiceBusy
-from app.memory.listings import Listings
 from app.security.scopes import Scope
+from app.storage.listings import Listings
 from app.storage.payloads import new_payload
 from app.storage.vectors.edge import EdgeStore
 from app.storage.vectors.ranking import Record

@@ -11,20 +11,16 @@ from app.memory.search import CollectionEmbedder
 from app.security.principal import Principal
 from app.storage.journal.writer import Writer
 from app.storage.journal.writes import Write
-from app.storage.listings import Listings
 from app.storage.payloads import Payload, changed_payload, history_row, to_memory
 
 
 class Changing:
     """Updates and deletions, of one memory or of a scope."""
 
-    def __init__(
-        self, writer: Writer, embedder: CollectionEmbedder, reading: Reading, listings: Listings
-    ) -> None:
+    def __init__(self, writer: Writer, embedder: CollectionEmbedder, reading: Reading) -> None:
         self._writer = writer
         self._embedder = embedder
         self._reading = reading
-        self._listings = listings
 
     def update(self, principal: Principal, asked: UpdateRequest) -> dict[str, Any]:
         principal.must_write()
@@ -53,13 +49,13 @@ class Changing:
         scope = principal.narrowed(asked.scope())
         if not scope:
             raise ValueError("a scope is needed: an empty one is everybody's")
-        memories = self._writer.delete_scope(scope, self._listings.deleting, purge=asked.purge)
+        memories = self._writer.delete_scope(scope, purge=asked.purge)
         return Deleted(memories, self._writer.leftovers() if asked.purge else [])
 
     def reset(self, principal: Principal) -> int:
         principal.must_be_admin()
         principal.must_write()
-        return self._writer.reset(self._listings.deleting)
+        return self._writer.reset()
 
     def _find(self, principal: Principal, memory_id: str) -> Payload:
         return self._reading.find(principal, memory_id).payload

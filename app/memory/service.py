@@ -28,7 +28,6 @@ from app.storage.history.rows import History
 from app.storage.journal.journal import Journal
 from app.storage.journal.maintenance import Maintenance
 from app.storage.journal.writer import Writer
-from app.storage.listings import Listings
 from app.storage.vectors.store import VectorStore
 
 
@@ -59,13 +58,12 @@ class MemoryService:
         self._history = history
         messages = Messages(history.database)
         self._writer = Writer(store, messages, journal)
-        listings = Listings()
         embeds = CollectionEmbedder(store, embedder)
         extraction = Extraction(store, messages, embedder, llm, instructions) if llm else None
         limiter = ConcurrencyLimiter(llm_concurrency)
-        self._reading = Reading(store, history, Search(store, embeds), listings)
+        self._reading = Reading(store, history, Search(store, embeds), journal.listings)
         self._adding = Adding(self._writer, embeds, extraction, limiter)
-        self._changing = Changing(self._writer, embeds, self._reading, listings)
+        self._changing = Changing(self._writer, embeds, self._reading)
         self._maintenance = Maintenance(journal, store, history, flush_seconds)
         self._readiness = Readiness({**(checks or {}), "maintenance": self._maintenance.check})
 

@@ -1,33 +1,52 @@
 """How an intent is carried out on the vector store, and finished in the history."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from app.storage.history.intents import Intents
 from app.storage.journal.writes import Deletion, Intent
+from app.storage.listings import Listings
 from app.storage.vectors.store import VectorStore
+
+Step = Callable[[], Any]
 
 
 class Execution:
     """The same for a write at work and for one that is recovered."""
 
-    def __init__(self, intents: Intents, *, keep: bool, delete_batch: int) -> None:
-        """`keep` intents that are finished, until the store was flushed. `delete_batch`: how
-        many ids one call deletes."""
+    def __init__(
+        self, intents: Intents, listings: Listings, *, keep: bool, delete_batch: int
+    ) -> None:
+        """`listings` are broken off by deletions. `keep` intents that are finished, until the
+        store was flushed. `delete_batch`: how many ids one call deletes."""
         self._intents = intents
+        self._listings = listings
         self._keep = keep
         self._delete_batch = delete_batch
 
-    def steps(self, store: VectorStore, intent: Intent, number: int) -> Iterator[Callable[[], Any]]:
-        """The calls that carry it out, any number of times with the same result."""
+    @contextmanager
+    def steps(
+        self, store: VectorStore, intent: Intent, number: int, *, again: bool = False
+    ) -> Iterator[Iterator[Step]]:
+        """The calls that carry it out, any number of times with the same result.
+
+        They are made within the context: listings that would show a part of what a deletion
+        deletes are broken off, or wait for its end. `again`: see Write.steps.
+        """
         if not isinstance(intent, Deletion):
-            yield from intent.steps(store)
+            yield intent.steps(store, again=again)
             return
-        if not intent.scope:
-            yield store.clear
-        for ids in self._intents.ids(number, self._delete_batch):
-            yield partial(store.delete_many, ids)
+        batches = self._intents.ids(number, self._delete_batch)
+        calls: Iterator[Step] = (partial(store.delete_many, ids) for ids in batches)
+        first = next(calls, None) if intent.scope else store.clear
+        if first is None:  # there is nothing that a listing could show
+            yield iter(())
+            return
+        with self._listings.deleting(intent.scope):
+            yield chain([first], calls)
 
     def finish(self, number: int, intent: Intent) -> None:
         """Put its rows into the history; nothing where that was done before."""
@@ -38,11 +57,8 @@ class Execution:
         self._intents.finish(number, intent.rows, keep=keep, answer=intent.answer, said=intent.said)
 
     def redo(self, store: VectorStore, intent: Intent, number: int) -> None:
-        if isinstance(intent, Deletion):
-            steps = self.steps(store, intent, number)
-        else:
-            if intent.embedder and intent.embedder.name:
-                store.prepare(intent.embedder)
-            steps = intent.steps(store, again=True)
-        for step in steps:
-            step()
+        if not isinstance(intent, Deletion) and intent.embedder and intent.embedder.name:
+            store.prepare(intent.embedder)
+        with self.steps(store, intent, number, again=True) as steps:
+            for step in steps:
+                step()

@@ -9,7 +9,7 @@ what is rolled back or done again never meets anything that was acknowledged aft
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from app.storage.journal.liveness import Liveness
 from app.storage.journal.recovery import Recovery
 from app.storage.journal.unsure import Unsure
 from app.storage.journal.writes import Deletion, Intent, Write
+from app.storage.listings import Listings
 from app.storage.vectors.store import VectorStore
 
 DELETE_BATCH = 25_000
@@ -51,12 +52,15 @@ class Journal:
         own, and forgets in a power cut what was not flushed."""
         self.answers = Answers(database)
         self.database = database
+        self.listings = Listings()
         self._intents = Intents(database)
         self._liveness = Liveness(folder)
         self._flushes = flushes
         self.process = self._liveness.process
         self._unsure = Unsure()
-        self._execution = Execution(self._intents, keep=flushes, delete_batch=delete_batch)
+        self._execution = Execution(
+            self._intents, self.listings, keep=flushes, delete_batch=delete_batch
+        )
         self._recovery = Recovery(
             self._intents,
             self.answers,
@@ -78,21 +82,14 @@ class Journal:
             )
         self._carry_out(store, intent, number)
 
-    def delete(
-        self,
-        store: VectorStore,
-        deletion: Deletion,
-        parts: Iterable[Part],
-        deleting: Callable[[], AbstractContextManager[None]] = nullcontext,
-    ) -> None:
-        """The same for a deletion of many. The parts are read one after the other; `deleting` is
-        held while the memories go."""
+    def delete(self, store: VectorStore, deletion: Deletion, parts: Iterable[Part]) -> None:
+        """The same for a deletion of many. The parts are read one after the other."""
         store.check_disk_space()
         first, second = next(read_on := iter(parts), None), next(read_on, None)
         rest = read_on if second is None else chain([second], read_on)
         with self._unsure_unless_begun(deletion):
             number = self._begin(deletion, first, rest, collecting=second is not None)
-        self._carry_out(store, deletion, number, deleting)
+        self._carry_out(store, deletion, number)
 
     def _begin(
         self, deletion: Deletion, first: Part | None, rest: Iterable[Part], *, collecting: bool
@@ -119,17 +116,11 @@ class Journal:
             self._unsure.add(intent, asked=False)  # it may be written down all the same
             raise
 
-    def _carry_out(
-        self,
-        store: VectorStore,
-        intent: Intent,
-        number: int,
-        around: Callable[[], AbstractContextManager[None]] = nullcontext,
-    ) -> None:
+    def _carry_out(self, store: VectorStore, intent: Intent, number: int) -> None:
         taken = 0
         try:
-            with around():
-                for step in self._execution.steps(store, intent, number):
+            with self._execution.steps(store, intent, number) as steps:
+                for step in steps:
                     step()
                     taken += 1
         except BaseException as error:

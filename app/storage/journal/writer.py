@@ -1,7 +1,7 @@
 """The one way to write: its locks, its intent, its points, its history."""
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from app.errors import ServiceBusy, ServiceError
 from app.security.scopes import Scope
@@ -19,9 +19,6 @@ LOG_IS_READ = (
     "A reader of history.db still needs its write-ahead log, which has the texts; it is emptied "
     "as soon as that reader lets go."
 )
-
-Deleting = Callable[[Scope], AbstractContextManager[None]]
-"""What is held while the memories of a scope go."""
 
 
 class Writer:
@@ -61,7 +58,7 @@ class Writer:
         if said:
             self._messages.save(said)
 
-    def delete_scope(self, scope: Scope, deleting: Deleting, *, purge: bool) -> int:
+    def delete_scope(self, scope: Scope, *, purge: bool) -> int:
         """Delete the memories of a scope, and its conversations; how many memories there were."""
         with self._scopes.exclusive(scope):
             self.journal.clear_way(self.store, scope=scope, whole=True)
@@ -69,15 +66,15 @@ class Writer:
                 self.journal.flushed(self.store.flush)
             ids: list[str] = []
             parts = self._parts(scope, purge, ids)
-            self._delete(Deletion(scope, purge), parts, deleting)
+            self.journal.delete(self.store, Deletion(scope, purge), parts)
         return len(ids)
 
-    def reset(self, deleting: Deleting) -> int:
+    def reset(self) -> int:
         """Delete everything, the history too; how many memories there were."""
         with self._scopes.exclusive({}):
             self.journal.clear_way(self.store, scope={}, whole=True)
             deleted = self.store.count({})
-            self._delete(Deletion({}), [], deleting)
+            self.journal.delete(self.store, Deletion({}), [])
             self.journal.database.empty_log()
         return deleted
 
@@ -95,9 +92,6 @@ class Writer:
         with suppress(ServiceError):
             self.journal.flushed(self.store.flush)
         self.journal.close()
-
-    def _delete(self, deletion: Deletion, parts: Iterable[Part], deleting: Deleting) -> None:
-        self.journal.delete(self.store, deletion, parts, lambda: deleting(deletion.scope))
 
     def _parts(self, scope: Scope, purge: bool, ids: list[str]) -> Iterator[Part]:
         """The memories of a scope as parts of their deletion; adds every id to `ids`."""

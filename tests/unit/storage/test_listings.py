@@ -1,14 +1,19 @@
 """Listings and the deletions that they must not survive in part."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from app.errors import ServiceBusy
+from app.errors import ServiceBusy, VectorStoreTimeout
+from app.memory.answers import Page
+from app.memory.requests import GetAllRequest
 from app.security.scopes import Scope
+from app.storage.history.intents import Intents
+from app.storage.history.parts import Part
+from app.storage.journal.writes import Deletion
 from app.storage.listings import Listings
 from app.storage.payloads import new_payload
 from app.storage.vectors.edge import EdgeStore
@@ -101,6 +106,12 @@ class Interrupted(EdgeStore):
         super().__init__(folder)
         self.interruptions: list[Sequence[Record]] = []
         self.interrupt = lambda: None
+        self.deletes = True
+
+    def _delete(self, ids: Sequence[str]) -> None:
+        if not self.deletes:
+            raise VectorStoreTimeout("")
+        super()._delete(ids)
 
     def _retrieve(self, ids: Sequence[str]) -> list[Record]:
         found = super()._retrieve(ids)
@@ -144,6 +155,50 @@ def test_a_listing_that_meets_deletions_all_the_time_gives_up(parts: Parts) -> N
         parts.service.get_all(ALICE, limit=100)
     parts.store.interrupt = lambda: None
     assert parts.service.get_all(ALICE, limit=100)["total"] == 20
+    parts.service.close()
+
+
+def streamed(parts: Parts, number: int) -> tuple[Page, Iterator[Page]]:
+    """The first part of a listing of everybody's memories, and what comes after it."""
+    add(parts, number)
+    service = parts.service
+    pages = service.service.listing(service.principal, GetAllRequest())
+    return next(pages), pages
+
+
+def test_a_stream_is_broken_off_by_a_deletion_that_recovery_finishes(parts: Parts) -> None:
+    add(parts, 1)
+    parts.store.deletes = False
+    with pytest.raises(VectorStoreTimeout):
+        parts.service.delete_all(ALICE)
+    _, rest = streamed(parts, 1200)
+    parts.store.deletes = True
+    parts.journal.recover(parts.store)
+    with pytest.raises(ServiceBusy):
+        list(rest)
+    parts.service.close()
+
+
+def test_a_stream_is_broken_off_by_a_deletion_that_a_dead_process_began(parts: Parts) -> None:
+    _, rest = streamed(parts, 1200)
+    deletion = Deletion(ALICE)
+    Intents(parts.database).begin(
+        "a dead process",
+        deletion.id,
+        deletion.VERSION,
+        deletion.to_json(),
+        first=Part([_id(0)], []),
+    )
+    parts.journal.recover(parts.store)
+    with pytest.raises(ServiceBusy):
+        list(rest)
+    parts.service.close()
+
+
+def test_a_stream_goes_on_where_a_scope_without_memories_is_deleted(parts: Parts) -> None:
+    first, rest = streamed(parts, 1200)
+    assert parts.service.delete_all(BOB).memories == 0
+    assert sum(len(page.memories) for page in [first, *rest]) == 1200
     parts.service.close()
 
 

@@ -20,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from qdrant_client import QdrantClient, models
 
 from tests.servers.base import Answer, Json, Request, StubServer, run
+from tests.servers.strict_mode import QdrantError, StrictMode, flat
 
 OPEN_PATHS = ("/healthz", "/readyz", "/livez")
 READS = re.compile(
@@ -47,21 +48,28 @@ NO_OFFSET = (
     " `order_by.start_from` value"
 )
 
+NO_SUBSTRING = (
+    "Format error in JSON body: data did not match any variant of untagged enum MatchInterface at"
+    " line 1 column 85"
+)
 NO_IDF = (
     "Wrong input: Validation failed: search param `idf` requires a sparse vector with the `idf`"
     ' modifier, which vector "{}" is not'
 )
 
+DISK_FULL = (
+    "Service internal error: No space left on device: WAL buffer size exceeds available disk space"
+)
+MAX_BODY = 32 * 1024 * 1024
+CONDITIONS = {
+    *("match", "range", "geo_bounding_box", "geo_radius", "geo_polygon", "values_count"),
+    *("is_empty", "is_null"),
+}
+SUBSTRING_SINCE = (1, 20)
+
 UPSERT = TypeAdapter(models.PointInsertOperations)
 SELECTOR = TypeAdapter(models.PointsSelector)
 OPERATIONS = TypeAdapter(list[models.UpdateOperation])
-
-
-class QdrantError(Exception):
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,7 @@ class Store:
     client: QdrantClient = field(default_factory=lambda: QdrantClient(":memory:"))
     indexes: dict[str, dict[str, Json]] = field(default_factory=dict)
     file: Path | None = None
+    strict: dict[str, StrictMode] = field(default_factory=dict)
 
     @classmethod
     def within(cls, folder: Path) -> Self:
@@ -102,7 +111,8 @@ class Store:
 
 class QdrantServer(StubServer):
     """A Qdrant server. `client` is the data behind it (take `lock` if requests are running), and
-    `wipe()` loses it all, as a restart without a volume does."""
+    `wipe()` loses it all, as a restart without a volume does. While `full` is set no write finds
+    room on the disk."""
 
     def __init__(
         self,
@@ -120,6 +130,12 @@ class QdrantServer(StubServer):
         self._store = Store.within(folder) if folder else Store()
         self._operations = itertools.count()
         self._routes = self._table()
+        self.full = False
+        self._writes = {
+            *(self._upsert, self._delete, self._batch, self._set_payload, self._delete_payload),
+            *(self._overwrite_payload, self._clear_payload, self._update_vectors),
+            self._delete_vectors,
+        }
 
     @property
     def client(self) -> QdrantClient:
@@ -143,7 +159,9 @@ class QdrantServer(StubServer):
             with self.lock:
                 result = self._carry_out(*route)
         except QdrantError as error:
-            return self.error(error.status, error.message)
+            answer = self.error(error.status, error.message)
+            answer.headers |= error.headers or {}
+            return answer
         spent = time.monotonic() - begin
         return Answer.of({"result": result, "status": "ok", "time": spent})
 
@@ -227,7 +245,12 @@ class QdrantServer(StubServer):
             call = Call(call.request, self._resolved(call.name), call.last)
         if call.request.malformed:
             raise QdrantError(400, "Format error in JSON body: expected value at line 1 column 1")
+        if len(call.request.body_bytes) > MAX_BODY:
+            raise too_large(len(call.request.body_bytes))
         check_ids(call.request.body)
+        self._check_filters(handler, call)
+        if self.full and handler in self._writes:
+            raise QdrantError(500, DISK_FULL)
         try:
             return handler(call)
         except ValidationError as error:
@@ -237,6 +260,35 @@ class QdrantServer(StubServer):
             raise QdrantError(404, message) from error
         except (ValueError, TypeError) as error:
             raise QdrantError(400, as_wrong_input(str(error))) from error
+
+    def _check_filters(self, handler: Callable[[Call], Json], call: Call) -> None:
+        body = call.request.body if isinstance(call.request.body, dict) else {}
+        parts = [body, *as_list(body.get("searches"))]
+        for condition in (one for part in parts for one in flat(part.get("filter"))):
+            check_condition(condition, "count_request." if handler == self._count else "")
+            match = condition.get("match") or {}
+            if "substring" in match and self._number < SUBSTRING_SINCE:
+                raise QdrantError(400, NO_SUBSTRING)
+
+    @property
+    def _number(self) -> tuple[int, int]:
+        known = re.match(r"(\d+)\.(\d+)", self.version)
+        return (int(known[1]), int(known[2])) if known else SUBSTRING_SINCE
+
+    def _may_read(self, call: Call, *filters: Json) -> None:
+        """Raises QdrantError for what strict mode forbids."""
+        strict = self._strict(call.name)
+        strict.spend("read", 1)
+        for where in filters:
+            strict.check_filter(where, self._store.indexes[call.name], update=False)
+
+    def _may_write(self, call: Call, points: int, where: Json = None) -> None:
+        strict = self._strict(call.name)
+        strict.check_filter(where, self._store.indexes[call.name], update=True)
+        strict.spend("write", points)
+
+    def _strict(self, name: str) -> StrictMode:
+        return self._store.strict.setdefault(name, StrictMode())
 
     def _resolved(self, name: str) -> str:
         if name in self._names():
@@ -279,6 +331,8 @@ class QdrantServer(StubServer):
             metadata=wanted.metadata,
         )
         self._store.indexes[call.name] = {}
+        self._store.strict.pop(call.name, None)
+        self._strict(call.name).change(call.body.get("strict_mode_config") or {})
         self._store.save()
         return True
 
@@ -286,6 +340,7 @@ class QdrantServer(StubServer):
         wanted = models.UpdateCollection.model_validate(call.body)
         if wanted.metadata is not None:
             self.client.update_collection(call.name, metadata=wanted.metadata)
+        self._strict(call.name).change(call.body.get("strict_mode_config") or {})
         return True
 
     def _drop(self, call: Call) -> Json:
@@ -300,6 +355,9 @@ class QdrantServer(StubServer):
             key: self._index_info(call.name, key, given)
             for key, given in self._store.indexes[call.name].items()
         }
+        info["config"]["params"] |= {"shard_number": 1, "replication_factor": 1}
+        if limits := self._strict(call.name).limits:
+            info["config"]["strict_mode_config"] = limits
         return {**info, "payload_schema": schema}
 
     def _index_info(self, name: str, key: str, given: Json) -> Json:
@@ -310,6 +368,7 @@ class QdrantServer(StubServer):
 
     def _create_index(self, call: Call) -> Json:
         wanted = models.CreateFieldIndex.model_validate(call.body)
+        self._strict(call.name).check_indexes(len(self._store.indexes[call.name]))
         self._store.indexes[call.name][wanted.field_name] = call.body.get("field_schema", "keyword")
         self._store.save()
         return self._written(call)
@@ -354,6 +413,14 @@ class QdrantServer(StubServer):
     def _upsert(self, call: Call) -> Json:
         wanted = UPSERT.validate_python(call.body)
         points = wanted.points if isinstance(wanted, models.PointsList) else wanted.batch
+        count = len(points if isinstance(points, list) else points.ids)
+        if not count:
+            raise QdrantError(400, "Bad request: Empty update request")
+        check_sparse(call.body)
+        strict = self._strict(call.name)
+        strict.check_batch("upsert limit", count)
+        strict.check_points(self.client.count(call.name).count)
+        self._may_write(call, count)
         self.client.upsert(
             call.name,
             points,
@@ -363,12 +430,15 @@ class QdrantServer(StubServer):
         return self._written(call)
 
     def _delete(self, call: Call) -> Json:
-        self.client.delete(call.name, SELECTOR.validate_python(call.body))
+        wanted = SELECTOR.validate_python(call.body)
+        self._may_write(call, len(call.body.get("points") or [0]), call.body.get("filter"))
+        self.client.delete(call.name, wanted)
         return self._written(call)
 
     def _batch(self, call: Call) -> Json:
         operations = OPERATIONS.validate_python(call.body.get("operations"))
-        self.client.batch_update_points(call.name, operations)
+        for operation in operations:  # one after the other: those before a wrong one stay
+            self.client.batch_update_points(call.name, [operation])
         return [self._written(call) for _ in operations]
 
     def _set_payload(self, call: Call) -> Json:
@@ -378,6 +448,7 @@ class QdrantServer(StubServer):
 
     def _overwrite_payload(self, call: Call) -> Json:
         wanted = models.SetPayload.model_validate(call.body)
+        self._may_write(call, len(wanted.points or [0]), call.body.get("filter"))
         self.client.overwrite_payload(call.name, wanted.payload, selected(wanted))
         return self._written(call)
 
@@ -404,6 +475,7 @@ class QdrantServer(StubServer):
 
     def _retrieve(self, call: Call) -> Json:
         wanted = models.PointRequest.model_validate(call.body)
+        self._may_read(call)
         records = self.client.retrieve(
             call.name,
             wanted.ids,
@@ -421,12 +493,17 @@ class QdrantServer(StubServer):
         return dump(found[0])
 
     def _query(self, call: Call) -> Json:
+        self._may_read(call, call.body.get("filter"))
+        self._strict(call.name).check_rows(call.body)
         return self._found(call.name, call.body)
 
     def _query_batch(self, call: Call) -> Json:
         searches = call.body.get("searches")
         if not isinstance(searches, list):
             raise QdrantError(400, "Format error in JSON body: missing field `searches`")
+        self._may_read(call, *[search.get("filter") for search in searches])
+        for search in searches:
+            self._strict(call.name).check_rows(search)
         return [
             self._found(call.name, search, f"searches[{index}].internal.limit")
             for index, search in enumerate(searches)
@@ -479,8 +556,10 @@ class QdrantServer(StubServer):
         self._need_index(name, key, RANGE_INDEXES, NO_RANGE_INDEX)
 
     def _scroll(self, call: Call) -> Json:
-        wanted = models.ScrollRequest.model_validate(call.body)
+        wanted = models.ScrollRequest.model_validate(known(call.body, models.ScrollRequest))
         check_limit(call.body, "limit")
+        self._may_read(call, call.body.get("filter"))
+        self._strict(call.name).check_rows(call.body)
         if wanted.order_by is not None:
             if wanted.offset is not None:
                 raise QdrantError(400, NO_OFFSET)
@@ -498,11 +577,15 @@ class QdrantServer(StubServer):
 
     def _count(self, call: Call) -> Json:
         wanted = models.CountRequest.model_validate(call.body)
+        self._may_read(call, call.body.get("filter"))
+        self._strict(call.name).check_exact(unless_none(wanted.exact, True))
         return {"count": self.client.count(call.name, wanted.filter).count}
 
     def _facet(self, call: Call) -> Json:
         wanted = models.FacetRequest.model_validate(call.body)
         check_limit(call.body, "limit")
+        self._may_read(call, call.body.get("filter"))
+        self._strict(call.name).check_rows(call.body)
         self._need_index(call.name, wanted.key, MATCH_INDEXES, NO_MATCH_INDEX)
         limit = unless_none(wanted.limit, 10)
         found = self.client.facet(call.name, wanted.key, facet_filter=wanted.filter, limit=limit)
@@ -549,10 +632,8 @@ def nearest_queries(wanted: models.QueryRequest) -> Iterator[tuple[Any, str]]:
 
 
 def dump(point: models.Record | models.ScoredPoint) -> Json:
-    """A point as the server writes it: what is absent is left out, but a payload is always there
-    (None inside a payload stays)."""
-    written = point.model_dump(mode="json", exclude_none=True)
-    return {**written, "payload": written.get("payload")}
+    """A point as the server writes it: what is absent is left out (None inside a payload stays)."""
+    return point.model_dump(mode="json", exclude_none=True)
 
 
 # ---------------------------------------------------------------------- refusals
@@ -593,6 +674,38 @@ def check_id(point_id: Json) -> None:
     )
 
 
+def too_large(size: int) -> QdrantError:
+    return QdrantError(
+        400, f"JSON payload ({size} bytes) is larger than allowed (limit: {MAX_BODY} bytes)."
+    )
+
+
+def known(body: dict[str, Any], model: Any) -> dict[str, Any]:
+    """`body` without the fields that the server does not know: it takes no notice of those."""
+    names = {field.alias or name for name, field in model.model_fields.items()}
+    return {name: value for name, value in body.items() if name in names}
+
+
+def check_condition(condition: dict[str, Any], within: str) -> None:
+    if "key" in condition and not CONDITIONS & condition.keys():
+        raise QdrantError(
+            422,
+            f"Validation error in JSON body: [{within}filter.must[0].__all__: Validation error: At"
+            " least one field condition must be specified [{}]]",
+        )
+
+
+def check_sparse(body: dict[str, Any]) -> None:
+    for number, point in enumerate(as_list(body.get("points"))):
+        vectors = point.get("vector")
+        for vector in vectors.values() if isinstance(vectors, dict) else ():
+            indices = vector.get("indices", []) if isinstance(vector, dict) else []
+            if len({*indices}) != len(indices):
+                place = f"points[{number}].vector.?.indices"
+                text = f"[{place}: Validation error: must be unique [{{}}]]"
+                raise QdrantError(422, f"Validation error in JSON body: {text}")
+
+
 def in_short(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
     place = ".".join(str(part) for part in first["loc"])
@@ -606,7 +719,7 @@ def as_wrong_input(message: str) -> str:
     missing = MISSING_VECTOR.match(message)
     if missing:
         return f"Wrong input: Not existing vector name error: {missing[1]}"
-    text = re.sub(r" for vector '[^']*'$", "", message)
+    text = message
     return text if text.startswith("Wrong input: ") else f"Wrong input: {text}"
 
 

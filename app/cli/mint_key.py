@@ -19,7 +19,7 @@ DAY_S = 24 * 3600
 
 def main() -> int:
     asked = _arguments().parse_args()
-    given = {"user_id": asked.user, "agent_id": asked.agent, "run_id": asked.run}
+    given = {key: getattr(asked, key.removesuffix("_id")) for key in SCOPE_KEYS}
     try:
         settings = Settings.from_env()
         scope = {key: scope_id(given[key]) for key in SCOPE_KEYS if given[key] is not None}
@@ -28,7 +28,7 @@ def main() -> int:
     if settings.admin_api_key is None:
         return _failed("ADMIN_API_KEY is not set: keys are signed with it. 'make key' prints one.")
     if not scope:
-        return _failed("give at least one of --user, --agent, --run")
+        return _failed("give at least one of --user, --agent, --app, --run")
     caller = Principal(new_key_id(), scope, asked.read_only)
     ends_at = time.time() + asked.days * DAY_S
     print(Keys(settings.admin_api_key.get_secret_value()).mint(caller, ends_at))
@@ -37,6 +37,8 @@ def main() -> int:
     print(
         f"id {caller.id}, {mode}, until {until}; REVOKED_KEYS={caller.id} ends it", file=sys.stderr
     )
+    if "app_id" not in scope:
+        print("It sees its scope in every app; --app binds it to one.", file=sys.stderr)
     return 0
 
 
@@ -44,6 +46,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m app.token", description=__doc__)
     parser.add_argument("--user", help="the user_id it is bound to")
     parser.add_argument("--agent", help="the agent_id it is bound to")
+    parser.add_argument("--app", help="the app_id it is bound to")
     parser.add_argument("--run", help="the run_id it is bound to")
     parser.add_argument("--read-only", action="store_true", help="it may not change anything")
     parser.add_argument("--days", type=_days, default=90, help="how long it is good (default 90)")

@@ -13,7 +13,8 @@ from mem0.vector_stores.base import VectorStoreBase
 from app.embeddings import EmbedderInfo, Vector
 from app.errors import ProviderRefused, ServiceError
 from app.providers.base import Embedder
-from app.security.scopes import Scope
+from app.security.scopes import SCOPE_KEYS, Scope
+from app.storage.history.messages import session_key
 from app.storage.payloads import Payload
 from app.storage.vectors.ranking import Record
 from app.storage.vectors.store import VectorStore
@@ -28,11 +29,14 @@ class ReadsMessages(Protocol):
 class Draft:
     """The writes of one run: points to store, messages to remember, facts that were lost."""
 
-    def __init__(self, store: VectorStore, history: ReadsMessages, embedder: Embedder) -> None:
+    def __init__(
+        self, store: VectorStore, history: ReadsMessages, embedder: Embedder, scope: Scope
+    ) -> None:
+        """`scope` stands in the place of the one that mem0 was given."""
         self.points: dict[str, tuple[Vector, Payload]] = {}
         self.messages: list[tuple[Messages, str]] = []
-        self.store = _DraftStore(store, self.points)
-        self.history = _DraftHistory(history, self.messages)
+        self.store = _DraftStore(store, self.points, scope)
+        self.history = _DraftHistory(history, self.messages, session_key(scope))
         self.embedder = _DraftEmbedder(embedder)
 
     @property
@@ -51,21 +55,25 @@ class Draft:
 class _DraftStore(VectorStoreBase):
     """Reads from the store; keeps what is inserted."""
 
-    def __init__(self, store: VectorStore, points: dict[str, tuple[Vector, Payload]]) -> None:
+    def __init__(
+        self, store: VectorStore, points: dict[str, tuple[Vector, Payload]], scope: Scope
+    ) -> None:
         self._store = store
         self._points = points
+        self._scope = scope
 
     def search(
-        self, query: str, vectors: Vector, top_k: int = 5, filters: Scope | None = None
+        self, query: str, vectors: Vector, top_k: int = 5, filters: Any = None
     ) -> Sequence[Record]:
-        return self._store.nearest(vectors, top_k, filters or {})
+        return self._store.nearest(vectors, top_k, self._scope)
 
     def insert(
         self, vectors: Sequence[Vector], payloads: Sequence[Payload], ids: Sequence[str]
     ) -> None:
         for point_id, vector, payload in zip(ids, vectors, payloads, strict=True):
             payload.pop("text_lemmatized", None)  # without spaCy it is the text once more
-            self._points[point_id] = (vector, payload)
+            own = {key: value for key, value in payload.items() if key not in SCOPE_KEYS}
+            self._points[point_id] = (vector, {**own, **self._scope})
 
     def _unused(self, *_args: Any, **_kwargs: Any) -> Any:
         raise NotImplementedError("mem0's pipeline did not call this at 2.2.1")
@@ -77,15 +85,18 @@ class _DraftStore(VectorStoreBase):
 class _DraftHistory:
     """Reads from the history; keeps the messages. Rows are the service's to write."""
 
-    def __init__(self, history: ReadsMessages, messages: list[tuple[Messages, str]]) -> None:
+    def __init__(
+        self, history: ReadsMessages, messages: list[tuple[Messages, str]], session: str
+    ) -> None:
         self._messages = messages
         self._history = history
+        self._session = session
 
     def get_last_messages(self, session_scope: str, limit: int = 10) -> list[dict[str, Any]]:
-        return self._history.get_last_messages(session_scope, limit)
+        return self._history.get_last_messages(self._session, limit)
 
     def save_messages(self, messages: Messages, session_scope: str) -> None:
-        self._messages.append((messages, session_scope))
+        self._messages.append((messages, self._session))
 
     def batch_add_history(self, records: Messages) -> None:
         """The service writes the rows, with their scope, when it stores the points."""

@@ -40,22 +40,30 @@ class Extraction:
 
     def run(self, messages: Sequence[Mapping[str, str]], scope: Scope, **details: Any) -> Draft:
         """What is found in `messages`; nothing is stored. `details` are more arguments of mem0's
-        `add`. Raises what the models' services failed with, also where mem0 itself would go on.
+        `add`, and the draft sees to the scope, since mem0 knows no app. Raises what the models'
+        services failed with, also where mem0 itself would go on.
         """
         self._store.prepare(self._embedder.info)
-        draft = Draft(self._store, self._history, self._embedder)
+        draft = Draft(self._store, self._history, self._embedder, scope)
         on_draft = copy.copy(self._mem0)
         on_draft.vector_store = draft.store
         on_draft.db = draft.history
         on_draft.embedding_model = draft.embedder
         try:
-            on_draft.add([dict(message) for message in messages], **scope, **details)
+            on_draft.add([dict(message) for message in messages], **_ids(scope), **details)
         except LLMError as error:
             if isinstance(error.__cause__, ServiceError):
                 raise error.__cause__ from error.__cause__.__cause__
             raise
         draft.check()
         return draft
+
+
+def _ids(scope: Scope) -> Scope:
+    """For mem0, which knows no app, needs one id at least, and asks the LLM another way for an
+    agent's memories than for a user's."""
+    known = {key: value for key, value in scope.items() if key != "app_id"}
+    return known or {"run_id": scope["app_id"]}
 
 
 def mem0_memory(llm: LLM, instructions: str | None = None) -> Any:

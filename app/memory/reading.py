@@ -17,7 +17,7 @@ from app.storage.vectors.filters import corpus_of, in_scope
 from app.storage.vectors.ranking import Ranked, Record
 from app.storage.vectors.store import VectorStore
 
-MAX_IDS = 1000  # of users, agents and runs each, that are counted
+MAX_IDS = 1000  # of users, agents, apps and runs each, that are counted
 STARTS = 5  # of a listing that meets deletions
 
 T = TypeVar("T")

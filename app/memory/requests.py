@@ -66,6 +66,7 @@ R = TypeVar("R", bound=Request)
 class Scoped(Request):
     user_id: Omittable[ScopeId] = None
     agent_id: Omittable[ScopeId] = None
+    app_id: Omittable[ScopeId] = None
     run_id: Omittable[ScopeId] = None
 
     def scope(self) -> Scope:
@@ -78,7 +79,7 @@ class InScope(Scoped):
     @model_validator(mode="after")
     def _some_scope(self) -> Self:
         if not self.scope():
-            raise ValueError("give at least one of user_id, agent_id, run_id")
+            raise ValueError(f"give at least one of {', '.join(SCOPE_KEYS)}")
         return self
 
 

@@ -95,7 +95,7 @@ class MemoryService:
         return self._reading.found(principal, asked)
 
     def scopes(self, principal: Principal) -> dict[str, list[dict[str, Any]]]:
-        """Who has memories, and how many: `{"users": [{"id", "memories"}], "agents", "runs"}`.
+        """Who has memories, and how many: `{"users": [{"id", "memories"}], ...}`, for each id.
 
         Of the memories that the principal may see and that are not expired. The most memories
         first, then by id; at most 1,000 of each kind.

@@ -13,7 +13,7 @@ class Principal:
     id: str
     """For the log: `admin`, the id of a scoped key, or `-` where no key is needed."""
     scope: Scope = field(default_factory=dict)
-    """By user_id, agent_id, run_id; empty: everything."""
+    """By the ids of a scope; empty: everything."""
     read_only: bool = False
 
     def narrowed(self, scope: Scope) -> Scope:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 Scope = dict[str, str]
-"""Any of user_id, agent_id, run_id."""
+"""Any of SCOPE_KEYS."""
 
-SCOPE_KEYS = ("user_id", "agent_id", "run_id")
+SCOPE_KEYS = ("user_id", "agent_id", "app_id", "run_id")
 MAX_ID = 256
 
 # White space, controls and what shows nothing. Spelt out, because "\s" means other characters

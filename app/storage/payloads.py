@@ -20,8 +20,8 @@ _SHOWN_IF_SET = ("actor_id", "role", "attributed_to", "expiration_date")
 _CORE_KEYS = ("data", "hash", "created_at", "updated_at", "id", "text_lemmatized")
 
 RESERVED_KEYS = frozenset((*SCOPE_KEYS, *_SHOWN_IF_SET, *_CORE_KEYS))
-"""mem0's own payload keys. Metadata may not use them: `created_at: 5` stored from metadata
-would break every later listing that meets it."""
+"""The payload keys of mem0 and of a scope. Metadata may not use them: `created_at: 5`
+stored from metadata would break every later listing that meets it."""
 
 
 def new_id() -> str:
@@ -76,19 +76,30 @@ def _text_keys(text: str) -> dict[str, str]:
 
 def to_memory(memory_id: str, payload: Payload) -> dict[str, Any]:
     """A memory as callers see it."""
+    scope = scope_of(payload)
     return {
         "id": memory_id,
         "memory": payload.get("data", ""),
         "hash": payload.get("hash"),
-        **{key: payload[key] for key in (*SCOPE_KEYS, *_SHOWN_IF_SET) if payload.get(key)},
-        "metadata": {key: value for key, value in payload.items() if key not in RESERVED_KEYS},
+        **scope,
+        **{key: payload[key] for key in _SHOWN_IF_SET if payload.get(key)},
+        "metadata": {
+            key: value
+            for key, value in payload.items()
+            if key not in RESERVED_KEYS or (key == "app_id" and key not in scope)
+        },
         "created_at": payload.get("created_at"),
         "updated_at": payload.get("updated_at"),
     }
 
 
 def scope_of(payload: Payload) -> Scope:
-    return {key: payload[key] for key in SCOPE_KEYS if payload.get(key)}
+    """The ids that it has. An `app_id` that is no text is none: 0.1.0 took any as metadata."""
+    return {
+        key: value
+        for key in SCOPE_KEYS
+        if (value := payload.get(key)) and (key != "app_id" or isinstance(value, str))
+    }
 
 
 def is_expired(payload: Payload) -> bool:

@@ -65,7 +65,7 @@ def test_users_agents_and_runs_stand_with_their_counts(
     expect(page.locator("pre")).to_contain_text(f"curl {fresh_service.url}/memory/add")
     for user, text in (("alice", "tea"), ("alice", "milk"), ("bob", "tea")):
         fresh_service.ask("add", data=text, user_id=user, agent_id="planner", infer=False)
-    fresh_service.ask("add", data="rail pass", run_id="trip", infer=False)
+    fresh_service.ask("add", data="rail pass", run_id="trip", app_id="shop", infer=False)
     page.get_by_role("button", name="Refresh").click()
     people = page.get_by_role("navigation", name="Whose memories")
     expect(people.get_by_role("link")).to_have_text(
@@ -74,6 +74,7 @@ def test_users_agents_and_runs_stand_with_their_counts(
             re.compile("alice2"),
             re.compile("bob1"),
             re.compile("planner3"),
+            re.compile("shop1"),
             re.compile("trip1"),
         ]
     )

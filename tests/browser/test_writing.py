@@ -22,6 +22,7 @@ def test_a_memory_is_added_to_whoever_was_chosen(page: Page, service: Service, u
     expect(dialog.get_by_role("textbox", name="Text")).to_be_focused()
     expect(dialog.get_by_label("User", exact=True)).to_have_value(user)
     dialog.get_by_role("textbox", name="Text").fill("I love hiking")
+    dialog.get_by_label("App", exact=True).fill("shop")
     dialog.get_by_label("Run", exact=True).fill("r1")
     dialog.get_by_text("Metadata and more").click()
     dialog.get_by_label("Metadata", exact=True).fill('{"source": "page"}')
@@ -33,13 +34,14 @@ def test_a_memory_is_added_to_whoever_was_chosen(page: Page, service: Service, u
     expect(page.get_by_role("button", name="Add").first).to_be_focused()
     expect(page.get_by_role("navigation").get_by_role("link", name=user)).to_be_visible()
     (stored,) = service.ask("get_all", user_id=user)["results"]
-    assert (stored["run_id"], stored["metadata"]) == ("r1", {"source": "page"})
+    assert (stored["app_id"], stored["run_id"]) == ("shop", "r1")
+    assert stored["metadata"] == {"source": "page"}
     assert stored["expiration_date"] == "2999-12-31"
 
 
 WRONG = [
     ("Text", " ", "Give a text.", "I love hiking"),
-    ("User", "", "Give at least one of user, agent and run.", "u"),
+    ("User", "", "Give at least one of user, agent, app and run.", "u"),
     ("User", "a b", "must be a text without white space", "u"),
     ("Metadata", "[1]", "This is not a JSON object.", ""),
     ("Metadata", "{", "This is not a JSON object.", ""),

@@ -887,11 +887,12 @@ class TestFacet:
     ) -> None:
         for user in "bcabcc":
             put(store, user_id=user)
-        put(store, user_id="b", run_id="r")
+        put(store, user_id="b", run_id="r", app_id="p")
         hits = [("b", 3), ("c", 3), ("a", 1)]
         assert store.facet("user_id", EVERYTHING, 10) == hits
         assert store.facet("user_id", EVERYTHING, 2) == hits[:2]
         assert store.facet("run_id", EVERYTHING, 10) == [("r", 1)]
+        assert store.facet("app_id", EVERYTHING, 10) == [("p", 1)]
         assert store.facet("agent_id", EVERYTHING, 10) == []
 
     def test_counts_what_passes_the_filter(self, store: VectorStore) -> None:

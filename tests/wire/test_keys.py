@@ -258,6 +258,33 @@ def test_app_token_prints_a_key_that_the_running_service_takes(locked: Service) 
     assert done.stdout.strip() not in done.stderr
 
 
+def test_a_key_of_a_user_sees_every_app_and_one_of_an_app_every_user_of_it(
+    locked: Service, keys: Keys, headers: dict[str, Headers]
+) -> None:
+    in_app = [("alice", "shop"), ("alice", "blog"), ("bob", "shop"), ("alice", None)]
+    locked.post("reset", {}, headers=headers["admin"])
+    for user, app in in_app:
+        body = {"data": f"tea of {user} in {app}", "user_id": user}
+        locked.post("add", body | ({"app_id": app} if app else {}), headers=headers["admin"])
+
+    def seen(scope: dict[str, str]) -> set[tuple[str, str | None]]:
+        key = keys.mint(Principal(new_key_id(), scope), time.time() + 60)
+        answer = locked.post("get_all", {}, headers={"X-API-Key": key}).json()
+        return {(memory["user_id"], memory.get("app_id")) for memory in answer["results"]}
+
+    assert seen(ALICE) == {(user, app) for user, app in in_app if user == "alice"}
+    assert seen({"app_id": "shop"}) == {("alice", "shop"), ("bob", "shop")}
+    assert seen({"app_id": "shop", **ALICE}) == {("alice", "shop")}
+
+
+@pytest.mark.parametrize(("options", "in_every_app"), [([], True), (["--app", "shop"], False)])
+def test_minting_says_where_a_key_is_not_bound_to_an_app(
+    options: list[str], in_every_app: bool
+) -> None:
+    done = minted("--user", "alice", *options, ADMIN_API_KEY=ADMIN_KEY)
+    assert ("in every app" in done.stderr) == in_every_app
+
+
 def test_app_token_can_make_it_read_only(locked: Service) -> None:
     done = minted("--agent", "cook", "--run", "r", "--read-only", ADMIN_API_KEY=ADMIN_KEY)
     reader = {"X-API-Key": done.stdout.strip()}

@@ -66,19 +66,25 @@ def test_nothing_else_is_given_out(service: Service, name: str) -> None:
 
 
 def test_scopes_are_counted(fresh_service: Service) -> None:
-    fresh_service.ask("add", data="tea", user_id="bob", infer=False)
+    fresh_service.ask("add", data="tea", user_id="bob", app_id="shop", infer=False)
     fresh_service.ask("add", data="tea", user_id="李雷", agent_id="planner", infer=False)
     fresh_service.ask("add", data="milk", user_id="李雷", run_id="r1", infer=False)
     fresh_service.ask("add", data="x", user_id="eve", expiration_date="2000-01-01", infer=False)
     assert fresh_service.http.get("/scopes").json() == {
         "users": [{"id": "李雷", "memories": 2}, {"id": "bob", "memories": 1}],
         "agents": [{"id": "planner", "memories": 1}],
+        "apps": [{"id": "shop", "memories": 1}],
         "runs": [{"id": "r1", "memories": 1}],
     }
 
 
 def test_scopes_of_an_empty_service_are_empty(fresh_service: Service) -> None:
-    assert fresh_service.http.get("/scopes").json() == {"users": [], "agents": [], "runs": []}
+    assert fresh_service.http.get("/scopes").json() == {
+        "users": [],
+        "agents": [],
+        "apps": [],
+        "runs": [],
+    }
 
 
 def test_the_page_asks_for_every_module_at_once() -> None:

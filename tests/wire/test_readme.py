@@ -65,7 +65,12 @@ class TestChinese:
 
     def test_its_first_screen_names_the_same_things(self) -> None:
         ours, theirs = spans(first_screen(README)), spans(first_screen(CHINESE))
-        scope = {"user_id", "agent_id", "run_id"}  # it explains the word in a sentence of its own
+        scope = {
+            "user_id",
+            "agent_id",
+            "app_id",
+            "run_id",
+        }  # it explains the word in a sentence of its own
         assert theirs - scope == ours - scope
 
     def test_its_tables_have_the_same_routes_fields_settings_and_defaults(self) -> None:

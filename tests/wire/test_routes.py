@@ -44,7 +44,7 @@ class TestAdd:
 
     def test_keeps_the_whole_scope_and_metadata(self, service: Service, user: str) -> None:
         metadata = {"tags": ["a", None], "deep": {"n": 1.5, "ok": True}, "名字": "小明"}
-        scope = {"user_id": user, "agent_id": "helper", "run_id": "r1"}
+        scope = {"user_id": user, "agent_id": "helper", "app_id": "shop", "run_id": "r1"}
         memory = service.ask("get", memory_id=add(service, "x", metadata=metadata, **scope))
         assert memory["metadata"] == metadata
         assert {key: memory[key] for key in scope} == scope
@@ -166,6 +166,7 @@ class TestFilters:
             {"AND": [{"user_id": "bob"}]},
             {"OR": [{"a": 1}, {"NOT": [{"agent_id": "*"}]}]},
             {"run_id.x": 1},
+            {"app_id": "shop"},
             {"kind": {"like": "t"}},
             {"kind": {}},
             {"kind": {"in": "tea"}},
@@ -349,7 +350,7 @@ def test_an_id_that_is_no_uuid_is_400(service: Service, route: str, memory_id: A
     assert [*errors(response)] == ["memory_id"]
 
 
-@pytest.mark.parametrize("key", ["user_id", "agent_id", "run_id"])
+@pytest.mark.parametrize("key", ["user_id", "agent_id", "app_id", "run_id"])
 @pytest.mark.parametrize(
     "value",
     ["*", "", " ", "a b", "a\t", "a\n", "\x00", "\u200b", "\ud800", "x" * 257, 5, True, None],

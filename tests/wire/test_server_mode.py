@@ -11,6 +11,7 @@ import pytest
 from mem0.vector_stores.qdrant import Qdrant
 from qdrant_client import QdrantClient, models
 
+from app.security.scopes import SCOPE_KEYS
 from tests.servers.qdrant import QdrantServer
 from tests.service import Service, wait_for
 
@@ -40,7 +41,7 @@ def test_four_processes_make_one_collection_at_the_same_moment(
     info = qdrant.client.get_collection("memories")
     assert info.config.metadata == {"embedder": "local/all-MiniLM-L6-v2"}
     indexed = {r.body["field_name"] for r in qdrant.requests if r.path.endswith("/index")}
-    assert indexed == {"user_id", "agent_id", "run_id", "hash", "created_at", "expiration_date"}
+    assert indexed == {*SCOPE_KEYS, "hash", "created_at", "expiration_date"}
 
 
 def made(request: object) -> bool:

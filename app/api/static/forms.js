@@ -29,7 +29,7 @@ function owners(scope) {
     const input = h("input", { name: kind, list: list.id, autocomplete: "off", value: scope[kind] });
     return [field(t(kind), input), list];
   });
-  return h("fieldset", {}, h("legend", {}, t("whose")), h("div", { class: "thirds" }, fields));
+  return h("fieldset", {}, h("legend", {}, t("whose")), h("div", { class: "halves" }, fields));
 }
 
 /** Metadata and date; what can be said of a new memory only, where there is none yet. */

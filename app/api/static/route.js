@@ -1,7 +1,7 @@
 // Where one is: whose memories, and which of them is open. Kept in the address after the #,
 // which never leaves the browser; Back and links to a memory work by it.
 
-export const KINDS = { user_id: "users", agent_id: "agents", run_id: "runs" };
+export const KINDS = { user_id: "users", agent_id: "agents", app_id: "apps", run_id: "runs" };
 
 /** `{scope: {user_id: "alice"} or {} for everyone, memory: id or null}` */
 export function current() {

@@ -1,4 +1,4 @@
-// Whose memories there are: everyone, users, agents and runs, with how many.
+// Whose memories there are: everyone, users, agents, apps and runs, with how many.
 
 import { Unreachable, get, post } from "./api.js";
 import { $, arrows, fill, h, icon } from "./dom.js";
@@ -8,9 +8,9 @@ import { failure } from "./states.js";
 
 const MANY = 12; // from which on a field to filter them is worth its place
 const MOST = 1000; // of each kind that the service counts
-const SYMBOLS = { user_id: "user", agent_id: "agent", run_id: "run" };
+const SYMBOLS = { user_id: "user", agent_id: "agent", app_id: "app", run_id: "run" };
 
-let counted = { users: [], agents: [], runs: [] };
+let counted = { users: [], agents: [], apps: [], runs: [] };
 let total = null;
 let filter = "";
 let failed = null;

@@ -16,6 +16,8 @@ MESSAGES_KEPT = 10  # of each conversation, as mem0 keeps them
 Said = Sequence[tuple[Sequence[Mapping[str, Any]], str]]
 """Messages, and the conversation that they belong to."""
 
+_ESCAPED = str.maketrans({"%": "%25", "&": "%26", "=": "%3D"})
+
 # Statements of every request are made once.
 _ADD = insert(MESSAGES)
 _OF_SESSION = MESSAGES.c.session_scope == bindparam("session")
@@ -68,7 +70,12 @@ def forget(connection: Connection, scope: Scope) -> None:
     connection.execute(delete(MESSAGES).where(within(MESSAGES, scope)))
 
 
+def session_key(scope: Scope) -> str:
+    """The session key of a scope, as mem0 makes it of the ids that it knows."""
+    return "&".join(f"{key}={scope[key].translate(_ESCAPED)}" for key in sorted(scope))
+
+
 def parse_scope(session_scope: str) -> Scope:
-    """The scope in mem0's session key, such as `agent_id=a%26b&user_id=alice`."""
+    """The scope in a session key, such as `agent_id=a%26b&user_id=alice`."""
     pairs = (part.partition("=") for part in session_scope.split("&"))
     return {key: unquote(value) for key, _, value in pairs if key in SCOPE_KEYS}

@@ -1,7 +1,7 @@
 """What happened to each memory.
 
-A row has mem0's columns, and the memory's own user_id, agent_id and run_id: once a memory is
-deleted, nothing else knows whose it was.
+A row has mem0's columns, and the ids of the memory's scope: once a memory is deleted, nothing
+else knows whose it was.
 """
 
 from collections.abc import Mapping, Sequence

@@ -25,9 +25,9 @@ from sqlalchemy import (
 
 from app.security.scopes import SCOPE_KEYS, Scope
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """1: history and messages. 2: intents and answers. 3: intents have an id, a version and parts;
-answers may be erased. A new version needs a migration, see migrations/."""
+answers may be erased. 4: app_id. A new version needs a migration, see migrations/."""
 
 TABLES = MetaData()
 

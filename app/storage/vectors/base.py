@@ -12,6 +12,7 @@ from qdrant_edge import SparseVector
 
 from app.embeddings import EmbedderInfo, Vector
 from app.observability.metrics import store_call
+from app.security.scopes import SCOPE_KEYS
 from app.storage.payloads import Payload
 from app.storage.vectors.filters import Filter
 from app.storage.vectors.paging import Cursor, Listed
@@ -19,7 +20,7 @@ from app.storage.vectors.ranking import Record
 
 DENSE = ""  # the unnamed vector, as mem0 stores it
 SPARSE = "bm25"
-KEYWORD_INDEXES = ("user_id", "agent_id", "run_id", "hash")
+KEYWORD_INDEXES = (*SCOPE_KEYS, "hash")
 DATETIME_INDEXES = ("created_at", "expiration_date")
 
 

@@ -32,7 +32,7 @@ def compile_filters(filters: Mapping[str, Any]) -> Filter:
     `{"key": value}` or `{"key": {operator: value, ...}}`, all of which must hold, combined
     by `AND`, `OR` and `NOT`, each a list of such objects. A key may lead into objects
     (`address.city`). Raises ValueError, saying what is wrong, also where a filter names
-    user_id, agent_id or run_id anywhere: it could widen the scope of the request.
+    an id of a scope anywhere: it could widen the scope of the request.
     """
     budget = [MAX_CONDITIONS]
     return _compile(filters, MAX_DEPTH, budget)

@@ -32,9 +32,9 @@ from app.memory.requests import (
 )
 from app.memory.service import MemoryService
 from app.security.principal import ADMIN, Principal
-from app.security.scopes import Scope
+from app.security.scopes import SCOPE_KEYS, Scope
 from app.storage.history.database import Database
-from app.storage.history.messages import Messages
+from app.storage.history.messages import Messages, session_key
 from app.storage.history.rows import History
 from app.storage.history.sqlite import SQLite
 from app.storage.journal.journal import Journal
@@ -221,6 +221,23 @@ def test_a_draft_stores_nothing(parts: Parts) -> None:
     assert parts.messages.get_last_messages("user_id=alice") == []
 
 
+@pytest.mark.parametrize("scope", [{"app_id": "shop"}, ALICE | {"app_id": "shop"}], ids=str)
+def test_what_an_llm_finds_belongs_to_the_app(parts: Parts, scope: Scope) -> None:
+    parts.service.add([{"role": "user", "content": "tea of the shop"}], scope, infer=False)
+    parts.service.add([{"role": "user", "content": "tea at home"}], ALICE, infer=False)
+    stored = parts.service.add(SAID, scope).stored
+    assert len(stored) == 2
+    for memory in stored:
+        payload = parts.store.get_many([memory["id"]])[0].payload
+        assert {key: payload[key] for key in SCOPE_KEYS if key in payload} == scope
+    prompt = parts.llm.asked[0][1]["content"]
+    assert ("tea of the shop" in prompt, "tea at home" in prompt) == (True, False)
+    assert parts.messages.get_last_messages(session_key(scope))
+    assert parts.service.history(stored[0]["id"])
+    assert parts.service.delete_all(scope).memories == 3
+    assert parts.messages.get_last_messages(session_key(scope)) == []
+
+
 def test_an_update_of_metadata_does_not_embed_again(parts: Parts) -> None:
     memory_id = parts.service.add(SAID, ALICE, infer=False).stored[0]["id"]
     parts.embedder.calls.clear()
@@ -297,7 +314,7 @@ class TestPinned:
     def test_the_keys_it_keeps_for_itself(self) -> None:
         source = inspect.getsource(mem0.Memory.get)
         source += inspect.getsource(mem0.Memory._get_all_from_vector_store)
-        assert {key for key in RESERVED_KEYS if f'"{key}"' not in source} == set()
+        assert {key for key in RESERVED_KEYS if f'"{key}"' not in source} == {"app_id"}
 
     def test_the_switches_of_spacy(self) -> None:
         assert spacy_models._load_failed_full is True
@@ -305,8 +322,8 @@ class TestPinned:
         assert spacy_models.get_nlp_full() is None
 
     def test_the_session_scope_of_messages(self) -> None:
-        scope = {"user_id": "a&b", "agent_id": "x=y"}
-        assert mem0_main._build_session_scope(scope) == "agent_id=x%3Dy&user_id=a%26b"
+        scope = {"user_id": "a&b", "agent_id": "x=y", "run_id": "5%"}
+        assert mem0_main._build_session_scope(scope) == session_key(scope)
 
     def test_extraction_errors_arrive_as_llm_error(self) -> None:
         assert "raise LLMError" in inspect.getsource(mem0.Memory._add_to_vector_store)
@@ -319,6 +336,7 @@ def test_scopes_within_a_scope_show_nothing_of_others(parts: Parts) -> None:
     assert alice.scopes() == {
         "users": [{"id": "alice", "memories": 1}],
         "agents": [],
+        "apps": [],
         "runs": [{"id": "r1", "memories": 1}],
     }
     assert parts.service.scopes()["runs"] == [{"id": "r1", "memories": 2}]

@@ -114,7 +114,7 @@ def test_a_key_that_cannot_be_a_path_is_refused(key: str) -> None:
         compile_filters({key: "x"})
 
 
-@pytest.mark.parametrize("key", ["user_id", "agent_id", "run_id", "user_id.deep"])
+@pytest.mark.parametrize("key", ["user_id", "agent_id", "app_id", "run_id", "user_id.deep"])
 @pytest.mark.parametrize(
     "around",
     [

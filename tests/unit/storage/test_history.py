@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mem0.memory.main import _build_session_scope
 from mem0.memory.storage import SQLiteManager
 from sqlalchemy import Engine, Table, event
 from sqlalchemy.dialects import postgresql
@@ -21,7 +20,7 @@ from app.security.scopes import Scope
 from app.storage.history import rows
 from app.storage.history.database import Database
 from app.storage.history.intents import Intents
-from app.storage.history.messages import MESSAGES_KEPT, Messages, parse_scope
+from app.storage.history.messages import MESSAGES_KEPT, Messages, parse_scope, session_key
 from app.storage.history.rows import History
 from app.storage.history.schema import SCHEMA_VERSION, TABLES
 from app.storage.history.sqlite import SQLite
@@ -154,9 +153,9 @@ class TestRows:
         assert {type(value) for value in deleted} == {bool}
 
     def test_keep_the_scope_of_their_memory(self, history: History, path: Path) -> None:
-        add(history, row(user_id="u", agent_id="a", run_id="r"), row(user_id="v"))
-        stored = sql(path, "SELECT user_id, agent_id, run_id FROM history ORDER BY seq")
-        assert stored == [("u", "a", "r"), ("v", None, None)]
+        add(history, row(user_id="u", agent_id="a", app_id="b", run_id="r"), row(user_id="v"))
+        stored = sql(path, "SELECT user_id, agent_id, app_id, run_id FROM history ORDER BY seq")
+        assert stored == [("u", "a", "b", "r"), ("v", None, None, None)]
 
     def test_of_another_memory_are_not_given(self, history: History) -> None:
         add(history, row("m"), row("other"))
@@ -215,14 +214,14 @@ class TestMessages:
         "scope",
         [
             {"user_id": "u"},
-            {"user_id": "u", "agent_id": "a", "run_id": "r"},
+            {"user_id": "u", "agent_id": "a", "app_id": "b", "run_id": "r"},
             {"user_id": "a&run_id=b%26c", "agent_id": "50%"},
             {"user_id": "小明/é+x"},
         ],
         ids=str,
     )
-    def test_their_scope_is_read_back_from_mem0s_own_key(self, scope: dict[str, str]) -> None:
-        assert parse_scope(_build_session_scope(scope)) == scope
+    def test_their_scope_is_read_back_from_its_key(self, scope: dict[str, str]) -> None:
+        assert parse_scope(session_key(scope)) == scope
 
     def test_forgetting_a_scope_drops_every_conversation_it_spans(self, history: History) -> None:
         scopes = ["user_id=u", "agent_id=a&user_id=u", "agent_id=a", "user_id=v", "run_id=r"]

@@ -195,10 +195,22 @@ class ProviderQuotaExceeded(ProviderRefused):
     code = "provider_quota_exceeded"
 
 
+class ContextTooSmall(ProviderRefused):
+    """The model cannot read as much at once as it was given."""
+
+    code = "context_too_small"
+
+
 class ProviderBadAnswer(ServiceError):
     """The model's service answered with something that cannot be used."""
 
     code = "provider_bad_answer"
+
+
+class ProviderAnswerCut(ProviderBadAnswer):
+    """The model did not come to an end within the tokens that an answer may have."""
+
+    code = "provider_answer_cut"
 
 
 class ProviderTimeout(ServiceError):

@@ -34,6 +34,8 @@ STATUS = {
     "provider_quota_exceeded": 502,
     "provider_refused": 502,
     "provider_bad_answer": 502,
+    "provider_answer_cut": 502,
+    "context_too_small": 502,
     "service_busy": 503,
     "vector_store_unavailable": 503,
     "history_unavailable": 503,

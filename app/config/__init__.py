@@ -1,5 +1,6 @@
 """Settings, and all that the service reads from the environment."""
 
+from app.config.endpoints import Endpoint
 from app.config.environment import (
     hands_over,
     name_service,
@@ -8,7 +9,8 @@ from app.config.environment import (
     share_metrics,
     shared_metrics,
 )
-from app.config.settings import EmbedderProvider, Endpoint, LLMProvider, Settings
+from app.config.fields import EmbedderProvider, LLMProvider
+from app.config.settings import Settings
 
 __all__ = [
     "VERSION",

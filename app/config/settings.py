@@ -3,18 +3,15 @@
 Long because they are one class: every mistake of all of them is told at once.
 """
 
-import json
 import math
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, Self
 
-from dotenv import dotenv_values
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -24,45 +21,23 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from app.config.addresses import WebAddress
+from app.config.checks import contradictions
+from app.config.endpoints import Endpoint, chosen_providers, endpoint_of
+from app.config.fields import (
+    EmbedderProvider,
+    ExtraBody,
+    Host,
+    InAnyCase,
+    Key,
+    LLMProvider,
+    LogLevel,
+    Names,
+    OfProvider,
+    Origins,
+)
+from app.config.source import Source
 from app.errors import StartupError
-
-_HTTP = r"^https?://[^\s/]+\S*$"
-_ORIGIN = re.compile(r"https?://[^\s/]+")
-
-
-def _split(value: Any) -> Any:
-    return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
-
-
-Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
-"""Several, separated by commas or white space."""
-
-
-def _json_object(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except ValueError as error:
-        raise ValueError('must be a JSON object, such as {"enable_thinking": false}') from error
-
-
-ExtraBody = Annotated[dict[str, Any], BeforeValidator(_json_object)]
-"""More fields for the body of each call."""
-
-
-class Endpoint(NamedTuple):
-    """Where a model's service is asked, and with which key."""
-
-    base_url: str
-    key: SecretStr | None
-
-
-OPENAI = "https://api.openai.com/v1"
-
-LLMProvider = Literal["openai", "ollama", "none"]
-EmbedderProvider = Literal["openai", "ollama", "local"]
-"""Each but none is the name of a file in `app/providers`."""
 
 
 class Settings(BaseModel):
@@ -70,7 +45,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: int = Field(8000, ge=1, le=65535)
     data_dir: Path = Path("data")
     min_free_mb: int = Field(256, ge=1)
@@ -78,14 +53,14 @@ class Settings(BaseModel):
     threads: int = Field(256, ge=1, le=1024)
     web_concurrency: int = Field(1, ge=1, le=64)
     max_body_bytes: int = Field(1024 * 1024, ge=1024)
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    log_format: Literal["text", "json"] = "text"
+    log_level: LogLevel = "INFO"
+    log_format: Annotated[Literal["text", "json"], InAnyCase] = "text"
 
-    admin_api_key: SecretStr | None = Field(None, min_length=32, max_length=1024)
+    admin_api_key: Key | None = Field(None, min_length=32, max_length=1024)
     revoked_keys: Names = ()
     auth_disabled: bool = False
     trusted_hosts: Names = ()
-    cors_origins: Names = ()
+    cors_origins: Origins = ()
     proxy_hops: int = Field(0, ge=0, le=10)
     rate_limit: str | None = None
     rate_limit_storage: SecretStr = SecretStr("memory://")
@@ -93,25 +68,25 @@ class Settings(BaseModel):
     send_timeout: float = Field(15, gt=0, le=3600)
     metrics_open: bool = False
 
-    qdrant_url: str | None = Field(None, pattern=_HTTP)
-    qdrant_host: str | None = None
+    qdrant_url: WebAddress | None = None
+    qdrant_host: Host | None = None
     qdrant_port: int = Field(6333, ge=1, le=65535)
-    qdrant_api_key: SecretStr | None = None
+    qdrant_api_key: Key | None = None
     qdrant_collection: str = Field("memories", pattern=r"^[A-Za-z0-9_-]{1,200}$")
     qdrant_timeout: int = Field(5, ge=1, le=300)
 
-    llm_provider: LLMProvider = "none"
-    llm_base_url: str | None = Field(None, pattern=_HTTP)
-    llm_api_key: SecretStr | None = None
+    llm_provider: Annotated[LLMProvider, OfProvider] = "none"
+    llm_base_url: WebAddress | None = None
+    llm_api_key: Key | None = None
     llm_model: str | None = None
     llm_extra_body: ExtraBody = Field(default_factory=dict)
-    extraction: Literal["auto", "mem0", "short"] = "auto"
+    extraction: Annotated[Literal["auto", "mem0", "short"], InAnyCase] = "auto"
     llm_concurrency: int | None = Field(None, ge=1, le=1024)
     llm_timeout: float = Field(60, gt=0, le=3600)
     custom_instructions: str | None = None
-    embedder_provider: EmbedderProvider = "local"
-    embedder_base_url: str | None = Field(None, pattern=_HTTP)
-    embedder_api_key: SecretStr | None = None
+    embedder_provider: Annotated[EmbedderProvider, OfProvider] = "local"
+    embedder_base_url: WebAddress | None = None
+    embedder_api_key: Key | None = None
     embedder_model: str | None = None
     embedder_dimensions: int | None = Field(None, ge=1, le=65536)
     embedder_batch: int | None = Field(None, ge=1, le=2048)
@@ -119,9 +94,9 @@ class Settings(BaseModel):
     embedder_query_prefix: str = ""
     embedder_passage_prefix: str = ""
     embedder_timeout: float = Field(10, gt=0, le=3600)
-    openai_api_key: SecretStr | None = None
-    openai_base_url: str | None = Field(None, pattern=_HTTP)
-    ollama_base_url: str = Field("http://127.0.0.1:11434", pattern=_HTTP)
+    openai_api_key: Key | None = None
+    openai_base_url: WebAddress | None = None
+    ollama_base_url: WebAddress = "http://127.0.0.1:11434"
     ollama_num_ctx: int = Field(16384, ge=512, le=10_000_000)
     ollama_keep_alive: str | None = None
     ollama_pull: bool = False
@@ -130,49 +105,21 @@ class Settings(BaseModel):
     @classmethod
     def _choose_providers(cls, given: dict[str, Any]) -> dict[str, Any]:
         """What is not said follows from what is there: a key, or an address."""
-        if given.get("openai_api_key"):
-            llm, embedder = "openai", "openai"
-        elif given.get("ollama_base_url"):
-            llm, embedder = "ollama", "ollama"
-        else:
-            llm, embedder = "none", "local"
-        return {"llm_provider": llm, "embedder_provider": embedder, **given}
+        return {**chosen_providers(given), **given}
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
-        endpoints = {"LLM": self.llm_endpoint, "EMBEDDER": self.embedder_endpoint}
-        providers = {"LLM": self.llm_provider, "EMBEDDER": self.embedder_provider}
-        for name, (base_url, key) in endpoints.items():
-            if providers[name] == "openai" and base_url == OPENAI and not key:
-                raise ValueError(f"OPENAI_API_KEY: is needed by {name}_PROVIDER=openai")
-        if self.web_concurrency > 1 and not self.on_server:
-            raise ValueError(
-                "WEB_CONCURRENCY: the embedded engine serves one process; several need a "
-                "Qdrant server, see QDRANT_URL"
-            )
-        if self.llm_places >= self.threads > 1:
-            raise ValueError("LLM_CONCURRENCY: must leave some of THREADS to those who read")
-        if self.qdrant_url and self.qdrant_host:
-            raise ValueError("QDRANT_URL: give it or QDRANT_HOST, not both")
-        if self.admin_api_key and self.auth_disabled:
-            raise ValueError("AUTH_DISABLED: contradicts ADMIN_API_KEY; give one of them")
+        if wrong := list(contradictions(self)):
+            raise ValueError("\n  ".join(wrong))
         return self
 
     @property
     def llm_endpoint(self) -> Endpoint:
-        return self._endpoint(self.llm_provider, self.llm_base_url, self.llm_api_key)
+        return endpoint_of(self, "llm")
 
     @property
     def embedder_endpoint(self) -> Endpoint:
-        return self._endpoint(self.embedder_provider, self.embedder_base_url, self.embedder_api_key)
-
-    def _endpoint(self, provider: str, own: str | None, key: SecretStr | None) -> Endpoint:
-        """An address of its own takes the key of its own alone: no key goes to a stranger."""
-        if provider == "ollama":
-            return Endpoint(own or self.ollama_base_url, key)
-        if own:
-            return Endpoint(own, key)
-        return Endpoint(self.openai_base_url or OPENAI, key or self.openai_api_key)
+        return endpoint_of(self, "embedder")
 
     @property
     def llm_places(self) -> int:
@@ -192,21 +139,6 @@ class Settings(BaseModel):
         """Whether the vectors are on a Qdrant server, not embedded."""
         return bool(self.qdrant_url or self.qdrant_host)
 
-    @field_validator("admin_api_key", "openai_api_key", "llm_api_key", "embedder_api_key")
-    @classmethod
-    def _can_be_a_header(cls, key: SecretStr | None) -> SecretStr | None:
-        if key and not re.fullmatch(r"[!-~]+", key.get_secret_value()):
-            raise ValueError("must be visible ASCII characters")
-        return key
-
-    @field_validator("cors_origins")
-    @classmethod
-    def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
-        for origin in origins:
-            if not _ORIGIN.fullmatch(origin):
-                raise ValueError(f"{origin} is no origin such as https://chat.example.com")
-        return origins
-
     @field_validator("rate_limit")
     @classmethod
     def _a_rate(cls, rate: str | None) -> str | None:
@@ -221,8 +153,12 @@ class Settings(BaseModel):
     @field_validator("data_dir")
     @classmethod
     def _a_folder(cls, path: Path) -> Path:
-        if path.exists() and not path.is_dir():
-            raise ValueError("must be a folder")
+        try:
+            path = path.expanduser()
+            if path.exists() and not path.is_dir():
+                raise ValueError("must be a folder")
+        except (OSError, RuntimeError) as error:  # no right to look, a name too long; no home
+            raise ValueError(f"cannot be used: {error}") from error
         return path
 
     @classmethod
@@ -231,9 +167,8 @@ class Settings(BaseModel):
 
         An empty variable counts as not set. Raises StartupError with every mistake at once.
         """
-        if environ is None:
-            environ = {**dotenv_values(".env"), **os.environ}
-        given = {name: environ.get(name.upper()) for name in cls.model_fields}
+        source = Source.read() if environ is None else Source(environ)
+        given = {name: source.value(name.upper()) for name in cls.model_fields}
         try:
             return cls.model_validate({name: value for name, value in given.items() if value})
         except ValidationError as error:
@@ -241,16 +176,23 @@ class Settings(BaseModel):
             raise StartupError("\n".join(["Wrong settings:", *lines])) from None
 
     def make_data_dir(self) -> None:
-        """Raises StartupError where it cannot be made."""
+        """Raises StartupError where it cannot be made or written."""
         try:
             self.data_dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StartupError(f"DATA_DIR cannot be made: {error}") from error
+        if not os.access(self.data_dir, os.R_OK | os.W_OK | os.X_OK):
+            owner, user = self.data_dir.stat().st_uid, os.geteuid()
+            raise StartupError(
+                f"DATA_DIR: {self.data_dir} cannot be written by user {user}; it is user "
+                f"{owner}'s: chown -R {user} it, or name another folder"
+            )
 
     def describe(self) -> str:
         """All settings in one line for the log, secrets masked, in addresses too."""
         shown = " ".join(f"{name.upper()}={value}" for name, value in self if value is not None)
-        return re.sub(r"//[^/@\s]+@", "//***@", shown)
+        shown = re.sub(r"//[^/@\s]+@", "//***@", shown)
+        return re.sub(r"(https?://[^\s?]+\?)\S+", r"\1***", shown)
 
 
 def _mistake(wrong: ErrorDetails) -> str:

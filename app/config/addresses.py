@@ -1,0 +1,60 @@
+"""Addresses of services as people paste them, and the form in which they are called."""
+
+import re
+from typing import Annotated
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator
+
+_PORTS = {"http": 80, "https": 443}
+# The paths of single calls, and what comes twice: docs of the services show whole addresses.
+_OPENAI_CALLS = re.compile(
+    r"/((chat/)?completions|embeddings|models|responses)(?=/*$)|/v1(?=/+v1/*$)|/+$"
+)
+_OLLAMA_CALLS = re.compile(
+    r"/(chat(/completions)?|generate|embed|embeddings|tags|show)(?=/*$)|/(api|v1)(?=/*$)|/+$"
+)
+
+
+def _web_address(value: str) -> str:
+    """`value`, an address of http or https; ValueError says in one line what it lacks."""
+    if not re.match(r"https?://[^/?#]", value, re.IGNORECASE):
+        raise ValueError("must begin with http:// or https:// and name a host")
+    if re.search(r"\s", value):
+        raise ValueError("must be one address, without white space")
+    try:
+        parts = urlsplit(value)
+        named = (parts.hostname or "").encode("idna") and (parts.port is None or parts.port > 0)
+    except ValueError:  # UnicodeError is one
+        named = False
+    if not named:
+        raise ValueError("has a wrong host or port; a right one is http://127.0.0.1:8000")
+    return value
+
+
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+
+
+def origin(url: str) -> tuple[str, str, int]:
+    """Scheme, host and port: to whom a key may go."""
+    parts = urlsplit(url)
+    scheme = parts.scheme.lower()
+    return scheme, parts.hostname or "", parts.port or _PORTS[scheme]
+
+
+def openai_root(url: str) -> str:
+    """What /chat/completions and /embeddings are put behind; the query stays."""
+    return _without(_OPENAI_CALLS, url)
+
+
+def ollama_root(url: str) -> str:
+    """What /api is put behind. `/v1`, where Ollama speaks OpenAI's API, is not Ollama's own."""
+    return _without(_OLLAMA_CALLS, url)
+
+
+def _without(calls: re.Pattern[str], url: str) -> str:
+    parts: SplitResult = urlsplit(url)
+    path = parts.path
+    while (shorter := calls.sub("", path)) != path:
+        path = shorter
+    return parts._replace(path=path, fragment="").geturl()

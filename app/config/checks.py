@@ -1,0 +1,29 @@
+"""What settings may not say together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from app.config.endpoints import SIDES, missing_key
+
+if TYPE_CHECKING:
+    from app.config.settings import Settings
+
+
+def contradictions(settings: Settings) -> Iterator[str]:
+    """One line each, which begins with the name of the setting to change."""
+    for side in SIDES:
+        if name := missing_key(settings, side):
+            yield f"{name}: is needed by {side.upper()}_PROVIDER=openai"
+    if settings.web_concurrency > 1 and not settings.on_server:
+        yield (
+            "WEB_CONCURRENCY: the embedded engine serves one process; several need a Qdrant "
+            "server, see QDRANT_URL"
+        )
+    if settings.llm_places >= settings.threads > 1:
+        yield "LLM_CONCURRENCY: must leave some of THREADS to those who read"
+    if settings.qdrant_url and settings.qdrant_host:
+        yield "QDRANT_URL: give it or QDRANT_HOST, not both"
+    if settings.admin_api_key and settings.auth_disabled:
+        yield "AUTH_DISABLED: contradicts ADMIN_API_KEY; give one of them"

@@ -1,0 +1,102 @@
+"""What kinds of values settings have, as people write them."""
+
+import json
+import re
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+
+LLMProvider = Literal["openai", "ollama", "none"]
+EmbedderProvider = Literal["openai", "ollama", "local"]
+"""Each but none is the name of a file in `app/providers`."""
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _upper(value: Any) -> Any:
+    return value.upper() if isinstance(value, str) else value
+
+
+InAnyCase = BeforeValidator(_lower)
+
+
+def _provider(value: Any) -> Any:
+    value = _lower(value)
+    if value not in {*get_args(LLMProvider), *get_args(EmbedderProvider)}:
+        raise ValueError(
+            "must be openai, also for every other service that speaks OpenAI's API, or ollama, "
+            "or none (LLM), or local (embedder)"
+        )
+    return value
+
+
+OfProvider = BeforeValidator(_provider)
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)]
+
+
+def _split(value: Any) -> Any:
+    return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
+"""Several, separated by commas or white space."""
+
+
+def _json_object(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError as error:
+        raise ValueError('must be a JSON object, such as {"enable_thinking": false}') from error
+
+
+ExtraBody = Annotated[dict[str, Any], BeforeValidator(_json_object)]
+"""More fields for the body of each call."""
+
+
+def _visible(key: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[!-~]+", key.get_secret_value()):
+        raise ValueError("must be visible ASCII characters")
+    return key
+
+
+Key = Annotated[SecretStr, AfterValidator(_visible)]
+"""A secret that can stand in a header."""
+
+
+def _origins(given: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(_origin, given))
+
+
+def _origin(given: str) -> str:
+    """As a browser says it: without a path, in small letters, without the usual port."""
+    if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#*@]+/?", given, re.IGNORECASE):
+        raise ValueError(
+            f"{given} is no origin such as https://chat.example.com or app://obsidian.md"
+        )
+    scheme, _, host = given.rstrip("/").lower().partition("://")
+    usual = {"http": ":80", "https": ":443"}.get(scheme, "/")
+    return f"{scheme}://{host.removesuffix(usual)}"
+
+
+Origins = Annotated[Names, AfterValidator(_origins)]
+"""Whose pages may call: also those of apps and of browser extensions."""
+
+
+def _host(given: str) -> str:
+    """A name or an address alone; an IPv6 address loses its brackets."""
+    bare = given.removeprefix("[").removesuffix("]")
+    if "://" in given or re.search(r"[\s/@?#]|^[^:]*:[^:]*$", bare):
+        raise ValueError("must be a name or an address alone: the port is a setting of its own")
+    return bare
+
+
+Host = Annotated[str, AfterValidator(_host)]
+
+
+def in_url(host: str) -> str:
+    """A host as it stands in an address: IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host

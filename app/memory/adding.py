@@ -25,6 +25,10 @@ from app.storage.vectors.filters import in_scope
 Points = Mapping[str, tuple[Vector, Payload]]
 
 
+def _idempotency_key(principal: Principal, asked: AddRequest, key: str) -> IdempotencyKey:
+    return IdempotencyKey(principal.id, key, asked.fingerprint(), asked.fingerprint_by_0_1())
+
+
 @dataclass(frozen=True)
 class _New:
     """What an add was given."""
@@ -63,7 +67,7 @@ class Adding:
             principal.narrowed(asked.scope()),
             asked.metadata or {},
             asked.expiration_date,
-            IdempotencyKey(principal.id, key, asked.fingerprint()) if key else None,
+            _idempotency_key(principal, asked, key) if key else None,
         )
 
         def work() -> Added:

@@ -25,6 +25,8 @@ class IdempotencyKey:
     caller: str
     key: str
     fingerprint: str
+    fingerprint_by_0_1: str
+    """The same body's, as an earlier version may have kept it."""
 
 
 def run_once(writer: Writer, key: IdempotencyKey, scope: Scope, work: Callable[[], str]) -> str:
@@ -54,7 +56,7 @@ def _claimed(writer: Writer, key: IdempotencyKey, scope: Scope) -> str | None:
         found = journal.answers.claim(key.caller, key.key, key.fingerprint, journal.process, scope)
         if found is None:
             return None
-        if found.fingerprint != key.fingerprint:
+        if found.fingerprint not in (key.fingerprint, key.fingerprint_by_0_1):
             raise IdempotencyKeyReused
         if found.erased:
             raise IdempotencyKeyErased

@@ -56,8 +56,11 @@ class Request(BaseModel):
         one. The scope of the caller's key is in it: a body says the same whether it names its
         user or the key does.
         """
-        sent = json.dumps(self._sent, sort_keys=True)
-        return hashlib.sha256(sent.encode()).hexdigest()
+        return _sha256(self._sent)
+
+
+def _sha256(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 R = TypeVar("R", bound=Request)
@@ -106,6 +109,12 @@ class AddRequest(InScope):
         if self.messages and all(message.role == "system" for message in self.messages):
             raise ValueError("give at least one message that is not of the system")
         return self
+
+    def fingerprint_by_0_1(self) -> str:
+        """What version 0.1 kept in place of `fingerprint`: a repeat may come after an upgrade."""
+        given = {"data", "messages", "metadata", "infer", "expiration_date"}
+        scope = {"user_id", "agent_id", "run_id"}
+        return _sha256(self.model_dump(include=given | scope))
 
     def said(self) -> list[dict[str, str]]:
         if self.data is not None:

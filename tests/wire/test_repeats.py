@@ -48,6 +48,20 @@ def test_the_fingerprint_of_a_body_is_the_same_in_every_release(fresh_service: S
     assert fingerprint == "4cb07acdc35e79776f71fe17bee80fbd4f20a4cf7abb0ad519e01589267297d8"
 
 
+def test_a_key_that_version_0_1_left_is_known(fresh_service: Service) -> None:
+    said = {"messages": [{"role": "user", "content": "Likes tea"}], "user_id": "a"}
+    body = {**said, "metadata": {"n": 1}, "infer": False, "expiration_date": "2030-01-02"}
+    headers = {"Idempotency-Key": "k"}
+    first = fresh_service.post("add", body, headers=headers)
+    # As 0.1 kept it: of the body with a null for each field that was left out.
+    kept = "e41a6620419804021b3a7d035e4e72534ae5c1bc335a722f8842d0a3792b84a7"
+    with closing(sqlite3.connect(fresh_service.data_dir / "history.db")) as database, database:
+        database.execute("UPDATE answers SET fingerprint = ?", [kept])
+    assert fresh_service.post("add", body, headers=headers).json() == first.json()
+    other = fresh_service.post("add", body | {"metadata": {"n": 2}}, headers=headers)
+    assert other.status_code == 422
+
+
 def test_a_body_says_the_same_where_the_key_names_the_user(tmp_path: Path) -> None:
     own = Keys(ADMIN_KEY).mint(Principal("0001", {"user_id": "a"}), time.time() + 3600)
     with Service(tmp_path / "data", ADMIN_API_KEY=ADMIN_KEY) as service:

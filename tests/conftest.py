@@ -22,9 +22,22 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def reset_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with Service(tmp_path_factory.mktemp("reset") / "data") as running:
+        yield running
+
+
+@pytest.fixture
+def empty_service(reset_service: Service) -> Service:
+    """A running service that the test has alone, without memories. Idempotency keys stay."""
+    reset_service.ask("reset")
+    return reset_service
+
+
 @pytest.fixture
 def fresh_service(tmp_path: Path) -> Iterator[Service]:
-    """A running service of the test's own, empty."""
+    """A running service of the test's own, for who needs its process or its files."""
     with Service(tmp_path / "data") as running:
         yield running
 

@@ -33,7 +33,7 @@ MODELS = {
 }
 
 
-def test_the_service_does_as_it_says(fresh_service: Service) -> None:
+def test_the_service_does_as_it_says(empty_service: Service) -> None:
     """schemathesis finds no failure: examples, edges of every field, random and stateful.
 
     On a service of its own, since what it makes up includes resets.
@@ -41,7 +41,7 @@ def test_the_service_does_as_it_says(fresh_service: Service) -> None:
     here = Path(__file__).parent
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "--config-file", here / "schemathesis.toml"),
-        *("run", ROOT / "openapi.yaml", "--url", fresh_service.url, "--checks", "all"),
+        *("run", ROOT / "openapi.yaml", "--url", empty_service.url, "--checks", "all"),
         *("--max-examples", EXAMPLES, "--no-color", "--request-timeout", "20"),
     ]
     hooks = {"SCHEMATHESIS_HOOKS": "tests.contract.schemathesis_hooks", "PYTHONPATH": str(ROOT)}
@@ -50,7 +50,7 @@ def test_the_service_does_as_it_says(fresh_service: Service) -> None:
     done = subprocess.run(
         command,
         env={**environ, **hooks},
-        cwd=fresh_service.data_dir.parent,
+        cwd=empty_service.data_dir.parent,
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -65,12 +65,12 @@ def test_nothing_else_is_given_out(service: Service, name: str) -> None:
     assert (response.status_code, response.json()["code"]) == (404, "not_found")
 
 
-def test_scopes_are_counted(fresh_service: Service) -> None:
-    fresh_service.ask("add", data="tea", user_id="bob", app_id="shop", infer=False)
-    fresh_service.ask("add", data="tea", user_id="李雷", agent_id="planner", infer=False)
-    fresh_service.ask("add", data="milk", user_id="李雷", run_id="r1", infer=False)
-    fresh_service.ask("add", data="x", user_id="eve", expiration_date="2000-01-01", infer=False)
-    assert fresh_service.http.get("/scopes").json() == {
+def test_scopes_are_counted(empty_service: Service) -> None:
+    empty_service.ask("add", data="tea", user_id="bob", app_id="shop", infer=False)
+    empty_service.ask("add", data="tea", user_id="李雷", agent_id="planner", infer=False)
+    empty_service.ask("add", data="milk", user_id="李雷", run_id="r1", infer=False)
+    empty_service.ask("add", data="x", user_id="eve", expiration_date="2000-01-01", infer=False)
+    assert empty_service.http.get("/scopes").json() == {
         "users": [{"id": "李雷", "memories": 2}, {"id": "bob", "memories": 1}],
         "agents": [{"id": "planner", "memories": 1}],
         "apps": [{"id": "shop", "memories": 1}],
@@ -78,8 +78,8 @@ def test_scopes_are_counted(fresh_service: Service) -> None:
     }
 
 
-def test_scopes_of_an_empty_service_are_empty(fresh_service: Service) -> None:
-    assert fresh_service.http.get("/scopes").json() == {
+def test_scopes_of_an_empty_service_are_empty(empty_service: Service) -> None:
+    assert empty_service.http.get("/scopes").json() == {
         "users": [],
         "agents": [],
         "apps": [],

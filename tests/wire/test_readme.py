@@ -31,10 +31,10 @@ def comparable(value: Any) -> Any:
     return value
 
 
-def test_its_calls_give_the_answers_it_shows(fresh_service: Service) -> None:
+def test_its_calls_give_the_answers_it_shows(empty_service: Service) -> None:
     assert len(CALLS) >= 2
     for command, answer in CALLS:
-        command = command.replace("http://127.0.0.1:8000", fresh_service.url)
+        command = command.replace("http://127.0.0.1:8000", empty_service.url)
         done = subprocess.run(["bash", "-c", f"{command} -sS"], capture_output=True, check=True)
         assert comparable(json.loads(done.stdout)) == comparable(json.loads(answer))
 

@@ -72,14 +72,14 @@ class TestPrograms:
     def shown(self) -> str:
         return "I love hiking in the mountains"
 
-    def test_python(self, fresh_service: Service, shown: str) -> None:
-        program = code("Python", "python").replace(ADDRESS, fresh_service.url)
+    def test_python(self, empty_service: Service, shown: str) -> None:
+        program = code("Python", "python").replace(ADDRESS, empty_service.url)
         assert re.fullmatch(rf"0\.\d\d {shown}\n", run(sys.executable, "-c", program))
 
     @pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")
-    def test_javascript(self, fresh_service: Service, tmp_path: Path, shown: str) -> None:
+    def test_javascript(self, empty_service: Service, tmp_path: Path, shown: str) -> None:
         program = tmp_path / "recipe.mjs"
-        program.write_text(code("JavaScript", "js").replace(ADDRESS, fresh_service.url))
+        program.write_text(code("JavaScript", "js").replace(ADDRESS, empty_service.url))
         assert re.fullmatch(rf"0\.\d\d {shown}\n", run("node", str(program)))
 
     def test_have_ten_lines(self) -> None:

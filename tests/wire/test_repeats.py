@@ -38,27 +38,27 @@ def test_a_body_is_compared_as_what_it_says(service: Service, user: str) -> None
     assert service.ask("get_all", user_id=user)["total"] == 1
 
 
-def test_the_fingerprint_of_a_body_is_the_same_in_every_release(fresh_service: Service) -> None:
+def test_the_fingerprint_of_a_body_is_the_same_in_every_release(service: Service) -> None:
     """Else an upgrade answers 422 to who asks again what was asked before it. A change of the
     model may not change it."""
     metadata = {"n": 1, "\u8336": [None, 0.5]}
-    add(fresh_service, "k", user_id="alice", data="I like tea", metadata=metadata)
-    with closing(sqlite3.connect(fresh_service.data_dir / "history.db")) as database:
-        [(fingerprint,)] = database.execute("SELECT fingerprint FROM answers")
+    add(service, "of-0.2", user_id="alice", data="I like tea", metadata=metadata)
+    with closing(sqlite3.connect(service.data_dir / "history.db")) as database:
+        [(fingerprint,)] = database.execute("SELECT fingerprint FROM answers WHERE key = 'of-0.2'")
     assert fingerprint == "4cb07acdc35e79776f71fe17bee80fbd4f20a4cf7abb0ad519e01589267297d8"
 
 
-def test_a_key_that_version_0_1_left_is_known(fresh_service: Service) -> None:
+def test_a_key_that_version_0_1_left_is_known(service: Service) -> None:
     said = {"messages": [{"role": "user", "content": "Likes tea"}], "user_id": "a"}
     body = {**said, "metadata": {"n": 1}, "infer": False, "expiration_date": "2030-01-02"}
-    headers = {"Idempotency-Key": "k"}
-    first = fresh_service.post("add", body, headers=headers)
+    headers = {"Idempotency-Key": "of-0.1"}
+    first = service.post("add", body, headers=headers)
     # As 0.1 kept it: of the body with a null for each field that was left out.
     kept = "e41a6620419804021b3a7d035e4e72534ae5c1bc335a722f8842d0a3792b84a7"
-    with closing(sqlite3.connect(fresh_service.data_dir / "history.db")) as database, database:
-        database.execute("UPDATE answers SET fingerprint = ?", [kept])
-    assert fresh_service.post("add", body, headers=headers).json() == first.json()
-    other = fresh_service.post("add", body | {"metadata": {"n": 2}}, headers=headers)
+    with closing(sqlite3.connect(service.data_dir / "history.db")) as database, database:
+        database.execute("UPDATE answers SET fingerprint = ? WHERE key = 'of-0.1'", [kept])
+    assert service.post("add", body, headers=headers).json() == first.json()
+    other = service.post("add", body | {"metadata": {"n": 2}}, headers=headers)
     assert other.status_code == 422
 
 
@@ -113,11 +113,11 @@ def test_after_a_purge_the_same_is_410_and_another_body_still_422(
     assert service.ask("get_all", user_id=user)["total"] == 0
 
 
-def test_after_a_reset_the_same_is_410(fresh_service: Service) -> None:
-    add(fresh_service, "k", user_id="a")
-    fresh_service.ask("reset")
-    assert add(fresh_service, "k", user_id="a").status_code == 410
-    assert fresh_service.ask("get_all")["total"] == 0
+def test_after_a_reset_the_same_is_410(empty_service: Service) -> None:
+    add(empty_service, "k", user_id="a")
+    empty_service.ask("reset")
+    assert add(empty_service, "k", user_id="a").status_code == 410
+    assert empty_service.ask("get_all")["total"] == 0
 
 
 def test_eight_at_once_store_one(service: Service, user: str) -> None:

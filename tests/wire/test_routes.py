@@ -64,9 +64,9 @@ class TestAdd:
 
 
 class TestGetAll:
-    def test_without_a_body_lists_everybodys(self, fresh_service: Service) -> None:
-        ids = {add(fresh_service, "x", user_id="a"), add(fresh_service, "y", agent_id="b")}
-        listing = fresh_service.post("get_all").json()
+    def test_without_a_body_lists_everybodys(self, empty_service: Service) -> None:
+        ids = {add(empty_service, "x", user_id="a"), add(empty_service, "y", agent_id="b")}
+        listing = empty_service.post("get_all").json()
         assert {memory["id"] for memory in listing["results"]} == ids
         assert (listing["total"], listing["next_cursor"]) == (2, None)
 
@@ -323,12 +323,12 @@ class TestDeleteAll:
         assert service.ask("get", memory_id=memory_id)
 
 
-def test_reset_leaves_nothing_and_a_service_that_works(fresh_service: Service) -> None:
-    memory_id = add(fresh_service, "x", user_id="a")
-    assert fresh_service.post("reset").json()["deleted"] == 1
-    assert fresh_service.post("get_all").json()["results"] == []
-    assert fresh_service.post("history", {"memory_id": memory_id}).status_code == 404
-    assert add(fresh_service, "y", user_id="a")
+def test_reset_leaves_nothing_and_a_service_that_works(empty_service: Service) -> None:
+    memory_id = add(empty_service, "x", user_id="a")
+    assert empty_service.post("reset").json()["deleted"] == 1
+    assert empty_service.post("get_all").json()["results"] == []
+    assert empty_service.post("history", {"memory_id": memory_id}).status_code == 404
+    assert add(empty_service, "y", user_id="a")
 
 
 BY_ID = ["get", "update", "delete", "history"]

@@ -47,17 +47,16 @@ def test_finds_chinese_words_inside_a_sentence(service: Service, user: str) -> N
     assert texts(service, "龙井茶", user_id=user)[0] == TEA
 
 
-def test_finds_an_exact_rare_word_among_500_others(fresh_service: Service, user: str) -> None:
-    """On a service of its own: how rare a word is depends on everybody's memories."""
+def test_finds_an_exact_rare_word_among_500_others(service: Service, user: str) -> None:
     words = random.Random(7)
     others = [
         f"The invoice {words.choice(['was sent', 'is late', 'is paid'])} INV-{20000 + n}"
         for n in range(500)
         if n != 417
     ]
-    remember(fresh_service, user, *others[:250], "Paid invoice INV-20417 in March")
-    remember(fresh_service, user, *others[250:])
-    found = texts(fresh_service, "invoice INV-20417", user_id=user)
+    remember(service, user, *others[:250], "Paid invoice INV-20417 in March")
+    remember(service, user, *others[250:])
+    found = texts(service, "invoice INV-20417", user_id=user)
     assert found[0] == "Paid invoice INV-20417 in March"
 
 

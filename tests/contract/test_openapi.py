@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from jsonschema_rs import Draft202012Validator
 
 from app import create_app
 from app.api.http.problems import STATUS
@@ -61,6 +62,32 @@ def test_the_service_does_as_it_says(empty_service: Service) -> None:
     print(done.stdout)
     operations = sum(len(item) for item in CONTRACT["paths"].values())
     assert f"{operations} selected / {operations} total" in done.stdout
+
+
+def test_answers_about_a_memory_are_as_it_says(empty_service: Service) -> None:
+    """What is made up above seldom finds one."""
+
+    def ask(route: str, **fields: Any) -> Any:
+        response = empty_service.post(route, fields)
+        declared = CONTRACT["paths"][f"/memory/{route}"]["post"]["responses"]
+        schema = declared[str(response.status_code)]["content"]["application/json"]["schema"]
+        answer = response.json()
+        Draft202012Validator(schema | {"components": CONTRACT["components"]}).validate(answer)
+        return answer
+
+    said = {"role": "user", "content": "Likes tea", "name": "Alice"}
+    more = {"metadata": {"n": 1}, "expiration_date": "2999-01-01"}
+    memory_id = ask("add", messages=[said], user_id="a", agent_id="b", run_id="c", **more)["result"]
+    assert ask("get", memory_id=memory_id)["memory"] == "Likes tea"
+    assert ask("get_all", limit=1)["total"] == 1
+    assert len(ask("search", query="tea", explain=True)["results"]) == 1
+    assert ask("update", memory_id=memory_id, data="Likes milk")["result"]
+    assert len(ask("history", memory_id=memory_id)["results"]) == 2
+    assert ask("delete", memory_id=memory_id)
+    ask("add", data="Likes tea", user_id="a")
+    assert ask("delete_all", user_id="a", purge=True)["deleted"] == 1
+    ask("add", data="Likes tea", user_id="a")
+    assert ask("reset")["deleted"] == 1
 
 
 def test_lists_the_same_paths(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -16,6 +17,10 @@ import httpx
 ROOT = Path(__file__).parent.parent
 GUNICORN = Path(sys.executable).with_name("gunicorn")  # by `-m` it could not replace itself (USR2)
 START_S = 30
+# httpx reads all certificate authorities for each client, also for that of `httpx.get`: 17 ms.
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+ONCE = httpx.Client(verify=NO_TLS, timeout=60, limits=httpx.Limits(max_keepalive_connections=0))
+"""A connection of its own for each request."""
 ADMIN_KEY = "an-admin-key-of-the-tests-0123456789"
 
 
@@ -31,7 +36,7 @@ class Service:
         self.log = data_dir.with_name(f"{data_dir.name}.log")
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.http = httpx.Client(base_url=self.url, timeout=60)
+        self.http = self.client()
         inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         # What measures coverage of subprocesses, where the tests run under it.
         inherited |= {name: v for name, v in os.environ.items() if name.startswith("COVERAGE_")}
@@ -65,12 +70,16 @@ class Service:
         if self.process.poll() is not None:
             raise AssertionError(f"the service ended:\n{self.log.read_text()}")
         with contextlib.suppress(httpx.TransportError):
-            return httpx.get(f"{self.url}/health").status_code == 200
+            return ONCE.get(f"{self.url}/health").status_code == 200
         return False
+
+    def client(self) -> httpx.Client:
+        """A client of its own."""
+        return httpx.Client(base_url=self.url, timeout=60, verify=NO_TLS)
 
     def stop(self, with_signal: int = signal.SIGTERM) -> int:
         self.http.close()
-        self.http = httpx.Client(base_url=self.url, timeout=60)
+        self.http = self.client()
         workers = self.workers()
         self.process.send_signal(with_signal)
         status = self.process.wait(timeout=120)  # requests at work may finish

@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.model.calls import Clients
@@ -62,7 +61,7 @@ def work_until_killed(
         for thread in working:
             thread.result()
     service.http.close()
-    service.http = httpx.Client(base_url=service.url, timeout=60)
+    service.http = service.client()
     if qdrant:
         qdrant.clear_faults()
         qdrant.requests.clear()

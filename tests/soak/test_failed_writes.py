@@ -100,7 +100,7 @@ class Deployment:
         if how == "killed":
             kill(self.service)
             self.service.http.close()
-            self.service.http = httpx.Client(base_url=self.service.url, timeout=60)
+            self.service.http = self.service.client()
             self.service.start()
         settle(self.service)
 

@@ -19,7 +19,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.model.calls import Clients
@@ -130,7 +129,7 @@ class Deployment:
 
     def start_again(self) -> None:
         self.service.http.close()
-        self.service.http = httpx.Client(base_url=self.service.url, timeout=60)
+        self.service.http = self.service.client()
         self.service.start()
 
 

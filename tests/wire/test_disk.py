@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.service import Service, wait_for
+from tests.service import ONCE, Service, wait_for
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_a_listing_that_breaks_off_is_no_valid_answer(tmp_path: Path) -> None:
 
         scroll = "/collections/memories/points/scroll"
         asked = qdrant.count(scroll)
-        with httpx.stream("POST", f"{service.url}/memory/get_all", timeout=30) as response:
+        with ONCE.stream("POST", f"{service.url}/memory/get_all", timeout=30) as response:
             assert response.status_code == 200
             chunks = response.iter_text()
             text = next(chunks)

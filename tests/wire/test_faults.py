@@ -14,7 +14,7 @@ import pytest
 
 from tests.servers.openai import OpenAIServer
 from tests.servers.qdrant import QdrantServer
-from tests.service import Service, wait_for
+from tests.service import ONCE, Service, wait_for
 
 KEY = "sk-a-key-that-must-not-be-seen"
 LLM_S, EMBEDDER_S, QDRANT_S = 2, 1, 1
@@ -391,7 +391,7 @@ class TestDownAndBack:
             hanging = [pool.submit(httpx.post, url, json=ask, timeout=30) for ask in asked]
             wait_for(lambda: deployment.openai.count("/v1/embeddings") > before)
             started = time.monotonic()
-            assert httpx.get(f"{deployment.service.url}/health").status_code == 200
+            assert ONCE.get(f"{deployment.service.url}/health").status_code == 200
             assert time.monotonic() - started < 1
             assert {call.result().status_code for call in hanging} == {504}
 
@@ -441,7 +441,7 @@ def test_ready_is_bounded_and_shared(deployment: Deployment) -> None:
     started = time.monotonic()
     with ThreadPoolExecutor(20) as pool:
         url = f"{deployment.service.url}/ready"
-        answers = list(pool.map(lambda _: httpx.get(url, timeout=30), range(20)))
+        answers = list(pool.map(lambda _: ONCE.get(url, timeout=30), range(20)))
     assert time.monotonic() - started < 5
     assert {answer.status_code for answer in answers} == {503}
     assert deployment.openai.count("/v1/embeddings") - asked <= 4

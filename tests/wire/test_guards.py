@@ -12,7 +12,7 @@ import pytest
 from fakeredis import TcpFakeServer
 from fakeredis._clients._tcp_server import TCPFakeRequestHandler
 
-from tests.service import ADMIN_KEY, Service, free_port, wait_for
+from tests.service import ADMIN_KEY, ONCE, Service, free_port, wait_for
 
 ADMIN = {"X-API-Key": ADMIN_KEY}
 CHAT = "https://chat.example.com"
@@ -380,8 +380,8 @@ def test_many_slow_connections_hold_up_nobody_and_are_closed(hasty: Service, kin
 
         patient = httpx.Timeout(4)  # less than any of them holds its thread
         dribbled()
-        assert httpx.get(f"{hasty.url}/health", timeout=patient).status_code == 200
-        found = httpx.post(f"{hasty.url}/memory/search", json={"query": "tea"}, timeout=patient)
+        assert ONCE.get(f"{hasty.url}/health", timeout=patient).status_code == 200
+        found = ONCE.post(f"{hasty.url}/memory/search", json={"query": "tea"}, timeout=patient)
         assert len(found.json()["results"]) == 1
         wait_for(dribbled, 30)
     assert hasty.ask("get_all", limit=1)["total"] == 1

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import httpx
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
@@ -22,7 +21,7 @@ from tests.metrics import names, scrape, value
 from tests.servers.ollama import OllamaServer
 from tests.servers.openai import OpenAIServer
 from tests.servers.qdrant import QdrantServer
-from tests.service import Service, wait_for
+from tests.service import ONCE, Service, wait_for
 
 REQUESTS = "http_request_duration_seconds_count"
 MODEL_CALLS = "model_call_duration_seconds_count"
@@ -374,7 +373,7 @@ def ask_from_many(service: Service, times: int) -> None:
 
     def ask(_number: int) -> None:
         body = {"user_id": "a"}
-        httpx.post(f"{service.url}/memory/get_all", json=body, timeout=30).raise_for_status()
+        ONCE.post(f"{service.url}/memory/get_all", json=body, timeout=30).raise_for_status()
 
     with ThreadPoolExecutor(12) as pool:
         list(pool.map(ask, range(times)))

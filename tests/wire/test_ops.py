@@ -3,11 +3,10 @@
 import re
 import socket
 
-import httpx
 import pytest
 
 from app.config import VERSION
-from tests.service import Service
+from tests.service import ONCE, Service
 
 ROUTES = ["add", "get_all", "get", "search", "update", "history", "delete", "delete_all", "reset"]
 
@@ -56,7 +55,7 @@ def test_a_body_over_the_limit_is_413(service: Service, user: str, chunked: bool
     content = iter([body]) if chunked else body
     headers = {"Content-Type": "application/json"}
     # On a connection of its own: the service closes one whose body it did not read.
-    response = httpx.post(f"{service.url}/memory/add", content=content, headers=headers)
+    response = ONCE.post(f"{service.url}/memory/add", content=content, headers=headers)
     assert (response.status_code, response.json()["code"]) == (413, "payload_too_large")
 
 

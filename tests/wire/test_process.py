@@ -16,7 +16,7 @@ import pytest
 
 from tests.metrics import value
 from tests.servers.openai import OpenAIServer
-from tests.service import ROOT, Service, wait_for
+from tests.service import ONCE, ROOT, Service, wait_for
 
 
 def test_wrong_settings_end_it_at_once_with_every_name(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def thinking(tmp_path: Path) -> Iterator[tuple[Service, Future[httpx.Response]]]
 
 def check_handed_over(service: Service, adding: Future[httpx.Response]) -> None:
     assert adding.result(60).status_code == 201
-    answer = httpx.post(f"{service.url}/memory/get_all", timeout=60)  # waits for the next worker
+    answer = ONCE.post(f"{service.url}/memory/get_all", timeout=60)  # waits for the next worker
     assert {memory["memory"] for memory in answer.json()["results"]} == {
         "said before",
         "I like tea",
@@ -138,7 +138,7 @@ def test_another_master_takes_over_when_the_first_one_ends(
         service.process.send_signal(signal.SIGTERM)
         check_handed_over(service, adding)
         assert service.process.wait(timeout=20) == 0
-        assert httpx.get(f"{service.url}/health").status_code == 200
+        assert ONCE.get(f"{service.url}/health").status_code == 200
     finally:
         os.kill(after[0], signal.SIGTERM)
         wait_for(lambda: not service.listens(), 20)
@@ -159,7 +159,7 @@ def test_a_stop_under_load_leaves_nothing_unanswered(tmp_path: Path) -> None:
         def add_until_the_end(client: int) -> Counter[int]:
             """What came of each."""
             outcomes: Counter[int] = Counter()
-            with httpx.Client(base_url=service.url, timeout=60) as http:
+            with service.client() as http:
                 for number in itertools.count():
                     said = {"data": f"{number} of {client}", "user_id": "a"}
                     try:
@@ -172,7 +172,7 @@ def test_a_stop_under_load_leaves_nothing_unanswered(tmp_path: Path) -> None:
 
         with ThreadPoolExecutor(16) as pool:
             clients = [pool.submit(add_until_the_end, client) for client in range(16)]
-            wait_for(lambda: httpx.post(f"{service.url}/memory/get_all").json()["total"] > 50)
+            wait_for(lambda: ONCE.post(f"{service.url}/memory/get_all").json()["total"] > 50)
             stopped.set()
             assert service.stop() == 0
             outcomes = sum((client.result(60) for client in clients), Counter())

@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import httpx
 import pytest
 
-from tests.service import ROOT, Service
+from tests.service import ONCE, ROOT, Service
 
 SECTIONS = dict(
     re.findall(
@@ -58,7 +57,7 @@ def send(service: Service, call: Call, fill: Callable[[str], str]) -> Any:
     variable = re.compile(r"\{\{(.+?)\}\}")
     headers = {k: variable.sub(lambda m: fill(m[1].strip()), v) for k, v in call.headers.items()}
     body = variable.sub(lambda m: fill(m[1].strip()), call.body)
-    answer = httpx.post(service.url + call.path, content=body.encode(), headers=headers)
+    answer = ONCE.post(service.url + call.path, content=body.encode(), headers=headers)
     assert answer.is_success, answer.text
     return answer.json()
 
@@ -143,7 +142,7 @@ def perform(service: Service, node: dict[str, Any], message: dict[str, str]) -> 
         found = re.fullmatch(r"=\{\{ \$\('Message'\)\.item\.json\.(\w+) \}\}", parameter["value"])
         assert found, parameter
         body[parameter["name"]] = message[found[1]]
-    answer = httpx.post(asked["url"].replace(ADDRESS, service.url), json=body)
+    answer = ONCE.post(asked["url"].replace(ADDRESS, service.url), json=body)
     assert answer.is_success, answer.text
     return answer.json()
 

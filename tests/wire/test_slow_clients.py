@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.service import Service, polling, wait_for
+from tests.service import ONCE, Service, polling, wait_for
 
 SOON_S = 3.0
 READ_S = 2
@@ -96,12 +96,12 @@ def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def health(service: Service) -> float:
     """Seconds until a new client has its answer."""
     started = time.monotonic()
-    assert httpx.get(f"{service.url}/health", timeout=60).status_code == 200
+    assert ONCE.get(f"{service.url}/health", timeout=60).status_code == 200
     return time.monotonic() - started
 
 
 def listing(service: Service) -> httpx.Response:
-    return httpx.post(f"{service.url}/memory/get_all", timeout=60)
+    return ONCE.post(f"{service.url}/memory/get_all", timeout=60)
 
 
 def slowest_health(service: Service, seconds: float) -> float:
@@ -243,7 +243,7 @@ CLOSING = A_FILE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
 def test_an_answer_that_is_taken_slowly_but_steadily_is_whole(hasty: Service) -> None:
     """Three, which no buffer of the system takes whole: it would say only after more than a second
     that there is room in a large one."""
-    whole = len(httpx.get(f"{hasty.url}/docs/swagger-ui-bundle.js").content)
+    whole = len(ONCE.get(f"{hasty.url}/docs/swagger-ui-bundle.js").content)
     started = time.monotonic()
     with reader(hasty, A_FILE * 2 + CLOSING, 65_536) as client:
         assert read_slowly(client, 35_000) > 3 * whole
@@ -251,7 +251,7 @@ def test_an_answer_that_is_taken_slowly_but_steadily_is_whole(hasty: Service) ->
 
 
 def test_one_that_trickles_is_broken_off(hasty: Service) -> None:
-    whole = len(httpx.get(f"{hasty.url}/docs/swagger-ui-bundle.js").content)
+    whole = len(ONCE.get(f"{hasty.url}/docs/swagger-ui-bundle.js").content)
     before = broken_off(hasty)
     with reader(hasty, CLOSING) as client:
         assert read_slowly(client, 100) < whole
@@ -265,7 +265,7 @@ def broken_off(service: Service) -> int:
 def test_a_listing_that_nobody_takes_is_broken_off(hasty: Service) -> None:
     for number in range(6):
         said = {"data": f"{number} " + "tea " * 20_000, "user_id": "much"}
-        assert httpx.post(f"{hasty.url}/memory/add", json=said, timeout=60).is_success
+        assert ONCE.post(f"{hasty.url}/memory/add", json=said, timeout=60).is_success
     body = json.dumps({"user_id": "much"}).encode()
     head = b"POST /memory/get_all HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     before = broken_off(hasty)

@@ -20,6 +20,7 @@ def prepare_environment(data_dir: Path) -> None:
     # The openai library would take another account, other headers and a log level from these.
     for name in ("ORG_ID", "PROJECT_ID", "ADMIN_KEY", "CUSTOM_HEADERS", "LOG"):
         os.environ.pop(f"OPENAI_{name}", None)
+    os.environ.pop("OLLAMA_API_KEY", None)  # and Ollama's would send this to whatever address
 
 
 _MASTER = "MEMORY_SERVICE_MASTER"

@@ -35,6 +35,7 @@ from app.config.fields import (
     Names,
     OfProvider,
     Origins,
+    in_url,
 )
 from app.config.source import Source
 from app.errors import StartupError
@@ -120,6 +121,11 @@ class Settings(BaseModel):
     @property
     def embedder_endpoint(self) -> Endpoint:
         return endpoint_of(self, "embedder")
+
+    @property
+    def qdrant_address(self) -> str:
+        """Of the Qdrant server. In full: with a host alone its client would choose for itself."""
+        return self.qdrant_url or f"http://{in_url(self.qdrant_host or '')}:{self.qdrant_port}"
 
     @property
     def llm_places(self) -> int:

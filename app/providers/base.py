@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from typing import Any, ClassVar, Protocol
 
-from app.config import Settings
+from app.config import Endpoint, Settings
 from app.embeddings import EmbedderInfo, Vector
 from app.errors import StartupError
 from app.providers.batching import MAX_BATCH
@@ -98,6 +98,8 @@ class Provider:
         """Connects to nothing yet. Raises StartupError where something is not installed."""
         raise StartupError(f"LLM_PROVIDER: {self.name} has no LLM")
 
-    def open_check(self, settings: Settings, models: Sequence[str]) -> Check | None:
+    def open_check(
+        self, settings: Settings, endpoint: Endpoint, models: Sequence[str]
+    ) -> Check | None:
         """What tells whether `models` are there, cheaper than to ask them; None if nothing."""
         return None

@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from app.config import Settings
+from app.config import Endpoint, Settings
 from app.providers.base import AskedAtStart, Check, Provider
 from app.providers.batching import SharedEmbedder
 from app.providers.validation import CheckedEmbedder, CheckedLLM
@@ -35,10 +35,15 @@ def open_llm(settings: Settings) -> CheckedLLM | None:
 
 def open_check(settings: Settings, embedder: CheckedEmbedder) -> Check:
     """What tells whether the models are ready: for the start, and for each /ready."""
-    models: dict[str, list[str]] = {settings.embedder_provider: [_embedder_model(settings)]}
+    of_embedder = (settings.embedder_provider, settings.embedder_endpoint)
+    asked: dict[tuple[str, Endpoint], list[str]] = {of_embedder: [_embedder_model(settings)]}
     if settings.llm_provider != NO_LLM:
-        models.setdefault(settings.llm_provider, []).append(_llm_model(settings))
-    checks = [find(name).open_check(settings, wanted) for name, wanted in models.items()]
+        of_llm = (settings.llm_provider, settings.llm_endpoint)
+        asked.setdefault(of_llm, []).append(_llm_model(settings))
+    checks = [
+        find(name).open_check(settings, endpoint, models)
+        for (name, endpoint), models in asked.items()
+    ]
     if find(settings.embedder_provider).asked_at_start is not AskedAtStart.NO:
         checks.append(embedder.check)
 

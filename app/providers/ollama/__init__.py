@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from app.config import Settings
+from app.config import Endpoint, Settings
 from app.providers.base import AskedAtStart, Check, Provider
 from app.providers.ollama.chat import OllamaChat
 from app.providers.ollama.embeddings import OllamaEmbeddings
@@ -16,16 +16,14 @@ class Ollama(Provider):
     asked_at_start = AskedAtStart.NO
 
     def open_embedder(self, settings: Settings, model: str) -> OllamaEmbeddings:
-        return OllamaEmbeddings(
-            settings.embedder_endpoint.base_url, model, settings.embedder_timeout
-        )
+        return OllamaEmbeddings(settings.embedder_endpoint, model, settings.embedder_timeout)
 
     def open_llm(self, settings: Settings, model: str) -> OllamaChat:
-        return OllamaChat(settings.llm_endpoint.base_url, model, settings.llm_timeout)
+        return OllamaChat(settings.llm_endpoint, model, settings.llm_timeout)
 
-    def open_check(self, settings: Settings, models: Sequence[str]) -> Check:
+    def open_check(self, settings: Settings, endpoint: Endpoint, models: Sequence[str]) -> Check:
         """Pulls what is missing, in the background, if OLLAMA_PULL says so."""
-        wanted = OllamaModels(settings.ollama_base_url, models)
+        wanted = OllamaModels(endpoint, models)
         if settings.ollama_pull:
             wanted.pull.start()
         return wanted.check

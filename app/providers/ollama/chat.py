@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any, Literal
 
+from app.config import Endpoint
 from app.observability.metrics import ModelMeter
 from app.providers.ollama.client import Clients
 from app.providers.ollama.failures import translate
@@ -12,10 +13,10 @@ from app.providers.retry import call
 class OllamaChat:
     """Answers by POST /api/chat."""
 
-    def __init__(self, host: str, model: str, seconds: float) -> None:
+    def __init__(self, endpoint: Endpoint, model: str, seconds: float) -> None:
         self.name = f"ollama/{model}"
         self._model = model
-        self._clients = Clients(host, seconds)
+        self._clients = Clients(endpoint, seconds)
         self._meter = ModelMeter("llm", self.name)
 
     def __call__(self, messages: Any, response_format: Any, seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from app.config import Endpoint
 from app.observability.metrics import ModelMeter
 from app.providers.ollama.client import Clients
 from app.providers.ollama.failures import translate
@@ -11,11 +12,11 @@ from app.providers.retry import call
 class OllamaEmbeddings:
     """Vectors by POST /api/embed."""
 
-    def __init__(self, host: str, model: str, seconds: float) -> None:
+    def __init__(self, endpoint: Endpoint, model: str, seconds: float) -> None:
         self.name = f"ollama/{model}"
         self._model = model
         self._seconds = seconds
-        self._clients = Clients(host, seconds)
+        self._clients = Clients(endpoint, seconds)
         self._meter = ModelMeter("embedder", self.name)
 
     def __call__(self, texts: list[str]) -> list[list[float]]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 
+from app.config import Endpoint
 from app.errors import ModelNotReady
 from app.observability.metrics import ModelMeter
 from app.providers.ollama.client import Clients
@@ -16,11 +17,11 @@ CHECK_S = 2.0
 class OllamaModels:
     """Which of the wanted models Ollama has, or is pulling."""
 
-    def __init__(self, host: str, models: Sequence[str]) -> None:
+    def __init__(self, endpoint: Endpoint, models: Sequence[str]) -> None:
         self._models = models
-        self._clients = Clients(host, CHECK_S)
+        self._clients = Clients(endpoint, CHECK_S)
         self._meter = ModelMeter("list", "ollama/-")
-        self.pull = OllamaPull(host, self.missing)
+        self.pull = OllamaPull(self._clients, self.missing)
 
     def check(self) -> None:
         """Raises ModelNotReady, which names a missing model, or that Ollama is down."""

@@ -4,7 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
-import ollama
+from app.providers.ollama.client import Clients
 
 log = logging.getLogger(__name__)
 
@@ -12,11 +12,11 @@ PULL_RETRY_S = 10.0
 
 
 class OllamaPull:
-    def __init__(self, host: str, missing: Callable[[], Sequence[str]]) -> None:
+    def __init__(self, clients: Clients, missing: Callable[[], Sequence[str]]) -> None:
         """`missing` says which models are to be pulled; it may raise anything."""
         self.progress: dict[str, str] = {}
         """Of each model whose pull has begun: Ollama's words, and a share of the bytes."""
-        self._host = host
+        self._clients = clients
         self._missing = missing
 
     def start(self) -> None:
@@ -36,7 +36,7 @@ class OllamaPull:
     def _pull(self, model: str) -> None:
         self.progress[model] = "starting"
         log.info("pulling the model %s", model)
-        for step in ollama.Client(host=self._host).pull(model, stream=True):
+        for step in self._clients.unlimited().pull(model, stream=True):
             share = f" {100 * (step.completed or 0) // step.total}%" if step.total else ""
             progress = f"{step.status}{share}"
             if progress != self.progress[model]:

@@ -9,6 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from app.config import Endpoint
+from app.config.outgoing import proxy_for
 
 if TYPE_CHECKING:
     from app.providers.openai.library import Library
@@ -59,7 +60,10 @@ class Client:
 
 
 def connect(endpoint: Endpoint) -> Client:
-    """The same client for the same address and key. Connects to nothing yet."""
+    """The same client for the same address and key. Connects to nothing yet.
+
+    Raises StartupError for a proxy that cannot be used."""
+    proxy_for(endpoint.base_url)  # now, and not at the first call
     return _client(endpoint.base_url, endpoint.key.get_secret_value() if endpoint.key else "none")
 
 

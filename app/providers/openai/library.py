@@ -1,21 +1,19 @@
 """The openai library, set up for this service. Imported late: see `openai.Client`."""
 
 import json
-import ssl
 import time
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
-import certifi
 import httpx2
 import openai
 
+from app.config.outgoing import proxy_for, trusted
 from app.observability.trace import headers
 
 CONNECT_S = 5.0
 POOL = 256  # connections that are kept open: one for each thread
+AZURE = "/openai/deployments/"  # where Azure takes a key by a header of its own
 IDLE_S = 60.0  # and for how long: less than what lies between forgets a silent one (AWS: 350 s)
 
 
@@ -23,17 +21,18 @@ class Library:
     """Posts JSON; safe for many threads."""
 
     def __init__(self, base_url: str, key: str) -> None:
-        # Else httpx2 would send what stands before an @ in place of the key.
-        url = httpx2.URL(base_url.rstrip("/")).copy_with(username=None, password=None)
+        address = httpx2.URL(base_url)
         self._api = openai.OpenAI(
-            base_url=url,
+            # Else httpx2 would send what stands before an @ in place of the key.
+            base_url=address.copy_with(username=None, password=None, query=None),
+            default_query=dict(address.params),  # Azure's ?api-version=
             api_key=key,
             max_retries=0,  # `retry.call` retries, within one deadline
             http_client=httpx2.Client(
-                transport=_transport(str(url)),
+                transport=_transport(base_url),
                 follow_redirects=False,  # the texts and the key go where the settings say
             ),
-            default_headers={"Accept-Encoding": "identity"},  # numbers in base64 shrink little
+            default_headers=_headers(address, key),
         )
 
     def post(self, path: str, body: dict[str, Any], seconds: float) -> Any:
@@ -56,20 +55,18 @@ class Library:
         self._api.close()
 
 
+def _headers(address: httpx2.URL, key: str) -> dict[str, Any]:
+    fixed = {"Accept-Encoding": "identity"}  # numbers in base64 shrink little
+    if AZURE not in address.path:
+        return fixed
+    return {**fixed, "api-key": key, "Authorization": openai.Omit()}
+
+
 def _transport(base_url: str) -> httpx2.BaseTransport:
-    """Through the proxy that the environment names, if any; trusts the system's authorities."""
-    context = ssl.create_default_context()
-    context.load_verify_locations(certifi.where())  # a slim image may have none of its own
-    url = urlsplit(base_url)
-    proxy = getproxies().get(url.scheme)
-    if proxy_bypass(url.hostname or ""):
-        proxy = None
-    elif proxy and "://" not in proxy:
-        proxy = f"http://{proxy}"
     limits = httpx2.Limits(
         max_connections=None, max_keepalive_connections=POOL, keepalive_expiry=IDLE_S
     )
-    return _Punctual(verify=context, limits=limits, proxy=proxy)
+    return _Punctual(verify=trusted(), limits=limits, proxy=proxy_for(base_url))
 
 
 class _Punctual(httpx2.HTTPTransport):

@@ -7,6 +7,7 @@ from qdrant_client import QdrantClient, models
 from qdrant_edge import SparseVector
 
 from app.config import Settings
+from app.config.outgoing import httpx_options
 from app.embeddings import EmbedderInfo
 from app.observability.trace import pass_on
 from app.storage.payloads import Payload
@@ -22,16 +23,16 @@ WITH_PAYLOADS = 80  # of so many hits they come at once: another call would cost
 
 
 def connect(settings: Settings) -> QdrantClient:
-    """Asks the server nothing yet."""
+    """Asks the server nothing yet. Raises StartupError for a proxy that cannot be used."""
     key = settings.qdrant_api_key.get_secret_value() if settings.qdrant_api_key else None
-    # Said in full: with a host alone, or a port alone, the client would choose for itself.
-    url = settings.qdrant_url or f"http://{settings.qdrant_host}:{settings.qdrant_port}"
+    url = settings.qdrant_address
     return QdrantClient(
         url=url,
         api_key=key,
         timeout=settings.qdrant_timeout,
         check_compatibility=False,
         event_hooks={"request": [pass_on]},
+        **httpx_options(url),
     )
 
 

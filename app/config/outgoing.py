@@ -1,0 +1,123 @@
+"""How other services are reached: through which proxy, and whose certificates are trusted.
+
+The same for the clients of all services, each of which would read the environment in its own way.
+Names in small letters win, as with curl.
+"""
+
+import ipaddress
+import logging
+import ssl
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import certifi
+
+from app.config.addresses import origin
+from app.config.source import Source
+from app.errors import StartupError
+
+log = logging.getLogger(__name__)
+
+CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+_SCHEMES = {"http": "http", "https": "https"} | dict.fromkeys(
+    ("socks", "socks5", "socks5h"), "socks5"
+)
+_SOCKS_PORT = 1080
+
+
+def proxy_for(url: str) -> str | None:
+    """The address of the proxy by which `url` is called, of http, https or socks5.
+
+    Raises StartupError, which names the variable, for one that cannot be used."""
+    scheme, host, port = origin(url)
+    variables = _variables()
+    if not any(variables.values()):  # macOS and Windows keep them elsewhere
+        found = getproxies().get(scheme)
+        return _usable("the system's proxy", found) if found and not proxy_bypass(host) else None
+    if goes_past_proxies(host, port, variables["NO_PROXY"]):
+        return None
+    for name in (f"{scheme.upper()}_PROXY", "ALL_PROXY"):
+        if value := variables[name]:
+            return _usable(name, value)
+    return None
+
+
+def goes_past_proxies(host: str, port: int, no_proxy: str) -> bool:
+    """Whether `no_proxy` names the host: as a name (and so all below it), with a star, as an
+    address or a network; and with or without a port."""
+    return any(_names(entry, host, port) for entry in no_proxy.lower().replace(",", " ").split())
+
+
+def _names(entry: str, host: str, port: int) -> bool:
+    entry = entry.partition("://")[2] or entry
+    bare, colon, wanted = entry.rpartition(":")
+    if colon and wanted.isdecimal() and (":" not in bare or bare.endswith("]")):
+        if int(wanted) != port:
+            return False
+        entry = bare
+    entry = entry.strip("[]")
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False)
+    except ValueError:  # one of them is a name
+        name = entry.removeprefix("*.").lstrip(".")
+        return host == name or host.endswith(f".{name}") or fnmatchcase(host, entry)
+
+
+def _usable(name: str, value: str) -> str:
+    """`value` with its scheme. It may have a password, so no message shows it."""
+    try:
+        parts = urlsplit(value if "://" in value else f"http://{value}")
+        host, port, scheme = parts.hostname, parts.port, _SCHEMES.get(parts.scheme)
+    except ValueError:
+        host = port = scheme = None
+    if not host or not scheme or not parts.netloc.isascii():
+        raise StartupError(
+            f"{name}: is no proxy that can be used: it must be such as http://proxy:3128 or "
+            "socks5://proxy:1080, and special characters of its password must be encoded (%40)"
+        )
+    if scheme == "socks5" and port is None:
+        parts = parts._replace(netloc=f"{parts.netloc.rstrip(':')}:{_SOCKS_PORT}")
+    return SplitResult(scheme, parts.netloc, "", "", "").geturl()
+
+
+def trusted() -> ssl.SSLContext:
+    """Trusts the authorities of the system, certifi's, and those that one of the usual variables
+    names, such as a company's."""
+    source = Source.read()
+    return _trusting(tuple((name, source.value(name)) for name in CERTIFICATES))
+
+
+@cache
+def _trusting(named: tuple[tuple[str, str], ...]) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    # Python 3.13 asks more of an authority than many companies' have, and than 3.12 asked.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context.load_verify_locations(certifi.where())  # a slim image may have none of its own
+    for name, path in named:
+        folder = name == "SSL_CERT_DIR" or Path(path).is_dir()
+        try:
+            if path:
+                context.load_verify_locations(**{"capath" if folder else "cafile": path})
+        except OSError as error:  # SSLError is one
+            log.warning("%s: %s has no certificates that can be read: %s", name, path, error)
+    return context
+
+
+def httpx_options(url: str) -> dict[str, Any]:
+    """What httpx's client for `url` is made with, so that it reads no variables by itself: it
+    would open every proxy that they name, also where none is needed. Raises StartupError."""
+    return {"proxy": proxy_for(url), "verify": trusted(), "trust_env": False}
+
+
+def _variables() -> Mapping[str, str]:
+    source = Source.read()
+    return {
+        name: source.value(name.lower() if name.lower() in source.names() else name)
+        for name in PROXIES
+    }

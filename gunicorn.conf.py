@@ -7,16 +7,19 @@ from typing import Any
 from gunicorn.glogging import Logger
 
 from app.config import Settings, name_service, share_metrics, shared_metrics
+from app.config.listening import listening_address
+from app.config.notices import log_notices
 from app.errors import StartupError
 from app.observability.logs import log_config
 from app.server import worker
 
 try:
     settings = Settings.from_env()
+    settings.make_data_dir()
+    bind = listening_address(settings)
 except StartupError as error:
     sys.exit(str(error))  # here, before any worker: one message and a status that is not 0
 
-bind = f"{settings.host}:{settings.port}"
 workers = settings.web_concurrency  # 1 unless on a Qdrant server: Edge serves one process
 
 
@@ -44,6 +47,13 @@ forwarded_allow_ips = ""  # whom to believe is PROXY_HOPS's, see app/api/http/or
 
 share_metrics(workers)
 name_service()
+
+
+def on_starting(_server: Any) -> None:
+    log_notices(settings)
+
+
+on_reload = on_starting
 
 
 def child_exit(_server: Any, worker: Any) -> None:

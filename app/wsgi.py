@@ -19,7 +19,7 @@ try:
 except NotYet as error:
     logging.getLogger(__name__).warning("%s", error)
     sys.exit(TRY_AGAIN)
-except StartupError as error:
+except (StartupError, OSError) as error:  # no right to a file, no room for it: it says which
     logging.getLogger(__name__).critical("%s", error)
     sys.exit(CANNOT_BOOT)
 app.wsgi_app = checked(app.wsgi_app)  # type: ignore[assignment, method-assign]

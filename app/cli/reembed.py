@@ -7,18 +7,20 @@ collection that mem0 made without keyword vectors.
 import sys
 
 from app.config import Settings, prepare_environment
+from app.config.notices import log_notices
 from app.errors import ServiceError, StartupError
 
 
 def main() -> None:
     try:
         settings = Settings.from_env()
+        log_notices(settings)
         settings.make_data_dir()
         prepare_environment(settings.data_dir)
         _reembed(settings)
     except ServiceError as error:
         sys.exit(f"{error.code}: {error.detail}\nNothing is lost; run this again.")
-    except StartupError as error:
+    except (StartupError, OSError) as error:  # no right to a file, no room for it: it says which
         sys.exit(str(error))
 
 

@@ -40,6 +40,8 @@ from app.config.fields import (
 from app.config.source import Source
 from app.errors import StartupError
 
+_KEPT = ("qdrant", "processes", "history.db", "mem0")  # in DATA_DIR, by whom it was first run
+
 
 class Settings(BaseModel):
     """Each field is the environment variable of its name in capitals; `env` explains them."""
@@ -182,17 +184,21 @@ class Settings(BaseModel):
             raise StartupError("\n".join(["Wrong settings:", *lines])) from None
 
     def make_data_dir(self) -> None:
-        """Raises StartupError where it cannot be made or written."""
+        """Raises StartupError where it cannot be made, or it or what is in it not be written."""
         try:
             self.data_dir.mkdir(parents=True, exist_ok=True)
+            kept = [self.data_dir / name for name in _KEPT]
+            needed = [self.data_dir, *(path for path in kept if path.exists())]
         except OSError as error:
             raise StartupError(f"DATA_DIR cannot be made: {error}") from error
-        if not os.access(self.data_dir, os.R_OK | os.W_OK | os.X_OK):
-            owner, user = self.data_dir.stat().st_uid, os.geteuid()
-            raise StartupError(
-                f"DATA_DIR: {self.data_dir} cannot be written by user {user}; it is user "
-                f"{owner}'s: chown -R {user} it, or name another folder"
-            )
+        for path in needed:
+            if not os.access(path, os.R_OK | os.W_OK | (os.X_OK if path.is_dir() else 0)):
+                user = os.geteuid()
+                raise StartupError(
+                    f"DATA_DIR: {path} cannot be written by user {user}, it is user "
+                    f"{path.stat().st_uid}'s: run 'chown -R {user} {self.data_dir}', or name "
+                    "another folder"
+                )
 
     def describe(self) -> str:
         """All settings in one line for the log, secrets masked, in addresses too."""

@@ -1,0 +1,28 @@
+"""Where the service listens, told in gunicorn's way; and whether it can."""
+
+import errno
+import socket
+
+from app.config.fields import in_url
+from app.config.settings import Settings
+from app.errors import StartupError
+
+
+def listening_address(settings: Settings) -> str:
+    """HOST:PORT. Raises StartupError where nobody could listen there: gunicorn would try for 5
+    seconds and name no setting. A port that is in use may be free by then."""
+    host, port = settings.host, settings.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET  # as gunicorn chooses
+    try:
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except PermissionError as error:
+        raise StartupError(f"PORT: this user may not listen on {port}; take 8000, say") from error
+    except (OSError, UnicodeError) as error:  # the name cannot be one
+        if getattr(error, "errno", None) != errno.EADDRINUSE:
+            raise StartupError(
+                f"HOST: {host} is no address of this machine ({error}); 127.0.0.1 is for calls "
+                "from here alone, 0.0.0.0 or :: for all"
+            ) from error
+    return f"{in_url(host)}:{port}"

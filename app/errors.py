@@ -50,8 +50,15 @@ class Forbidden(ServiceError):
 class OriginNotAllowed(ServiceError):
     code = "origin_not_allowed"
 
-    def __init__(self) -> None:
-        super().__init__("This page may not call this service. CORS_ORIGINS names those that may.")
+    def __init__(self, *, by_proxy: bool) -> None:
+        """`by_proxy`: a proxy passed the request on and is not believed, or says another name."""
+        detail = "This page may not call this service. CORS_ORIGINS names those that may."
+        if by_proxy:
+            detail += (
+                " If it is the page of this service behind a proxy, set PROXY_HOPS to the number "
+                "of proxies, so that they are believed by which address it was called."
+            )
+        super().__init__(detail)
 
 
 class HostNotAllowed(ServiceError):

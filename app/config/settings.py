@@ -207,6 +207,19 @@ class Settings(BaseModel):
         return re.sub(r"(https?://[^\s?]+\?)\S+", r"\1***", shown)
 
 
+_IN_WORDS = {
+    "int_parsing": "must be a whole number",
+    "float_parsing": "must be a number",
+    "bool_parsing": "must be true or false",
+    "dict_type": "must be a JSON object",
+    "too_short": "must have at least {min_length} characters",
+    "too_long": "must have at most {max_length} characters",
+}
+
+
 def _mistake(wrong: ErrorDetails) -> str:
-    message = wrong["msg"].removeprefix("Value error, ")
+    """Without the value, which may be a secret."""
+    ours = _IN_WORDS.get(wrong["type"])
+    message = ours.format(**wrong.get("ctx", {})) if ours else wrong["msg"]
+    message = message.removeprefix("Value error, ")
     return ": ".join([*(str(part).upper() for part in wrong["loc"]), message])

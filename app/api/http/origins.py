@@ -29,6 +29,7 @@ PROBES = ("/health", "/ready")  # probes call by the address of a pod or contain
 _HOST = re.compile(
     r"(?P<name>[\w.~!$&'()*+,;=%-]+|\[[\da-f:.]+\])(:\d*)?", re.ASCII | re.IGNORECASE
 )
+_BY_PROXIES = ("X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-For", "Forwarded", "Via")
 EXPOSED = (
     *("X-Request-ID", "Retry-After", "WWW-Authenticate"),
     *("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"),
@@ -61,15 +62,28 @@ def _check() -> None:
     given = request.headers
     origin = given.get("Origin")
     known = origin in current_app.extensions["cors_origins"]
-    if origin is not None and not known and origin != f"{request.scheme}://{request.host}":
-        raise OriginNotAllowed
+    if origin is not None and not known and not _is_own(origin):
+        raise OriginNotAllowed(by_proxy=_came_by_proxy())
     if given.get("Sec-Fetch-Site") == "cross-site" and not known and not _navigates():
-        raise OriginNotAllowed
+        raise OriginNotAllowed(by_proxy=False)
     trusted = current_app.extensions["trusted_hosts"]
     if trusted is None or request.path in PROBES:
         return
     if not names or not all(name in trusted or _is_loopback(name) for name in names):
         raise HostNotAllowed
+
+
+def _is_own(origin: str) -> bool:
+    """Whether it is a page of this service. Behind a proxy with TLS that is not believed
+    (PROXY_HOPS) the scheme, or the name too, is another one here than in the browser, which then
+    still says what no page can write: same-origin."""
+    if origin == f"{request.scheme}://{request.host}":
+        return True
+    return request.headers.get("Sec-Fetch-Site") == "same-origin"
+
+
+def _came_by_proxy() -> bool:
+    return any(name in request.headers for name in _BY_PROXIES)
 
 
 def _names() -> list[str]:

@@ -1,5 +1,6 @@
 """Passes bytes on to a server: as they come, out of TLS, or as a proxy does."""
 
+import re
 import select
 import socket
 import ssl
@@ -11,6 +12,7 @@ from socketserver import BaseRequestHandler, ThreadingTCPServer
 from typing import Any, Self
 
 CHUNK = 65536
+ASKED = re.compile(rb"CONNECT |[A-Z]+ http:")
 
 
 class Passage(ThreadingTCPServer):
@@ -59,7 +61,7 @@ class _Passing(BaseRequestHandler):
                         return
                     if source is target:
                         client.sendall(data)
-                    elif self.server.proxy and data.startswith((b"CONNECT ", b"POST http:")):
+                    elif self.server.proxy and ASKED.match(data):
                         self._asked(data, client, target)
                     else:
                         target.sendall(data)

@@ -1,7 +1,10 @@
-"""Imports mem0 without qdrant_client, before anything else imports it.
+"""Imports mem0 without what it does not need here, before anything else imports it.
 
-mem0 imports it for the type of one setting of its own Qdrant store, which is not used here: 0.7 s
-and 50 MB at each start. Our store for a Qdrant server imports the real one when it is asked for.
+qdrant_client: mem0 imports it for the type of one setting of its own Qdrant store, which is not
+used here. It would take 0.7 s and 50 MB at each start. Our store for a Qdrant server imports the
+real one when it is asked for.
+
+posthog: what mem0's telemetry is sent by, which is off. It would take 0.1 s.
 """
 
 import sys
@@ -25,8 +28,8 @@ def _without(name: str, **needed: type) -> Iterator[None]:
 
 
 class _Unused:
-    """Stands for qdrant_client.QdrantClient."""
+    """Stands for qdrant_client.QdrantClient and posthog.Posthog."""
 
 
-with _without("qdrant_client", QdrantClient=_Unused):
+with _without("qdrant_client", QdrantClient=_Unused), _without("posthog", Posthog=_Unused):
     import mem0  # noqa: F401

@@ -11,8 +11,8 @@ def run(script: str) -> str:
     return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
 
-def test_mem0_comes_without_qdrant_client() -> None:
-    script = "import sys, app.memory; print({*sys.modules} & {'mem0', 'qdrant_client'})"
+def test_mem0_comes_without_qdrant_client_and_posthog() -> None:
+    script = "import sys, app.memory; print({*sys.modules} & {'mem0', 'qdrant_client', 'posthog'})"
     assert run(script) == "{'mem0'}\n"
 
 

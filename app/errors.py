@@ -126,6 +126,13 @@ class LLMNotConfigured(ServiceError):
         )
 
 
+class KeysNotConfigured(ServiceError):
+    code = "keys_not_configured"
+
+    def __init__(self) -> None:
+        super().__init__("Keys are signed with ADMIN_API_KEY, and none is set: set one (see env).")
+
+
 class Unavailable(ServiceError):
     """Something that this service stands on is down, refusing or not ready; it may come back."""
 

@@ -10,11 +10,9 @@ from datetime import UTC, datetime
 
 from app.config import Settings
 from app.errors import StartupError
-from app.security.keys import Keys, new_key_id
+from app.security.keys import DAY_S, DEFAULT_DAYS, MAX_DAYS, Keys, new_key_id
 from app.security.principal import Principal
 from app.security.scopes import SCOPE_KEYS, scope_id
-
-DAY_S = 24 * 3600
 
 
 def main() -> int:
@@ -34,9 +32,8 @@ def main() -> int:
     print(Keys(settings.admin_api_key.get_secret_value()).mint(caller, ends_at))
     until = datetime.fromtimestamp(ends_at, UTC).date()
     mode = "read-only" if asked.read_only else "read and write"
-    print(
-        f"id {caller.id}, {mode}, until {until}; REVOKED_KEYS={caller.id} ends it", file=sys.stderr
-    )
+    ends = f"DELETE /keys/{caller.id} ends it, or REVOKED_KEYS={caller.id}"
+    print(f"id {caller.id}, {mode}, until {until}; {ends}", file=sys.stderr)
     if "app_id" not in scope:
         print("It sees its scope in every app; --app binds it to one.", file=sys.stderr)
     return 0
@@ -49,14 +46,19 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--app", help="the app_id it is bound to")
     parser.add_argument("--run", help="the run_id it is bound to")
     parser.add_argument("--read-only", action="store_true", help="it may not change anything")
-    parser.add_argument("--days", type=_days, default=90, help="how long it is good (default 90)")
+    parser.add_argument(
+        "--days",
+        type=_days,
+        default=DEFAULT_DAYS,
+        help=f"how long it is good (default {DEFAULT_DAYS})",
+    )
     return parser
 
 
 def _days(text: str) -> int:
     days = int(text)
-    if not 1 <= days <= 3650:
-        raise argparse.ArgumentTypeError("1 to 3650")
+    if not 1 <= days <= MAX_DAYS:
+        raise argparse.ArgumentTypeError(f"1 to {MAX_DAYS}")
     return days
 
 

@@ -33,6 +33,7 @@ def _idempotency_key(principal: Principal, asked: AddRequest, key: str) -> Idemp
 class _New:
     """What an add was given."""
 
+    written_by: str | None
     messages: Sequence[Mapping[str, str]]
     scope: Scope
     metadata: Mapping[str, Any]
@@ -63,6 +64,7 @@ class Adding:
         if asked.infer and extraction is None:
             raise LLMNotConfigured
         new = _New(
+            principal.key_id,
             asked.said(),
             principal.narrowed(asked.scope()),
             asked.metadata or {},
@@ -123,7 +125,10 @@ class Adding:
             self._writer.nothing_new(said, asked, answer)
             return added
         write = Write(
-            [history_row("ADD", id_, None, payload) for id_, (_, payload) in points.items()],
+            [
+                history_row("ADD", id_, None, payload, new.written_by)
+                for id_, (_, payload) in points.items()
+            ],
             points=dict(points),
             embedder=self._embedder.info,
             repeat=asked,

@@ -5,22 +5,26 @@ from typing import Any
 
 from app.embeddings import Vector
 from app.memory.answers import Deleted
+from app.memory.choosing import Choosing
 from app.memory.reading import Reading
 from app.memory.requests import DeleteAllRequest, DeleteRequest, UpdateRequest
 from app.memory.search import CollectionEmbedder
 from app.security.principal import Principal
 from app.storage.journal.writer import Writer
-from app.storage.journal.writes import Write
+from app.storage.journal.writes import Deletion, Write
 from app.storage.payloads import Payload, changed_payload, history_row, to_memory
 
 
 class Changing:
     """Updates and deletions, of one memory or of a scope."""
 
-    def __init__(self, writer: Writer, embedder: CollectionEmbedder, reading: Reading) -> None:
+    def __init__(
+        self, writer: Writer, embedder: CollectionEmbedder, reading: Reading, choosing: Choosing
+    ) -> None:
         self._writer = writer
         self._embedder = embedder
         self._reading = reading
+        self._choosing = choosing
 
     def update(self, principal: Principal, asked: UpdateRequest) -> dict[str, Any]:
         principal.must_write()
@@ -33,7 +37,7 @@ class Changing:
                 if vector is None and text not in (None, old.get("data")):
                     continue  # another writer changed the text: it has to be embedded after all
                 new = changed_payload(old, text, asked.changes())
-                rows = [history_row("UPDATE", memory_id, old, new)]
+                rows = [history_row("UPDATE", memory_id, old, new, principal.key_id)]
                 embedder = self._embedder.info if vector else None
                 self._writer.write(Write(rows, {memory_id: (vector, new)}, embedder=embedder))
                 return to_memory(memory_id, new)
@@ -41,15 +45,18 @@ class Changing:
     def delete(self, principal: Principal, asked: DeleteRequest) -> None:
         principal.must_write()
         with self._alone_with(principal, asked.memory_id) as old:
-            row = history_row("DELETE", asked.memory_id, old, None)
+            row = history_row("DELETE", asked.memory_id, old, None, principal.key_id)
             self._writer.write(Write([row], deleted=[asked.memory_id]))
 
     def delete_all(self, principal: Principal, asked: DeleteAllRequest) -> Deleted:
         principal.must_write()
         scope = principal.narrowed(asked.scope())
-        if not scope:
+        deletion = Deletion(scope, asked.purge, chosen=not asked.is_all)
+        if deletion.is_reset:
             raise ValueError("a scope is needed: an empty one is everybody's")
-        memories = self._writer.delete_scope(scope, purge=asked.purge)
+        memories = self._writer.delete(
+            deletion, lambda: self._choosing.records(asked, scope), principal.key_id
+        )
         return Deleted(memories, self._writer.leftovers() if asked.purge else [])
 
     def reset(self, principal: Principal) -> int:

@@ -3,13 +3,14 @@
 import json
 import re
 import uuid
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from app.security.keys import MAX_DAYS
 from app.security.scopes import MAX_ID, UNSEEN, scope_id
-from app.storage.payloads import RESERVED_KEYS
+from app.storage.payloads import RESERVED_KEYS, instant
 from app.storage.vectors.filters import Filter, check_keys, compile_filters
 from app.storage.vectors.paging import Cursor
 
@@ -17,6 +18,7 @@ MAX_TEXT = 100_000
 MAX_METADATA_BYTES = 64_000
 MAX_METADATA_DEPTH = 10
 
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _VISIBLE = re.compile(f"[^{UNSEEN}]")
 
 
@@ -37,6 +39,16 @@ def _date(value: str) -> str:
     if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", value, re.ASCII):
         raise ValueError("must be a date as YYYY-MM-DD")
     return date.fromisoformat(value).isoformat()
+
+
+def _time(value: Any) -> datetime:
+    """In UTC."""
+    if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
+        raise ValueError("must be a time of RFC 3339, such as 2026-11-24T00:00:00Z")
+    try:
+        return instant(value)
+    except OverflowError:
+        raise ValueError("must be a time of the years 1 to 9999 in UTC") from None
 
 
 def _metadata(value: dict[str, Any]) -> dict[str, Any]:
@@ -103,8 +115,11 @@ ScopeId = Annotated[str, Field(max_length=MAX_ID), AfterValidator(scope_id)]
 MemoryText = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(_text)]
 MemoryId = Annotated[str, Field(max_length=64), AfterValidator(_memory_id)]
 Date = Annotated[str, AfterValidator(_date)]
+Time = Annotated[datetime, BeforeValidator(_time)]
+KeyId = Annotated[str, Field(pattern="^([0-9a-f]{8}|admin)$")]
 Metadata = Annotated[dict[str, Any], AfterValidator(_metadata)]
 Filters = Annotated[dict[str, Any], AfterValidator(_filters)]
 Name = Annotated[str, Field(max_length=MAX_ID), AfterValidator(_text)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Days = Annotated[int, Field(ge=1, le=MAX_DAYS), BeforeValidator(_integer)]
 Limit = Annotated[int, Field(ge=1, le=1000), BeforeValidator(_integer)]

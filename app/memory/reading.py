@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from app.errors import MemoryNotFound, ServiceBusy
 from app.memory.answers import Page
+from app.memory.choosing import Choosing
 from app.memory.requests import GetAllRequest, GetRequest, HistoryRequest, SearchRequest
 from app.memory.search import Search
 from app.security.principal import Principal
@@ -27,12 +28,18 @@ class Reading:
     """Reads from the vectors and the history; sees what the principal may see."""
 
     def __init__(
-        self, store: VectorStore, history: History, search: Search, listings: Listings
+        self,
+        store: VectorStore,
+        history: History,
+        search: Search,
+        listings: Listings,
+        choosing: Choosing,
     ) -> None:
         self._store = store
         self._history = history
         self._search = search
         self._listings = listings
+        self._choosing = choosing
 
     def find(self, principal: Principal, memory_id: str) -> Record:
         """Raises MemoryNotFound, also for what is somebody else's."""
@@ -50,6 +57,7 @@ class Reading:
     def listing(self, principal: Principal, asked: GetAllRequest) -> Iterator[Page]:
         scope = principal.narrowed(asked.scope())
         where = in_scope(scope, show_expired=asked.show_expired, extra=asked.filters)
+        where["must"] += self._choosing.conditions(asked, scope)
 
         def read() -> Iterator[Page]:
             total = None

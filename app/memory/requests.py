@@ -24,6 +24,7 @@ from app.errors import FieldError, InvalidRequest
 from app.memory.fields import (
     Date,
     Filters,
+    KeyId,
     Limit,
     MemoryId,
     MemoryText,
@@ -32,6 +33,7 @@ from app.memory.fields import (
     Omittable,
     ScopeId,
     Share,
+    Time,
     decoded_cursor,
 )
 from app.security.principal import Principal
@@ -95,6 +97,19 @@ class Message(Request):
 Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
 
 
+class Chosen(Scoped):
+    """Some of a scope's memories. `since` (inclusive) and `until` (exclusive) bound `created_at`,
+    and with `written_by`, the id of a key, the time when it added or changed them."""
+
+    written_by: Omittable[KeyId] = None
+    since: Omittable[Time] = None
+    until: Omittable[Time] = None
+
+    @property
+    def is_all(self) -> bool:
+        return (self.written_by, self.since, self.until) == (None, None, None)
+
+
 class AddRequest(InScope):
     data: Omittable[MemoryText] = None
     messages: Omittable[Messages] = None
@@ -127,7 +142,7 @@ class Listed(Scoped):
     show_expired: bool = False
 
 
-class GetAllRequest(Listed):
+class GetAllRequest(Listed, Chosen):
     limit: Omittable[Limit] = None
     cursor: Annotated[Any, BeforeValidator(decoded_cursor)] = None
 
@@ -172,8 +187,16 @@ class DeleteRequest(Request):
     memory_id: MemoryId
 
 
-class DeleteAllRequest(InScope):
+class DeleteAllRequest(Chosen):
     purge: bool = False
+
+    @model_validator(mode="after")
+    def _not_everything(self) -> Self:
+        if not self.scope() and self.written_by is None:
+            raise ValueError(f"give at least one of {', '.join(SCOPE_KEYS)}, or written_by")
+        if self.purge and not self.is_all:
+            raise ValueError("purge is of a whole scope: leave out written_by, since and until")
+        return self
 
 
 class ResetRequest(Request):

@@ -1,11 +1,14 @@
 """The nine operations, and what stands around them."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
+from app.errors import ServiceError
 from app.memory.adding import Adding
 from app.memory.answers import Added, Deleted, Page
 from app.memory.changing import Changing
+from app.memory.choosing import Choosing
 from app.memory.extraction import Extraction
 from app.memory.limits import ConcurrencyLimiter
 from app.memory.readiness import Check, Readiness
@@ -23,6 +26,7 @@ from app.memory.requests import (
 from app.memory.search import CollectionEmbedder, Search
 from app.providers.base import LLM, Embedder
 from app.security.principal import Principal
+from app.storage.history.issued import IssuedKeys
 from app.storage.history.messages import Messages
 from app.storage.history.rows import History
 from app.storage.journal.journal import Journal
@@ -61,10 +65,13 @@ class MemoryService:
         embeds = CollectionEmbedder(store, embedder)
         extraction = Extraction(store, messages, embedder, llm, instructions) if llm else None
         limiter = ConcurrencyLimiter(llm_concurrency)
-        self._reading = Reading(store, history, Search(store, embeds), journal.listings)
+        choosing = Choosing(store, history)
+        self._reading = Reading(store, history, Search(store, embeds), journal.listings, choosing)
         self._adding = Adding(self._writer, embeds, extraction, limiter)
-        self._changing = Changing(self._writer, embeds, self._reading)
-        self._maintenance = Maintenance(journal, store, history, flush_seconds)
+        self._changing = Changing(self._writer, embeds, self._reading, choosing)
+        self.issued_keys = IssuedKeys(history.database)
+        chores = [self.issued_keys.write_uses]
+        self._maintenance = Maintenance(journal, store, history, flush_seconds, chores)
         self._readiness = Readiness({**(checks or {}), "maintenance": self._maintenance.check})
 
     def add(self, principal: Principal, asked: AddRequest, key: str | None = None) -> Added:
@@ -117,7 +124,8 @@ class MemoryService:
         self._changing.delete(principal, asked)
 
     def delete_all(self, principal: Principal, asked: DeleteAllRequest) -> Deleted:
-        """Delete the memories of a scope, and its conversations.
+        """Delete the memories of a scope, and its conversations; or with `written_by`, `since` or
+        `until` those memories that a listing with the same fields shows, and no conversation.
 
         `purge` erases their texts from the history too, also of ones deleted before.
         """
@@ -139,5 +147,7 @@ class MemoryService:
         """Finish the writes at work, and bring everything to the disk."""
         self._maintenance.close()
         self._writer.close()
+        with suppress(ServiceError):
+            self.issued_keys.write_uses()
         self._store.close()
         self._history.close()

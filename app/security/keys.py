@@ -1,4 +1,4 @@
-"""Keys: the admin's, and scoped ones that are signed by it and kept nowhere.
+"""Keys: the admin's, and scoped ones that are signed by it and need not be kept.
 
 A scoped key carries its id, its scope, its mode and its end. Whoever has one could otherwise try
 admin keys against its signature offline, so what signs is derived from the admin key by scrypt
@@ -10,6 +10,8 @@ import secrets
 import time
 from collections.abc import Collection
 from hmac import compare_digest
+from math import inf
+from typing import NamedTuple
 
 from itsdangerous import BadData, URLSafeSerializer
 
@@ -18,6 +20,18 @@ from app.security.principal import ADMIN, Principal
 PREFIX = "mem_"  # by which people and scanners of leaked secrets know it
 _SALT = b"memory-service-api scoped keys 1"
 _SCRYPT = {"n": 2**14, "r": 8, "p": 5, "maxmem": 2**26, "dklen": 32}
+
+
+MAX_DAYS, DEFAULT_DAYS = 3650, 90
+DAY_S = 24 * 3600
+
+
+class Grant(NamedTuple):
+    """What a key opens, and until when."""
+
+    principal: Principal
+    ends_at: float
+    """In seconds since 1970."""
 
 
 class WrongKey(Exception):
@@ -41,10 +55,10 @@ class Keys:
             self._signer.dumps([principal.id, principal.scope, principal.read_only, int(ends_at)])
         )
 
-    def principal(self, key: str) -> Principal:
-        """Raises WrongKey."""
+    def open(self, key: str) -> Grant:
+        """Raises WrongKey, also for one that REVOKED_KEYS names."""
         if compare_digest(_digest(key), self._admin):
-            return ADMIN
+            return Grant(ADMIN, inf)
         try:
             id_, scope, read_only, ends_at = self._signer.loads(key.removeprefix(PREFIX))
         except BadData:
@@ -53,7 +67,7 @@ class Keys:
             raise WrongKey("This key was revoked.")
         if ends_at <= time.time():
             raise WrongKey("This key has expired.")
-        return Principal(id_, scope, read_only)
+        return Grant(Principal(id_, scope, read_only), ends_at)
 
 
 def new_key_id() -> str:

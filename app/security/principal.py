@@ -5,16 +5,23 @@ from dataclasses import dataclass, field
 from app.errors import Forbidden
 from app.security.scopes import Scope, is_within
 
+NO_KEY = "-"
+
 
 @dataclass(frozen=True)
 class Principal:
     """The caller of an operation."""
 
     id: str
-    """For the log: `admin`, the id of a scoped key, or `-` where no key is needed."""
+    """`admin`, the id of a scoped key, or `-` where no key is needed."""
     scope: Scope = field(default_factory=dict)
     """By the ids of a scope; empty: everything."""
     read_only: bool = False
+
+    @property
+    def key_id(self) -> str | None:
+        """Of the key that was used."""
+        return None if self.id == NO_KEY else self.id
 
     def narrowed(self, scope: Scope) -> Scope:
         """`scope` within what this caller may touch. Raises Forbidden where it names another."""
@@ -39,5 +46,5 @@ class Principal:
 
 
 ADMIN = Principal("admin")
-ANONYMOUS = Principal("-")
+ANONYMOUS = Principal(NO_KEY)
 """Whoever calls where no key is needed."""

@@ -29,7 +29,12 @@ def new_id() -> str:
 
 
 def now() -> str:
-    return datetime.now(UTC).isoformat(timespec="microseconds")
+    return written_down(datetime.now(UTC))
+
+
+def written_down(time: datetime) -> str:
+    """A time in UTC as rows and payloads have it: texts in the order of their times."""
+    return time.isoformat(timespec="microseconds")
 
 
 def instant(text: str) -> datetime:
@@ -107,8 +112,15 @@ def is_expired(payload: Payload) -> bool:
     return isinstance(date, str) and date < today()
 
 
-def history_row(event: str, memory_id: str, old: Payload | None, new: Payload | None) -> Payload:
-    """The history row of a memory that was `old` and is `new`; None where it is not there."""
+def history_row(
+    event: str,
+    memory_id: str,
+    old: Payload | None,
+    new: Payload | None,
+    written_by: str | None = None,
+) -> Payload:
+    """The history row of a memory that was `old` and is `new`; None where it is not there.
+    `written_by` is the id of the key that was used, where one was needed."""
     payload = new or old or {}
     return {
         "memory_id": memory_id,
@@ -120,5 +132,6 @@ def history_row(event: str, memory_id: str, old: Payload | None, new: Payload | 
         "is_deleted": new is None,
         "actor_id": payload.get("actor_id"),
         "role": payload.get("role"),
+        "written_by": written_by,
         **scope_of(payload),
     }

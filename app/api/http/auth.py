@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 from flask import Flask, current_app, g, request
 
 from app.config import Settings
-from app.errors import Unauthorized
+from app.errors import ServiceError, Unauthorized
+from app.memory.keys import KeyService
 from app.security.keys import Keys, WrongKey
 from app.security.principal import ANONYMOUS, Principal
 
@@ -38,17 +39,20 @@ def writes(view: View) -> View:
 def init_app(app: Flask, settings: Settings) -> None:
     key = settings.admin_api_key
     app.extensions["open"] = {"ops.metrics"} if settings.metrics_open else set()
-    app.extensions["keys"] = key and Keys(key.get_secret_value(), settings.revoked_keys)
+    app.extensions["keys"] = key and KeyService(
+        Keys(key.get_secret_value(), settings.revoked_keys), app.extensions["memory"].issued_keys
+    )
     app.before_request(_authenticate)
 
 
 def authorize() -> None:
-    """Raises Unauthorized or Forbidden where the caller may not use this view."""
+    """Raises Unauthorized or Forbidden where the caller may not use this view, and
+    HistoryUnavailable where it cannot be told."""
     view = current_app.view_functions.get(request.endpoint or "")
     if view is None or request.method == "OPTIONS" or _is_open(view):
         return
     if g.refusal:
-        raise Unauthorized(g.refusal)
+        raise g.refusal
     # Also asked by the operations: here it is known before the body is looked at.
     if getattr(view, "admin_only", False):
         g.principal.must_be_admin()
@@ -70,16 +74,18 @@ def _authenticate() -> None:
     """Find out who calls, and refuse nothing yet: open views need nobody, and a wrong key is
     counted by the rate limit first."""
     g.principal, g.refusal = ANONYMOUS, None
-    keys: Keys | None = current_app.extensions["keys"]
+    keys: KeyService | None = current_app.extensions["keys"]
     if keys:
         try:
             g.principal = _principal(keys)
         except WrongKey as error:
-            g.refusal = str(error)
+            g.refusal = Unauthorized(str(error))
+        except ServiceError as error:
+            g.refusal = error
     g.key_id = g.principal.id
 
 
-def _principal(keys: Keys) -> Principal:
+def _principal(keys: KeyService) -> Principal:
     key = request.headers.get("X-API-Key")
     if key is None:
         scheme, _, key = request.headers.get("Authorization", "").partition(" ")

@@ -29,6 +29,7 @@ STATUS = {
     "idempotency_key_reused": 422,
     "too_many_requests": 429,
     "internal_error": 500,
+    "keys_not_configured": 501,
     "llm_not_configured": 501,
     "provider_auth_failed": 502,
     "provider_quota_exceeded": 502,

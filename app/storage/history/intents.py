@@ -95,13 +95,13 @@ class Intents:
 
         self._database.write(write)
 
-    def finish_deletion(self, number: int, scope: Scope, *, keep: bool, purge: bool) -> None:
+    def finish_deletion(self, number: int, scope: Scope | None, *, keep: bool, purge: bool) -> None:
         """Put the rows of all parts into the history, and forget what was said in `scope`.
 
-        {} is a reset and leaves nothing of the history. `purge` also erases the texts of the
-        memories of `scope`, of those deleted before too, from the history and the answers;
-        their events stay. One transaction for up to a thousand rows, several for more, between
-        which others write; may be cut off and called again.
+        {} is a reset and leaves nothing of the history; None forgets nothing. `purge` also erases
+        the texts of the memories of `scope`, of those deleted before too, from the history and the
+        answers; their events stay. One transaction for up to a thousand rows, several for more,
+        between which others write; may be cut off and called again.
         """
         after: int | None = 0
         while after is not None:
@@ -182,7 +182,7 @@ def _drop(connection: Connection, which: ColumnElement[bool]) -> None:
 
 
 def _finish_some(
-    number: int, scope: Scope, after: int, connection: Connection, *, keep: bool, purge: bool
+    number: int, scope: Scope | None, after: int, connection: Connection, *, keep: bool, purge: bool
 ) -> int | None:
     """As much of a deletion as one transaction should hold; the row to go on after, or None."""
     is_open = select(INTENTS.c.seq).where(_is(number), ~INTENTS.c.done)
@@ -193,6 +193,8 @@ def _finish_some(
     if purge and scope and (last := rows.erase_texts(connection, scope, after)):
         return last
     _close(connection, number, keep=keep)
+    if scope is None:
+        return None
     messages.forget(connection, scope)
     if purge or not scope:
         answers.erase(connection, scope)

@@ -1,10 +1,11 @@
 """What happened to each memory.
 
-A row has mem0's columns, and the ids of the memory's scope: once a memory is deleted, nothing
-else knows whose it was.
+A row has mem0's columns, the key that was used, and the ids of the memory's scope: once a memory
+is deleted, nothing else knows whose it was.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, update
@@ -12,14 +13,14 @@ from sqlalchemy import Connection, bindparam, case, delete, func, insert, select
 from app.security.scopes import SCOPE_KEYS, Scope
 from app.storage.history.database import Database
 from app.storage.history.schema import HISTORY, within
-from app.storage.payloads import new_id
+from app.storage.payloads import new_id, written_down
 
 ERASED_AT_ONCE = 1000  # rows of one transaction: others write in between
 
 Rows = Sequence[Mapping[str, Any]]
 """Keys are the column names; `id` is made here."""
 
-# What callers see of a row: mem0's columns. The scope and the sequence stay inside.
+# What callers see of a row: mem0's columns and the key. The scope and the sequence stay inside.
 _SHOWN = [column for column in HISTORY.c if column.name not in ("seq", *SCOPE_KEYS)]
 _GIVEN = [column.name for column in HISTORY.c if column.name not in ("seq", "id", "is_deleted")]
 
@@ -40,6 +41,18 @@ class History:
         with self.database.reading() as connection:
             found = connection.execute(rows, {"asked": memory_id})
             return [dict(row) for row in found.mappings()]
+
+    def written(
+        self, key_id: str, scope: Scope, since: datetime | None, until: datetime | None
+    ) -> list[str]:
+        """The ids of the memories of a scope that a key added or changed from `since` until before
+        `until`; some of them may be deleted by now."""
+        wrote = [HISTORY.c.written_by == key_id, HISTORY.c.event != "DELETE"]
+        wrote += [HISTORY.c.updated_at >= written_down(since)] if since else []
+        wrote += [HISTORY.c.updated_at < written_down(until)] if until else []
+        ids = select(HISTORY.c.memory_id).where(within(HISTORY, scope), *wrote).distinct()
+        with self.database.reading() as connection:
+            return [*connection.scalars(ids)]
 
     def living(self) -> int:
         """How many memories it knows that were not deleted."""

@@ -27,13 +27,14 @@ from app.security.scopes import SCOPE_KEYS, Scope
 
 SCHEMA_VERSION = 4
 """1: history and messages. 2: intents and answers. 3: intents have an id, a version and parts;
-answers may be erased. 4: app_id. A new version needs a migration, see migrations/."""
+answers may be erased. 4: app_id; keys, and who
+wrote what. A new version needs a migration, see migrations/."""
 
 TABLES = MetaData()
 
 
-def _scope_columns() -> list[Column[Any]]:
-    return [Column(key, String, index=True) for key in SCOPE_KEYS]
+def _scope_columns(*, index: bool = True) -> list[Column[Any]]:
+    return [Column(key, String, index=index) for key in SCOPE_KEYS]
 
 
 HISTORY = Table(
@@ -50,8 +51,10 @@ HISTORY = Table(
     Column("is_deleted", Boolean, nullable=False, default=False),
     Column("actor_id", String),
     Column("role", String),
+    Column("written_by", String(36)),  # the id of a key; null where none was needed
     *_scope_columns(),
     Index("ix_history_memory_id", "memory_id"),
+    Index("ix_history_written_by_updated_at", "written_by", "updated_at"),
 )
 MESSAGES = Table(
     "messages",
@@ -99,6 +102,17 @@ ANSWERS = Table(  # idempotency.py says what they are for
     Column("erased", Boolean, nullable=False, default=False, server_default=false()),
     Column("asked_at", Float, nullable=False, index=True),
     *_scope_columns(),
+)
+KEYS = Table(  # issued.py says what of them; null is what is not known
+    "keys",
+    TABLES,
+    Column("id", String(36), primary_key=True),
+    Column("read_only", Boolean),
+    Column("ends_at", Float),
+    Column("created_at", String(40)),
+    Column("last_used_on", String(10)),
+    Column("revoked_at", String(40)),
+    *_scope_columns(index=False),
 )
 VERSION = Table("schema_version", TABLES, Column("version", Integer, nullable=False))
 

@@ -41,7 +41,7 @@ class Execution:
             return
         batches = self._intents.ids(number, self._delete_batch)
         calls: Iterator[Step] = (partial(store.delete_many, ids) for ids in batches)
-        first = next(calls, None) if intent.scope else store.clear
+        first = store.clear if intent.is_reset else next(calls, None)
         if first is None:  # there is nothing that a listing could show
             yield iter(())
             return
@@ -52,7 +52,8 @@ class Execution:
         """Put its rows into the history; nothing where that was done before."""
         keep = self._keep
         if isinstance(intent, Deletion):
-            self._intents.finish_deletion(number, intent.scope, keep=keep, purge=intent.purge)
+            scope = None if intent.chosen else intent.scope
+            self._intents.finish_deletion(number, scope, keep=keep, purge=intent.purge)
             return
         self._intents.finish(number, intent.rows, keep=keep, answer=intent.answer, said=intent.said)
 

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Callable, Sequence
 
 from app.errors import MaintenanceFailed, ServiceError
 from app.storage.history.rows import History
@@ -17,12 +18,19 @@ class Maintenance:
     """Runs every so often, and at once when it is started."""
 
     def __init__(
-        self, journal: Journal, store: VectorStore, history: History, seconds: float
+        self,
+        journal: Journal,
+        store: VectorStore,
+        history: History,
+        seconds: float,
+        chores: Sequence[Callable[[], None]] = (),
     ) -> None:
+        """`chores` are done in each round."""
         self._journal = journal
         self._store = store
         self._history = history
         self._seconds = seconds
+        self._chores = chores
         self._end = threading.Event()
         self._failure: str | None = None
         self._note = ""
@@ -62,6 +70,8 @@ class Maintenance:
         try:
             self._journal.recover(self._store)
             self._journal.flushed(self._store.flush)
+            for chore in self._chores:
+                chore()
             self._journal.database.tidy()
             self._compare()
         except ServiceError as error:

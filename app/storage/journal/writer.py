@@ -11,7 +11,7 @@ from app.storage.journal.journal import Journal
 from app.storage.journal.writes import Deletion, Write
 from app.storage.locks import KeyedLock, ScopeLock
 from app.storage.payloads import Payload, history_row, scope_of
-from app.storage.vectors.filters import in_scope
+from app.storage.vectors.ranking import Record
 from app.storage.vectors.store import VectorStore
 
 PART, PART_CHARACTERS = 1000, 2_000_000  # of what is to be deleted: as much as a row should hold
@@ -58,15 +58,22 @@ class Writer:
         if said:
             self._messages.save(said)
 
-    def delete_scope(self, scope: Scope, *, purge: bool) -> int:
-        """Delete the memories of a scope, and its conversations; how many memories there were."""
+    def delete(
+        self,
+        deletion: Deletion,
+        records: Callable[[], Iterator[Record]],
+        written_by: str | None = None,
+    ) -> int:
+        """Delete many of a scope; how many there were. `records` gives them when nobody else
+        writes there any more."""
+        scope = deletion.scope
         with self._scopes.exclusive(scope):
             self.journal.clear_way(self.store, scope=scope, whole=True)
-            if purge:  # so that no earlier intent keeps a text
+            if deletion.purge:  # so that no earlier intent keeps a text
                 self.journal.flushed(self.store.flush)
             ids: list[str] = []
-            parts = self._parts(scope, purge, ids)
-            self.journal.delete(self.store, Deletion(scope, purge), parts)
+            parts = _parts(records(), deletion, written_by, ids)
+            self.journal.delete(self.store, deletion, parts)
         return len(ids)
 
     def reset(self) -> int:
@@ -93,19 +100,22 @@ class Writer:
             self.journal.flushed(self.store.flush)
         self.journal.close()
 
-    def _parts(self, scope: Scope, purge: bool, ids: list[str]) -> Iterator[Part]:
-        """The memories of a scope as parts of their deletion; adds every id to `ids`."""
-        part, size = Part([], []), 0
-        for record in self.store.scan(in_scope(scope, show_expired=True)):
-            row = history_row("DELETE", record.id, record.payload, None)
-            if purge:
-                row["old_memory"] = None
-            if len(part.ids) == PART or size > PART_CHARACTERS:
-                yield part
-                part, size = Part([], []), 0
-            part.ids.append(record.id)
-            part.rows.append(row)
-            ids.append(record.id)
-            size += len(row["old_memory"] or "")
-        if part.ids:
+
+def _parts(
+    records: Iterator[Record], deletion: Deletion, written_by: str | None, ids: list[str]
+) -> Iterator[Part]:
+    """The memories as parts of their deletion; adds every id to `ids`."""
+    part, size = Part([], []), 0
+    for record in records:
+        row = history_row("DELETE", record.id, record.payload, None, written_by)
+        if deletion.purge:
+            row["old_memory"] = None
+        if len(part.ids) == PART or size > PART_CHARACTERS:
             yield part
+            part, size = Part([], []), 0
+        part.ids.append(record.id)
+        part.rows.append(row)
+        ids.append(record.id)
+        size += len(row["old_memory"] or "")
+    if part.ids:
+        yield part

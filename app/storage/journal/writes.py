@@ -100,14 +100,20 @@ class Deletion:
     scope: Scope
     purge: bool = False
     """Erase their texts from the history too."""
+    chosen: bool = False
+    """Only the memories that its parts name; what was said in the scope stays."""
     id: str = field(default_factory=new_id, compare=False)
 
     adds: ClassVar[list[str]] = []
 
+    @property
+    def is_reset(self) -> bool:
+        return not self.scope and not self.chosen
+
     def took_effect(self, store: VectorStore, *, alone: bool) -> bool:
         """Whether it is to be finished. Its ids are known, so it never meets what came after;
         a reset knows none, and unless this process is `alone` others may have added since."""
-        return bool(self.scope) or alone or not store.count({})
+        return not self.is_reset or alone or not store.count({})
 
     def roll_back(self, store: VectorStore) -> None:
         """A reset that did not take place leaves nothing."""

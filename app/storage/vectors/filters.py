@@ -6,6 +6,7 @@ A `Filter` here is what Qdrant's REST API takes, `{"must": [...], "should": [...
 
 import re
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -183,6 +184,16 @@ def in_scope(scope: Scope, *, show_expired: bool = False, extra: Filter | None =
     if not show_expired:
         result["must_not"] = [{"key": "expiration_date", "range": {"lt": today()}}]
     return result
+
+
+def created_between(since: datetime | None, until: datetime | None) -> list[Filter]:
+    """`since` inclusive, `until` exclusive."""
+    bounds = {"gte": since, "lt": until}
+    return [
+        {"key": "created_at", "range": {bound: time.isoformat()}}
+        for bound, time in bounds.items()
+        if time
+    ]
 
 
 def corpus_of(scope: Scope) -> Filter | None:

@@ -3,9 +3,10 @@
 import multiprocessing
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,7 @@ class TestAsMem0HasIt:
         add(history, *written)
         answers = [store.get_history("m") for store in (theirs, history)]
         theirs.close()
+        assert {found.pop("written_by") for found in answers[1]} == {None}
         assert [[*found] for found in answers[0]] == [[*found] for found in answers[1]]
         for found in (*answers[0], *answers[1]):
             found.pop("id")
@@ -113,6 +115,51 @@ class TestAsMem0HasIt:
         assert answers[0] == answers[1]
 
 
+class TestWritten:
+    """What a key wrote."""
+
+    @pytest.fixture
+    def found(self, history: History) -> Callable[..., set[str]]:
+        """Two keys' rows: on the first and third of a month, and one deletes on the fourth."""
+
+        def event(memory_id: str, day: int, by: str | None, **columns: Any) -> dict[str, Any]:
+            at = f"2026-01-0{day}T00:00:00.000000+00:00"
+            return row(memory_id, updated_at=at, written_by=by, **columns)
+
+        add(
+            history,
+            event("early", 1, "a", user_id="u"),
+            event("late", 3, "a", user_id="v"),
+            event("late", 3, "a", user_id="v", event="UPDATE"),
+            event("theirs", 3, "b", user_id="u"),
+            event("theirs", 4, "a", user_id="u", event="DELETE"),
+            event("nobody's", 3, None, user_id="u"),
+        )
+
+        def written(by: str, since: int = 0, until: int = 0, **scope: str) -> set[str]:
+            days = [(day and datetime(2026, 1, day, tzinfo=UTC)) or None for day in (since, until)]
+            ids = history.written(by, scope, *days)
+            assert len({*ids}) == len(ids)
+            return {*ids}
+
+        return written
+
+    def test_is_what_it_added_or_changed(self, found: Callable[..., set[str]]) -> None:
+        assert found("a") == {"early", "late"}
+        assert found("b") == {"theirs"}
+        assert found("c") == set()
+
+    def test_is_bounded_by_since_inclusive_and_until_exclusive(
+        self, found: Callable[..., set[str]]
+    ) -> None:
+        assert found("a", since=1, until=3) == {"early"}
+        assert found("a", since=2) == {"late"}
+        assert found("a", since=3, until=4) == {"late"}
+
+    def test_is_of_a_scope(self, found: Callable[..., set[str]]) -> None:
+        assert found("a", user_id="u") == {"early"}
+
+
 class TestRows:
     def test_are_given_oldest_first_whatever_their_times_say(self, history: History) -> None:
         for number, year in enumerate(["2030", "2010", "2020"]):
@@ -124,8 +171,8 @@ class TestRows:
         texts = [found["new_memory"] for found in history.get_history("m")]
         assert texts == [str(number) for number in range(200)]
 
-    def test_have_mem0s_columns_and_no_others(self, history: History) -> None:
-        add(history, row(user_id="u", agent_id="a", run_id="r", actor_id="bob", role="user", odd=1))
+    def test_have_mem0s_columns_and_who_wrote_them(self, history: History) -> None:
+        add(history, row(user_id="u", actor_id="bob", role="user", written_by="95c71b81", odd=1))
         (found,) = history.get_history("m")
         assert len(found.pop("id")) == 36
         assert found == {
@@ -138,6 +185,7 @@ class TestRows:
             "is_deleted": False,
             "actor_id": "bob",
             "role": "user",
+            "written_by": "95c71b81",
         }
 
     def test_have_ids_of_their_own(self, history: History) -> None:

@@ -149,7 +149,10 @@ def deleting(desk: Desk, memory_id: str) -> Write:
     return Write([desk.row(memory_id)], deleted=[memory_id])
 
 
-@pytest.mark.parametrize("intent", [adding()[1], Deletion(ALICE, purge=True), Deletion({})])
+@pytest.mark.parametrize(
+    "intent",
+    [adding()[1], Deletion(ALICE, purge=True), Deletion({}), Deletion({}, chosen=True)],
+)
 def test_an_intent_survives_being_written_down(intent: Write | Deletion) -> None:
     assert read(intent.VERSION, intent.to_json()) == intent
 
@@ -422,6 +425,25 @@ def test_a_delete_all_that_was_begun_is_finished(desk: Desk) -> None:
     desk.journal.recover(desk.store)
     assert desk.store.get(memory_id) is None
     assert desk.events(memory_id) == ["ADD", "DELETE"]
+
+
+@pytest.mark.parametrize("scope", [ALICE, {}], ids=str)
+def test_a_deletion_of_chosen_memories_that_was_begun_takes_those_and_no_conversation(
+    desk: Desk, scope: Scope
+) -> None:
+    chosen, other = desk.add(), desk.add()
+    Messages(desk.database).save([([{"role": "user", "content": "tea"}], "user_id=alice")])
+    deletion = Deletion(scope, chosen=True)
+    part = Part([chosen], [desk.row(chosen)])
+    desk.intents.begin(
+        "a dead process", deletion.id, deletion.VERSION, deletion.to_json(), first=part
+    )
+    desk.journal.recover(desk.store)
+    assert (desk.store.get(chosen), desk.events(chosen)) == (None, ["ADD", "DELETE"])
+    assert desk.store.get(other)
+    assert desk.events(other) == ["ADD"]
+    assert Messages(desk.database).get_last_messages("user_id=alice")
+    assert desk.intents.of("a dead process") == []
 
 
 def test_a_reset_that_was_begun_is_finished(desk: Desk) -> None:

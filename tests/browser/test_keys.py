@@ -9,6 +9,7 @@ from playwright.sync_api import Page, Route, expect
 from app.security.keys import Keys
 from app.security.principal import Principal
 from tests.browser.conftest import Open
+from tests.browser.test_access import findings
 from tests.service import Service
 
 ADMIN = "an-admin-key-of-more-than-32-characters"
@@ -115,6 +116,67 @@ def test_a_scoped_key_shows_its_own_scope_and_adds_to_it(locked: Service, open_p
     expect(links).to_have_count(2)
     expect(links.last).to_contain_text("carol")
     locked.ask("delete_all", user_id="carol")
+
+
+def test_the_admin_mints_a_key_sees_its_use_and_revokes_it(
+    locked: Service, open_page: Open
+) -> None:
+    page = open_page(locked)
+    unlock(page, ADMIN)
+    page.get_by_role("button", name="Keys", exact=True).click()
+    page.get_by_role("dialog", name="Keys").get_by_role("button", name="Mint a key").click()
+    minting = page.get_by_role("dialog", name="Mint a key")
+    minting.get_by_role("button", name="Mint a key").click()
+    expect(minting.get_by_role("alert")).to_contain_text("give at least one of user_id")
+    minting.get_by_label("User", exact=True).fill("alice")
+    minting.get_by_label("Read-only").check()
+    minting.get_by_role("button", name="Mint a key").click()
+    shown = page.get_by_role("dialog", name="The key")
+    expect(shown.get_by_text("It sees its scope in every app.")).to_be_visible()
+    minted = shown.get_by_label("Key", exact=True).input_value()
+    own = {"headers": {"Authorization": f"Bearer {minted}"}}
+    assert [
+        memory["user_id"] for memory in locked.post("get_all", {}, **own).json()["results"]
+    ] == ["alice"]
+    assert locked.post("add", {"data": "tea"}, **own).status_code == 403
+    shown.get_by_role("button", name="Done").click()
+    first = page.get_by_role("dialog", name="Keys").get_by_role("listitem").first
+    expect(first).to_contain_text("User alice")
+    assert findings(page) == []
+    expect(first).to_contain_text("Read-only")
+    id_ = first.locator("code").inner_text()
+    first.get_by_role("button", name=f"Revoke {id_}").click()
+    asked = page.get_by_role("dialog", name=f"Revoke the key {id_}?")
+    asked.get_by_role("button", name="Revoke").click()
+    expect(first).to_contain_text("revoked")
+    expect(first.get_by_role("button")).to_have_count(0)
+    assert locked.post("get_all", {}, **own).status_code == 401
+
+
+def test_keys_that_cannot_be_read_are_told(locked: Service, open_page: Open) -> None:
+    page = open_page(locked)
+    unlock(page, ADMIN)
+    expect(page.get_by_role("button", name="Keys", exact=True)).to_be_visible()
+    page.route("**/keys", lambda route: route.abort())
+    page.get_by_role("button", name="Keys", exact=True).click()
+    dialog = page.get_by_role("dialog", name="Keys")
+    expect(dialog.get_by_role("listitem")).to_have_text("The service does not answer")
+
+
+def test_the_history_of_a_memory_names_the_key(locked: Service, open_page: Open) -> None:
+    page = open_page(locked)
+    unlock(page, scoped("alice"))
+    page.get_by_role("link", name="a secret of alice").click()
+    expect(page.locator(".step-head")).to_contain_text("key admin")
+
+
+def test_who_has_no_admin_key_is_not_offered_the_view(locked: Service, open_page: Open) -> None:
+    page = open_page(locked)
+    with page.expect_response("**/keys") as asked:
+        unlock(page, scoped("alice"))
+    assert asked.value.status == 403
+    expect(page.get_by_role("link", name="a secret of alice")).to_be_visible()
+    expect(page.get_by_role("button", name="Keys", exact=True)).to_be_hidden()
 
 
 def test_what_a_read_only_key_may_not_do_is_told(locked: Service, open_page: Open) -> None:

@@ -23,6 +23,10 @@ export const get = (path, options) => ask("GET", path, undefined, options);
 
 export const post = (route, body, options) => ask("POST", `memory/${route}`, body, options);
 
+export const send = (path, body) => ask("POST", path, body);
+
+export const remove = (path) => ask("DELETE", path);
+
 let kept = null; // where the browser allows no storage
 
 /** The key is kept for this tab alone, and until it is closed. */

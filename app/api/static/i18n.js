@@ -124,6 +124,27 @@ const en = {
   unlock: "Unlock",
   forget: "Forget the key",
   forgotten: "The key is forgotten.",
+  keysTitle: "Keys",
+  keysText: "Those that were minted here, and offline ones once they were used.",
+  noKeys: "There are none yet.",
+  unknownScope: "minted offline, and never used",
+  readOnly: "Read-only",
+  readAndWrite: "Read and write",
+  lastUsed: (day) => `last used on ${day}`,
+  neverUsed: "never used",
+  revoke: "Revoke",
+  revokedAt: (time) => `revoked ${time}`,
+  revokeTitle: (id) => `Revoke the key ${id}?`,
+  revokeText: "Whoever has it is refused at once. This cannot be undone.",
+  revoked: (id) => `The key ${id} is revoked.`,
+  mint: "Mint a key",
+  boundTo: "Bound to: at least one",
+  days: "Good for how many days",
+  mintedTitle: "The key",
+  mintedText: "Copy it now: it is kept nowhere, and not shown again.",
+  everyApp: "It sees its scope in every app.",
+  done: "Done",
+  writtenBy: (id) => `key ${id}`,
 };
 
 const zh = {
@@ -248,6 +269,27 @@ const zh = {
   unlock: "解锁",
   forget: "忘记密钥",
   forgotten: "密钥已忘记。",
+  keysTitle: "密钥",
+  keysText: "在此签发的密钥，以及使用过的离线密钥。",
+  noKeys: "还没有密钥。",
+  unknownScope: "离线签发，从未使用",
+  readOnly: "只读",
+  readAndWrite: "可读写",
+  lastUsed: (day) => `最近使用于 ${day}`,
+  neverUsed: "从未使用",
+  revoke: "撤销",
+  revokedAt: (time) => `撤销于 ${time}`,
+  revokeTitle: (id) => `撤销密钥 ${id}？`,
+  revokeText: "持有者会立即被拒绝。此操作无法撤销。",
+  revoked: (id) => `密钥 ${id} 已撤销。`,
+  mint: "签发密钥",
+  boundTo: "绑定到：至少填写一项",
+  days: "有效天数",
+  mintedTitle: "密钥",
+  mintedText: "请立即复制：它不会被保存，也不会再次显示。",
+  everyApp: "它可以看到所有应用中的该范围。",
+  done: "完成",
+  writtenBy: (id) => `密钥 ${id}`,
 };
 
 const chinese = navigator.language.toLowerCase().startsWith("zh");
@@ -272,6 +314,7 @@ const days = new Intl.DateTimeFormat(language, { dateStyle: "medium" });
 const distances = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
 const UNITS = [["second", 60], ["minute", 60], ["hour", 24], ["day", 7]];
 
+export const day = (time) => days.format(new Date(time));
 export const exactly = (time) => exactTimes.format(new Date(time));
 
 /** "5 minutes ago"; a date from a week on. */

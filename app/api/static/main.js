@@ -6,6 +6,7 @@ import * as detail from "./detail.js";
 import { $, toast, translate } from "./dom.js";
 import * as forms from "./forms.js";
 import { language, t } from "./i18n.js";
+import * as keys from "./keys.js";
 import * as list from "./list.js";
 import { current, go } from "./route.js";
 import * as scopes from "./scopes.js";
@@ -73,10 +74,11 @@ function forget() {
 
 function keyChanged() {
   $("forget").hidden = !key();
+  keys.offer();
   reload();
 }
 
-function keys(event) {
+function shortcuts(event) {
   if (event.isComposing || document.querySelector("dialog[open]")) return;
   if (event.key === "Escape" && !leaveScopes()) detail.close();
   if (event.key.toLowerCase() !== "k" || !(event.ctrlKey || event.metaKey)) return;
@@ -95,7 +97,7 @@ function seek() {
 
 function listen() {
   addEventListener("hashchange", show);
-  addEventListener("keydown", keys);
+  addEventListener("keydown", shortcuts);
   $("skip").addEventListener("click", (event) => {
     event.preventDefault(); // the part after the # says whose memories are shown
     list.focus();
@@ -103,6 +105,7 @@ function listen() {
   $("add").addEventListener("click", () => forms.add(list.shown(), added));
   $("delete-all").addEventListener("click", removeAll);
   $("refresh").addEventListener("click", reload);
+  $("keys-open").addEventListener("click", keys.open);
   $("forget").addEventListener("click", forget);
   events.addEventListener("locked", ({ detail: { problem, since } }) => forms.askKey(problem, since));
   events.addEventListener("key", keyChanged);
@@ -141,6 +144,7 @@ function start() {
   });
   listen();
   $("forget").hidden = !key();
+  keys.offer();
   scopes.load();
   show();
   document.body.classList.add("ready");

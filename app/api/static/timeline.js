@@ -11,7 +11,7 @@ export function timeline(events) {
 }
 
 function step(event) {
-  const by = [event.role, event.actor_id].filter(Boolean).join(" · ");
+  const by = [event.role, event.actor_id, event.written_by && t("writtenBy", event.written_by)];
   return h(
     "li",
     { class: `step ${event.event.toLowerCase()}` },
@@ -20,7 +20,7 @@ function step(event) {
       { class: "step-head" },
       h("strong", {}, t(event.event)),
       time(event.updated_at),
-      by && h("span", {}, by),
+      h("span", {}, by.filter(Boolean).join(" · ")),
     ),
     h("p", { class: "step-text" }, change(event)),
   );

@@ -6,7 +6,7 @@ from typing import Any
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
-from app.api import docs, keys, ops, page
+from app.api import contract, docs, keys, ops, page
 from app.api.http import access_log, auth, headers, origins, overload, problems, rate_limit
 from app.api.memory import routes
 from app.config import Settings
@@ -33,6 +33,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.before_request(auth.authorize)
     app.register_blueprint(routes.bp)
     ops.init_app(app)
+    app.register_blueprint(contract.bp)
     app.register_blueprint(docs.bp)
     app.register_blueprint(keys.bp)
     app.register_blueprint(page.bp)

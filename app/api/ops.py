@@ -1,9 +1,8 @@
-"""For operators and tools: is it up, how is it, and what does it speak."""
+"""For operators and tools: is it up, and how is it."""
 
-from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, Flask, Response, current_app, send_file
+from flask import Blueprint, Flask, Response, current_app
 
 from app.api.http.auth import admin_only, open_to_all
 from app.config import VERSION
@@ -31,13 +30,6 @@ def ready() -> tuple[dict[str, Any], int]:
     checks = current_app.extensions["memory"].ready()
     well = all(check["status"] == "ok" for check in checks.values())
     return {"status": "ok" if well else "failed", "checks": checks}, 200 if well else 503
-
-
-@bp.get("/openapi.yaml")
-@open_to_all
-def openapi() -> Response:
-    contract = Path(current_app.root_path).parent / "openapi.yaml"
-    return send_file(contract, mimetype="application/yaml")
 
 
 @bp.get("/metrics")

@@ -12,6 +12,7 @@ from jsonschema_rs import Draft202012Validator
 
 from app import create_app
 from app.api.http.problems import STATUS
+from app.api.openapi_30 import to_30
 from app.config import Settings
 from app.memory import fields
 from app.memory import requests as schemas
@@ -129,3 +130,15 @@ def test_is_served(service: Service) -> None:
     response = service.http.get("/openapi.yaml")
     assert response.headers["Content-Type"].startswith("application/yaml")
     assert response.content == (ROOT / "openapi.yaml").read_bytes()
+
+
+def test_is_served_as_json(service: Service) -> None:
+    response = service.http.get("/openapi.json")
+    assert response.headers["Content-Type"].startswith("application/json")
+    assert response.json() == CONTRACT
+
+
+def test_is_served_as_openapi_3_0_with_the_address_it_was_asked_by(service: Service) -> None:
+    given = service.http.get("/openapi-3.0.json").json()
+    assert given.pop("servers") == [{"url": service.url}]
+    assert given == {key: value for key, value in to_30(CONTRACT).items() if key != "servers"}

@@ -10,7 +10,7 @@ from app.config.settings import Settings
 
 _OF_LLM = (*("base_url", "api_key", "model", "extra_body", "concurrency", "timeout"),)
 _OF_EMBEDDER = (
-    *("base_url", "api_key", "model", "dimensions", "batch", "max_tokens"),
+    *("base_url", "api_key", "dimensions", "batch", "max_tokens"),
     *("query_prefix", "passage_prefix", "timeout"),
 )
 

@@ -1,0 +1,156 @@
+"""Starts as people set them up: each works, or says in a line which setting is wrong."""
+
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.servers.ollama import OllamaServer
+from tests.servers.openai import OpenAIServer
+from tests.service import ROOT, Service, wait_for
+
+SOCKS4 = {"ALL_PROXY": "socks4://127.0.0.1:1080"}
+WRONG: dict[str, tuple[dict[str, str], str]] = {
+    "a host that is none": ({"HOST": "nowhere.invalid"}, "HOST: nowhere.invalid is no address"),
+    "another machine's address": ({"HOST": "192.0.2.1"}, "HOST: 192.0.2.1 is no address"),
+    "a key in other letters": (
+        {"QDRANT_URL": "http://127.0.0.1:9", "QDRANT_API_KEY": "秘密"},
+        "QDRANT_API_KEY: must be visible ASCII characters",
+    ),
+    "OpenAI by a proxy of another kind": (
+        {"OPENAI_API_KEY": "k", **SOCKS4},
+        "ALL_PROXY: is no proxy that can be used",
+    ),
+    "Ollama by a proxy of another kind": (
+        {"OLLAMA_BASE_URL": "http://192.0.2.1", **SOCKS4},
+        "ALL_PROXY: is no proxy that can be used",
+    ),
+    "Qdrant by a proxy of another kind": (
+        {"QDRANT_URL": "http://192.0.2.1", **SOCKS4},
+        "ALL_PROXY: is no proxy that can be used",
+    ),
+    "a folder that is a file": ({"DATA_DIR": "/dev/null"}, "DATA_DIR: must be a folder"),
+    "an embedder that is none": ({"EMBEDDER_MODEL": "bge-m3"}, "EMBEDDER_MODEL: "),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_start_that_fails_names_the_setting_and_shows_no_traceback(
+    tmp_path: Path, name: str
+) -> None:
+    settings, line = WRONG[name]
+    service = Service(tmp_path / "data", **settings)
+    assert service.launch().wait(timeout=30) != 0
+    log = service.log.read_text()
+    assert line in log
+    assert "Traceback" not in log
+
+
+def test_a_dotenv_file_in_another_encoding_ends_it_at_once(tmp_path: Path) -> None:
+    service = Service(tmp_path / "data")
+    (tmp_path / ".env").write_bytes("# été\n".encode("latin-1"))
+    assert service.launch().wait(timeout=30) != 0
+    assert service.log.read_text() == ".env is not UTF-8, see its line 1: save it as UTF-8\n"
+
+
+@pytest.mark.parametrize("command", ["reembed", "mint_key"])
+def test_the_commands_fail_in_the_same_words(tmp_path: Path, command: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", f"app.cli.{command}"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "OPENAI_BASE_URL": "localhost:8080", "LOG_LEVEL": "loud"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode
+    assert done.stderr.startswith("Wrong settings:\n")
+    assert "OPENAI_BASE_URL: must begin with http" in done.stderr
+    assert "LOG_LEVEL: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_settings_of_windows_powershell_and_of_env_files_are_read_and_told(tmp_path: Path) -> None:
+    """UTF-16 with a BOM; quotes that docker run --env-file leaves; names of other programs."""
+    service = Service(tmp_path / "data", LOG_LEVEL='"info"', HOST="localhost")
+    text = "LOG_FORMAT=Json\nOLLAMA_HOST=http://127.0.0.1:11434\nLOG_LEVEL=DEBUG\n"
+    (tmp_path / ".env").write_bytes(text.encode("utf-16"))
+    with service:
+        log = service.log.read_text()
+    assert "LOG_LEVEL=INFO LOG_FORMAT=json" in log
+    assert log.count("OLLAMA_HOST is no setting of this service") == 1
+    assert log.count("LOG_LEVEL of .env is passed over") == 1
+
+
+def test_it_listens_on_every_address_of_both_kinds(tmp_path: Path) -> None:
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("no IPv6 here")
+    with Service(tmp_path / "data", HOST="::") as service:
+        for host in ("127.0.0.1", "[::1]"):
+            assert httpx.get(f"http://{host}:{service.port}/health").status_code == 200
+
+
+def test_a_socks_proxy_of_the_desktop_is_not_for_what_no_proxy_names(tmp_path: Path) -> None:
+    with OllamaServer() as ollama:
+        settings = {"OLLAMA_BASE_URL": ollama.url, "LLM_MODEL": "llama3.2"}
+        proxies = {"ALL_PROXY": "socks5://127.0.0.1:9", "NO_PROXY": "127.0.0.1,localhost"}
+        with Service(tmp_path / "data", **settings, **proxies) as service:
+            service.ask("add", data="tea", user_id="a", infer=False)
+            assert ollama.count("/api/embed")
+
+
+def test_chat_and_embeddings_come_from_two_services_each_with_its_key(tmp_path: Path) -> None:
+    chat = OpenAIServer(api_key="sk-chat")
+    embeddings = OpenAIServer(api_key="sk-emb")
+    chat.reply = '{"memory": [{"id": "0", "text": "Has a dog named Rex"}]}'
+    with chat, embeddings:
+        settings = {
+            **{"OPENAI_API_KEY": "sk-chat", "OPENAI_BASE_URL": f"{chat.url}/v1/chat/completions"},
+            **{"EMBEDDER_BASE_URL": f"{embeddings.url}/v1/?team=a", "EMBEDDER_API_KEY": "sk-emb"},
+        }
+        with Service(tmp_path / "data", **settings) as service:
+            stored = service.ask("add", data="My dog is called Rex.", user_id="a")["results"]
+            assert [memory["memory"] for memory in stored] == ["Has a dog named Rex"]
+        asked = {request.path for request in chat.requests}
+        assert asked <= {"/v1/chat/completions", "/v1/models"}
+        assert not embeddings.count("/v1/chat")
+        assert {request.query.get("team") for request in embeddings.requests} == {"a"}
+
+
+def test_azure_s_address_keeps_its_query_and_gets_the_key_in_its_own_header(
+    tmp_path: Path,
+) -> None:
+    with OpenAIServer() as azure:
+        path = "/openai/deployments/emb"
+        azure.root = path
+        settings = {"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": f"{azure.url}{path}?api-version=1"}
+        with Service(tmp_path / "data", **settings) as service:
+            service.ask("add", data="tea", user_id="a", infer=False)
+    asked = next(request for request in azure.requests if request.method == "POST")
+    assert (asked.path, asked.query) == (f"{path}/embeddings", {"api-version": "1"})
+    assert asked.headers["api-key"] == "k"
+    assert "authorization" not in asked.headers
+
+
+def test_ollama_behind_a_key_and_at_two_addresses(tmp_path: Path) -> None:
+    with OllamaServer(api_key="bearer-of-chat") as chat, OllamaServer() as vectors:
+        chat.reply = '{"memory": [{"text": "Likes tea"}]}'
+        settings = {
+            **{"LLM_PROVIDER": "ollama", "LLM_BASE_URL": chat.url, "LLM_API_KEY": "bearer-of-chat"},
+            **{"EMBEDDER_PROVIDER": "ollama", "EMBEDDER_BASE_URL": f"{vectors.url}/v1/"},
+            **{"LLM_MODEL": "llama3.2", "OLLAMA_API_KEY": "of-somebody-else"},
+        }
+        with Service(tmp_path / "data", **settings) as service:
+            wait_for(lambda: service.http.get("/ready").json()["checks"]["embedder"] == "ok")
+            assert service.ask("add", data="I like tea", user_id="a")["result"]
+    assert not chat.count("/api/embed")
+    assert not vectors.count("/api/chat")
+    assert all("authorization" not in request.headers for request in vectors.requests)
+
+
+def test_make_run_says_what_gunicorn_would_stumble_over(tmp_path: Path) -> None:
+    if not shutil.which("make"):
+        pytest.skip("no make here")

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -31,8 +31,14 @@ _SCHEMES = {"http": "http", "https": "https"} | dict.fromkeys(
 _SOCKS_PORT = 1080
 
 
-def proxy_for(url: str) -> str | None:
-    """The address of the proxy by which `url` is called, of http, https or socks5.
+class Proxy(NamedTuple):
+    name: str
+    """The variable that names it."""
+    url: str
+
+
+def proxy_for(url: str) -> Proxy | None:
+    """By which `url` is called, with an address of http, https or socks5.
 
     Raises StartupError, which names the variable, for one that cannot be used."""
     scheme, host, port = origin(url)
@@ -69,8 +75,8 @@ def _names(entry: str, host: str, port: int) -> bool:
         return host == name or host.endswith(f".{name}") or fnmatchcase(host, entry)
 
 
-def _usable(name: str, value: str) -> str:
-    """`value` with its scheme. It may have a password, so no message shows it."""
+def _usable(name: str, value: str) -> Proxy:
+    """With its scheme. It may have a password, so no message shows it."""
     try:
         parts = urlsplit(value if "://" in value else f"http://{value}")
         host, port, scheme = parts.hostname, parts.port, _SCHEMES.get(parts.scheme)
@@ -83,7 +89,7 @@ def _usable(name: str, value: str) -> str:
         )
     if scheme == "socks5" and port is None:
         parts = parts._replace(netloc=f"{parts.netloc.rstrip(':')}:{_SOCKS_PORT}")
-    return SplitResult(scheme, parts.netloc, "", "", "").geturl()
+    return Proxy(name, SplitResult(scheme, parts.netloc, "", "", "").geturl())
 
 
 def trusted() -> ssl.SSLContext:
@@ -112,7 +118,8 @@ def _trusting(named: tuple[tuple[str, str], ...]) -> ssl.SSLContext:
 def httpx_options(url: str) -> dict[str, Any]:
     """What httpx's client for `url` is made with, so that it reads no variables by itself: it
     would open every proxy that they name, also where none is needed. Raises StartupError."""
-    return {"proxy": proxy_for(url), "verify": trusted(), "trust_env": False}
+    proxy = proxy_for(url)
+    return {"proxy": proxy and proxy.url, "verify": trusted(), "trust_env": False}
 
 
 def _variables() -> Mapping[str, str]:

@@ -108,8 +108,10 @@ def test_chat_and_embeddings_come_from_two_services_each_with_its_key(tmp_path: 
     chat.reply = '{"memory": [{"id": "0", "text": "Has a dog named Rex"}]}'
     with chat, embeddings:
         settings = {
-            **{"OPENAI_API_KEY": "sk-chat", "OPENAI_BASE_URL": f"{chat.url}/v1/chat/completions"},
-            **{"EMBEDDER_BASE_URL": f"{embeddings.url}/v1/?team=a", "EMBEDDER_API_KEY": "sk-emb"},
+            "OPENAI_API_KEY": "sk-chat",
+            "OPENAI_BASE_URL": f"{chat.url}/v1/chat/completions",
+            "EMBEDDER_BASE_URL": f"{embeddings.url}/v1/?team=a",
+            "EMBEDDER_API_KEY": "sk-emb",
         }
         with Service(tmp_path / "data", **settings) as service:
             stored = service.ask("add", data="My dog is called Rex.", user_id="a")["results"]
@@ -139,9 +141,13 @@ def test_ollama_behind_a_key_and_at_two_addresses(tmp_path: Path) -> None:
     with OllamaServer(api_key="bearer-of-chat") as chat, OllamaServer() as vectors:
         chat.reply = '{"memory": [{"text": "Likes tea"}]}'
         settings = {
-            **{"LLM_PROVIDER": "ollama", "LLM_BASE_URL": chat.url, "LLM_API_KEY": "bearer-of-chat"},
-            **{"EMBEDDER_PROVIDER": "ollama", "EMBEDDER_BASE_URL": f"{vectors.url}/v1/"},
-            **{"LLM_MODEL": "llama3.2", "OLLAMA_API_KEY": "of-somebody-else"},
+            "LLM_PROVIDER": "ollama",
+            "LLM_BASE_URL": chat.url,
+            "LLM_API_KEY": "bearer-of-chat",
+            "EMBEDDER_PROVIDER": "ollama",
+            "EMBEDDER_BASE_URL": f"{vectors.url}/v1/",
+            "LLM_MODEL": "llama3.2",
+            "OLLAMA_API_KEY": "of-somebody-else",
         }
         with Service(tmp_path / "data", **settings) as service:
             wait_for(lambda: service.http.get("/ready").json()["checks"]["embedder"] == "ok")

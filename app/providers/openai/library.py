@@ -32,8 +32,11 @@ class Library:
                 transport=_transport(base_url),
                 follow_redirects=False,  # the texts and the key go where the settings say
             ),
-            default_headers=_headers(address, key),
+            default_headers={"Accept-Encoding": "identity"},  # numbers in base64 shrink little
         )
+        self._headers: dict[str, Any] = {}
+        if AZURE in address.path:
+            self._headers = {"api-key": key, "Authorization": openai.Omit()}
 
     def post(self, path: str, body: dict[str, Any], seconds: float) -> Any:
         """The JSON of an answer. Raises openai.APIError, TimeoutError, or ValueError."""
@@ -45,7 +48,7 @@ class Library:
             cast_to=httpx2.Response,
             content=json.dumps(body).encode(),
             options={
-                "headers": headers(),
+                "headers": {**headers(), **self._headers},
                 "timeout": httpx2.Timeout(seconds, connect=min(seconds, CONNECT_S)),
             },
         )
@@ -55,18 +58,12 @@ class Library:
         self._api.close()
 
 
-def _headers(address: httpx2.URL, key: str) -> dict[str, Any]:
-    fixed = {"Accept-Encoding": "identity"}  # numbers in base64 shrink little
-    if AZURE not in address.path:
-        return fixed
-    return {**fixed, "api-key": key, "Authorization": openai.Omit()}
-
-
 def _transport(base_url: str) -> httpx2.BaseTransport:
     limits = httpx2.Limits(
         max_connections=None, max_keepalive_connections=POOL, keepalive_expiry=IDLE_S
     )
-    return _Punctual(verify=trusted(), limits=limits, proxy=proxy_for(base_url))
+    proxy = proxy_for(base_url)
+    return _Punctual(verify=trusted(), limits=limits, proxy=proxy and proxy.url)
 
 
 class _Punctual(httpx2.HTTPTransport):

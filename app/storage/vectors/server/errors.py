@@ -9,6 +9,7 @@ from qdrant_client import models
 from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
+from app.config.outgoing import proxy_for
 from app.errors import (
     ServiceError,
     VectorStoreRefused,
@@ -33,13 +34,34 @@ def translated() -> Iterator[None]:
         raise _of_status(error) from error
 
 
+class AnsweredByProxy(Exception):
+    """A page that is not the server's came from the proxy; its text says so."""
+
+
+def refuse_pages_of_proxies(response: httpx.Response) -> None:
+    """An event hook of httpx. Raises AnsweredByProxy; the server itself always says JSON."""
+    if "json" not in response.headers.get("Content-Type", ""):
+        proxy = proxy_for(str(response.url))
+        if proxy:
+            raise AnsweredByProxy(
+                f"The proxy of {proxy.name} answered ({response.status_code}) in place of the "
+                "Qdrant server: NO_PROXY names the hosts that are called without it."
+            )
+
+
 def _of_transport(error: ResponseHandlingException) -> ServiceError:
     """Only where no connection came about is it certain that nothing was done."""
-    if isinstance(error.source, httpx.ConnectError | httpx.ConnectTimeout):
-        return VectorStoreRefused("The Qdrant server does not answer.")
-    if isinstance(error.source, httpx.TimeoutException):
+    source = error.source
+    if isinstance(source, AnsweredByProxy):
+        return VectorStoreUnavailable(str(source))
+    detail = "The Qdrant server does not answer."
+    if isinstance(source, httpx.TransportError) and (proxy := proxy_for(str(source.request.url))):
+        detail = f"{detail} It is called through the proxy of {proxy.name}; see NO_PROXY."
+    if isinstance(source, httpx.ConnectError | httpx.ConnectTimeout):
+        return VectorStoreRefused(detail)
+    if isinstance(source, httpx.TimeoutException):
         return VectorStoreTimeout("The Qdrant server did not answer in time.")
-    return VectorStoreUnavailable("The Qdrant server does not answer.")
+    return VectorStoreUnavailable(detail)
 
 
 def _of_status(error: UnexpectedResponse) -> ServiceError:

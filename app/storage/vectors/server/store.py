@@ -16,7 +16,7 @@ from app.storage.vectors.filters import Filter
 from app.storage.vectors.paging import Cursor, Listed, following, listed
 from app.storage.vectors.ranking import Record
 from app.storage.vectors.server.collection import ServerCollection
-from app.storage.vectors.server.errors import check_completed
+from app.storage.vectors.server.errors import check_completed, refuse_pages_of_proxies
 from app.storage.vectors.store import VectorStore
 
 WITH_PAYLOADS = 80  # of so many hits they come at once: another call would cost more
@@ -31,7 +31,7 @@ def connect(settings: Settings) -> QdrantClient:
         api_key=key,
         timeout=settings.qdrant_timeout,
         check_compatibility=False,
-        event_hooks={"request": [pass_on]},
+        event_hooks={"request": [pass_on], "response": [refuse_pages_of_proxies]},
         **httpx_options(url),
     )
 

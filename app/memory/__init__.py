@@ -14,6 +14,8 @@ from app.config import Settings
 from app.errors import ServiceError, VectorStoreTimeout, VectorStoreUnavailable
 from app.memory import mem0_import  # noqa: F401  # the first of those that import mem0
 from app.memory.answers import Page
+from app.memory.extraction.choice import choose_prompt
+from app.memory.extraction.finder import FactFinder
 from app.memory.parts import Parts, open_parts
 from app.memory.service import MemoryService
 from app.providers.registry import open_check, open_llm, start_waits_for_embedder
@@ -22,11 +24,6 @@ from app.storage.history.rows import History
 __all__ = ["MemoryService", "Page", "open_memory"]
 
 log = logging.getLogger(__name__)
-
-LANGUAGE_RULE = (
-    "Write each memory in the language of the message it comes from; do not translate. "
-    "A memory from a Chinese message is in Chinese."
-)
 
 
 def open_memory(settings: Settings) -> MemoryService:
@@ -50,8 +47,8 @@ def open_memory(settings: Settings) -> MemoryService:
         History(parts.database),
         parts.journal,
         parts.embedder,
-        open_llm(settings),
-        instructions=_instructions(settings),
+        _finder(settings),
+        instructions=settings.custom_instructions,
         checks=checks,
         flush_seconds=settings.flush_seconds,
         llm_concurrency=settings.llm_places,
@@ -62,8 +59,13 @@ def open_memory(settings: Settings) -> MemoryService:
     return service
 
 
-def _instructions(settings: Settings) -> str:
-    return "\n".join(filter(None, [LANGUAGE_RULE, settings.custom_instructions]))
+def _finder(settings: Settings) -> FactFinder | None:
+    """None where there is no LLM: texts are then stored as they are given."""
+    model = open_llm(settings)
+    if model is None:
+        return None
+    instructed = bool(settings.custom_instructions)
+    return FactFinder(model, settings.llm_timeout, choose_prompt(settings), instructed=instructed)
 
 
 def _embedder_check(settings: Settings, parts: Parts) -> Callable[[], None]:

@@ -9,7 +9,7 @@ from app.memory.adding import Adding
 from app.memory.answers import Added, Deleted, Page
 from app.memory.changing import Changing
 from app.memory.choosing import Choosing
-from app.memory.extraction import Extraction
+from app.memory.extraction import Extraction, FindsFacts
 from app.memory.limits import ConcurrencyLimiter
 from app.memory.readiness import Check, Readiness
 from app.memory.reading import Reading
@@ -24,7 +24,7 @@ from app.memory.requests import (
     UpdateRequest,
 )
 from app.memory.search import CollectionEmbedder, Search
-from app.providers.base import LLM, Embedder
+from app.providers.base import Embedder
 from app.security.principal import Principal
 from app.storage.history.issued import IssuedKeys
 from app.storage.history.messages import Messages
@@ -49,21 +49,23 @@ class MemoryService:
         history: History,
         journal: Journal,
         embedder: Embedder,
-        llm: LLM | None = None,
+        finder: FindsFacts | None = None,
         *,
         instructions: str | None = None,
         checks: Mapping[str, Callable[[], str | None]] | None = None,
         flush_seconds: float = 5,
         llm_concurrency: int = 128,
     ) -> None:
-        """`store` and `history` are closed with it. `instructions` are for the LLM, `checks` for
-        `ready`, each of a dependency."""
+        """`store` and `history` are closed with it. `finder` asks the LLM, where there is one;
+        `instructions` are for it, `checks` for `ready`, each of a dependency."""
         self._store = store
         self._history = history
         messages = Messages(history.database)
         self._writer = Writer(store, messages, journal)
         embeds = CollectionEmbedder(store, embedder)
-        extraction = Extraction(store, messages, embedder, llm, instructions) if llm else None
+        extraction = None
+        if finder:
+            extraction = Extraction(store, messages, embedder, finder, instructions)
         limiter = ConcurrencyLimiter(llm_concurrency)
         choosing = Choosing(store, history)
         self._reading = Reading(store, history, Search(store, embeds), journal.listings, choosing)

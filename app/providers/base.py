@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 from app.config import Endpoint, Settings
 from app.embeddings import EmbedderInfo, Vector
 from app.errors import StartupError
 from app.providers.batching import MAX_BATCH
+from app.providers.chat import ChatModel
 
 Check = Callable[[], None]
 """Raises the ServiceError that says what is missing. Takes a few seconds at most."""
@@ -25,12 +26,6 @@ class Embedder(Protocol):
     def embed_batch(self, texts: list[str], memory_action: str | None = None) -> list[Vector]: ...
 
 
-class LLM(Protocol):
-    def generate_response(
-        self, messages: list[dict[str, str]], response_format: Any = None
-    ) -> str: ...
-
-
 class EmbeddingModel(Protocol):
     """One model of a provider: safe for many threads, bounded in time, counted by a ModelMeter.
 
@@ -42,20 +37,6 @@ class EmbeddingModel(Protocol):
         """Provider and model, such as `openai/text-embedding-3-small`."""
 
     def __call__(self, texts: list[str]) -> list[Vector]: ...
-
-
-class ChatModel(Protocol):
-    """One model of a provider: safe for many threads, counted by a ModelMeter.
-
-    Raises a ServiceError for whatever fails.
-    """
-
-    @property
-    def name(self) -> str:
-        """Provider and model, such as `openai/gpt-5-mini`."""
-
-    def __call__(self, messages: Any, response_format: Any, seconds: float) -> str:
-        """What it answers within `seconds`; `response_format` is OpenAI's, or None."""
 
 
 class AskedAtStart(Enum):

@@ -5,7 +5,8 @@ from importlib import import_module
 from app.config import Endpoint, Settings
 from app.providers.base import AskedAtStart, Check, Provider
 from app.providers.batching import SharedEmbedder
-from app.providers.validation import CheckedEmbedder, CheckedLLM
+from app.providers.chat import ChatModel
+from app.providers.validation import CheckedEmbedder
 
 NO_LLM = "none"
 
@@ -25,12 +26,11 @@ def open_embedder(settings: Settings) -> CheckedEmbedder:
     return CheckedEmbedder(model.name, shared, model, provider.prefix)
 
 
-def open_llm(settings: Settings) -> CheckedLLM | None:
+def open_llm(settings: Settings) -> ChatModel | None:
     """None where texts are stored as they are given. Connects to nothing yet."""
     if settings.llm_provider == NO_LLM:
         return None
-    model = find(settings.llm_provider).open_llm(settings, _llm_model(settings))
-    return CheckedLLM(model.name, model, settings.llm_timeout)
+    return find(settings.llm_provider).open_llm(settings, _llm_model(settings))
 
 
 def open_check(settings: Settings, embedder: CheckedEmbedder) -> Check:

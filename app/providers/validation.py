@@ -1,11 +1,6 @@
-"""What stands around every model: bounded input, checked output."""
+"""What stands around every embedder: bounded input, checked output."""
 
-import json
-import time
 from collections.abc import Callable, Iterator
-from typing import Any
-
-from mem0.memory.utils import extract_json, remove_code_blocks
 
 from app.embeddings import EmbedderInfo, Vector, is_finite
 from app.errors import ProviderBadAnswer
@@ -17,7 +12,6 @@ is shorter than a byte, so this fits whatever the language, without a tokenizer 
 
 MAX_CALL_BYTES = 250_000  # OpenAI: 300,000 tokens in one call
 MAX_CALL_TEXTS = 1000  # OpenAI: 2048
-MAX_MEMORY = 100_000  # characters of one memory, as the routes take them
 
 
 class CheckedEmbedder:
@@ -96,55 +90,3 @@ def _batches(texts: list[str]) -> Iterator[list[str]]:
         size += bytes_
     if batch:
         yield batch
-
-
-class CheckedLLM:
-    """An LLM for mem0's extraction: an answer that cannot be used is asked for once more.
-
-    mem0 itself takes such an answer for "nothing to remember", and loses what was said.
-    """
-
-    def __init__(self, name: str, ask: Callable[[Any, Any, float], str], seconds: float) -> None:
-        self.name = name
-        self._ask = ask
-        self._seconds = seconds
-        self._meter = ModelMeter("llm", name)
-
-    def generate_response(self, messages: Any, response_format: Any = None) -> str:
-        """JSON text: {"memory": [{"text": ..., ...}, ...]}. Both tries share one time limit."""
-        deadline = time.monotonic() + self._seconds
-        failure = ProviderBadAnswer(
-            f"The LLM {self.name} gave an answer that is not the JSON it was asked for."
-        )
-        try:
-            return _checked(self._ask(messages, response_format, self._seconds))
-        except ValueError:
-            self._meter.failed(failure)
-        left = deadline - time.monotonic()
-        try:
-            if left > 0:
-                self._meter.again()
-                return _checked(self._ask(messages, response_format, left))
-        except ValueError:
-            self._meter.failed(failure)
-        raise failure
-
-
-def _checked(answer: str) -> str:
-    """Raises ValueError for an answer of another shape."""
-    plain = remove_code_blocks(answer)
-    try:
-        found = json.loads(plain, strict=False)
-    except ValueError:
-        found = json.loads(extract_json(plain), strict=False)
-    facts = found.get("memory") if isinstance(found, dict) else None
-    if not isinstance(facts, list) or not all(isinstance(fact, dict) for fact in facts):
-        raise ValueError("no list of objects under memory")
-    for fact in facts:
-        text = fact.get("text")
-        if not isinstance(text, str) or len(text) > MAX_MEMORY:
-            raise ValueError("a memory without a text")
-        text.encode()  # half a surrogate pair cannot be stored; UnicodeError is a ValueError
-        if not isinstance(fact.get("attributed_to", ""), str):
-            del fact["attributed_to"]
-    return json.dumps({"memory": [fact for fact in facts if fact["text"].strip()]})

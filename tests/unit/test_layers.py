@@ -25,11 +25,10 @@ PARTS = {
     "app/server": {"app.server", "app.errors", "gunicorn", "os"},  # os.sendfile
     "app/api": {"app.api", "app.memory", *BELOW_MEMORY, "flask", "werkzeug"},
     "app/memory/mem0_import.py": {"mem0"},
-    "app/memory/extraction.py": {"app.memory", *BELOW_MEMORY, "mem0"},
+    "app/memory/extraction/__init__.py": {"app.memory", *BELOW_MEMORY, "mem0"},
     "app/memory/draft.py": {"app.memory", *BELOW_MEMORY, "mem0"},
     "app/memory": {"app.memory", *BELOW_MEMORY},
     "app/storage": {"app.storage", *LEAVES},
-    "app/providers/validation.py": {"app.providers", *LEAVES, "mem0"},  # what it does to answers
     "app/providers": {"app.providers", *LEAVES},
     "app/security": {"app.security", "app.errors"},
     "app/observability": {"app.observability", "app.config", "app.errors", "prometheus_client"},

@@ -19,7 +19,14 @@ class Ollama(Provider):
         return OllamaEmbeddings(settings.embedder_endpoint, model, settings.embedder_timeout)
 
     def open_llm(self, settings: Settings, model: str) -> OllamaChat:
-        return OllamaChat(settings.llm_endpoint, model, settings.llm_timeout)
+        return OllamaChat(
+            settings.llm_endpoint,
+            model,
+            settings.llm_timeout,
+            num_ctx=settings.ollama_num_ctx,
+            keep_alive=settings.ollama_keep_alive,
+            extra=settings.llm_extra_body,
+        )
 
     def open_check(self, settings: Settings, endpoint: Endpoint, models: Sequence[str]) -> Check:
         """Pulls what is missing, in the background, if OLLAMA_PULL says so."""

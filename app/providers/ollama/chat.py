@@ -1,29 +1,65 @@
 """Answers by POST /api/chat."""
 
+import time
+from collections.abc import Mapping
 from functools import partial
-from typing import Any, Literal
+from typing import Any
+
+from ollama import ChatResponse
 
 from app.config import Endpoint
 from app.observability.metrics import ModelMeter
+from app.providers.adaptation import Adaptation, Forms
+from app.providers.chat import ChatAnswer, ChatRequest, with_extra
+from app.providers.context import too_small
 from app.providers.ollama.client import Clients
+from app.providers.ollama.cut import cut_to
 from app.providers.ollama.failures import translate
+from app.providers.ollama.requests import CHOICES, chat_body, refusal
 from app.providers.retry import call
 
 
 class OllamaChat:
-    """Answers by POST /api/chat."""
+    """Answers by POST /api/chat, in the forms that the model takes."""
 
-    def __init__(self, endpoint: Endpoint, model: str, seconds: float) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        model: str,
+        seconds: float,
+        *,
+        num_ctx: int,
+        keep_alive: str | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`num_ctx` is the context in tokens, prompt and answer together; `extra` are more
+        fields of each call."""
         self.name = f"ollama/{model}"
         self._model = model
+        self._num_ctx = num_ctx
+        self._keep_alive = keep_alive
+        self._extra = extra or {}
         self._clients = Clients(endpoint, seconds)
         self._meter = ModelMeter("llm", self.name)
+        self._adaptation = Adaptation(self.name, CHOICES, refusal)
 
-    def __call__(self, messages: Any, response_format: Any, seconds: float) -> str:
-        def request(left: float) -> str:
-            shape: Literal["json"] | None = "json" if response_format else None
-            answer = self._clients.within(left).chat(self._model, messages, format=shape)
-            self._meter.tokens(answer.prompt_eval_count, answer.eval_count)
-            return answer.message.content or ""
+    def __call__(self, asked: ChatRequest, seconds: float) -> ChatAnswer:
+        def request(left: float) -> ChatResponse:
+            until = time.monotonic() + left
+            return self._adaptation.ask(lambda forms: self._ask(asked, forms, until))
 
-        return call(request, seconds, partial(translate, model=self._model), self._meter)
+        answer = call(request, seconds, partial(translate, model=self._model), self._meter)
+        self._meter.tokens(answer.prompt_eval_count, answer.eval_count)
+        left = cut_to(asked.messages, answer.prompt_eval_count)
+        if left is not None:
+            failure = too_small(self._model, takes=left)
+            self._meter.failed(failure)
+            raise failure
+        cut = answer.done_reason == "length"
+        text = answer.message.content or (not cut and answer.message.thinking) or ""
+        return ChatAnswer(text, cut)
+
+    def _ask(self, asked: ChatRequest, forms: Forms, until: float) -> ChatResponse:
+        body = chat_body(self._model, asked, forms, self._num_ctx, self._keep_alive)
+        left = until - time.monotonic()
+        return self._clients.chat(with_extra(body, self._extra), left)

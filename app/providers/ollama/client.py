@@ -24,6 +24,11 @@ class Clients:
             return self._usual
         return self._client(max(seconds, 0.1))
 
+    def chat(self, body: dict[str, Any], seconds: float) -> ollama.ChatResponse:
+        """POST /api/chat. The library's own `chat` knows neither truncate nor what is to come."""
+        client = self.within(seconds)
+        return client._request(ollama.ChatResponse, "POST", "/api/chat", json=body)
+
     def unlimited(self) -> ollama.Client:
         """For a pull, which takes as long as it takes."""
         return self._client(None)

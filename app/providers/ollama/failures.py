@@ -13,6 +13,7 @@ from app.errors import (
     ProviderUnavailable,
     ServiceError,
 )
+from app.providers.context import context_too_small
 
 RATE_LIMIT_S = 5
 
@@ -20,7 +21,8 @@ RATE_LIMIT_S = 5
 def translate(error: Exception, model: str) -> ServiceError:
     match error:
         case ollama.ResponseError():
-            return _of_status(error.status_code, model)
+            too_small = context_too_small(error.error, model)
+            return too_small or _of_status(error.status_code, model)
         case httpx.TimeoutException():
             return ProviderTimeout(f"The model {model} did not answer in time.")
         case ConnectionError() | httpx.TransportError():

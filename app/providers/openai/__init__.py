@@ -18,7 +18,7 @@ class OpenAI(Provider):
         )
 
     def open_llm(self, settings: Settings, model: str) -> OpenAIChat:
-        return OpenAIChat(connect(settings.llm_endpoint), model)
+        return OpenAIChat(connect(settings.llm_endpoint), model, settings.llm_extra_body)
 
 
 PROVIDER = OpenAI()

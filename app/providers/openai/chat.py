@@ -1,35 +1,43 @@
 """Answers by POST /chat/completions."""
 
+import time
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from app.observability.metrics import ModelMeter
+from app.providers.adaptation import Adaptation, Forms
+from app.providers.chat import ChatAnswer, ChatRequest, with_extra
+from app.providers.openai.answers import spoken
 from app.providers.openai.client import Client, used
 from app.providers.openai.failures import translate
+from app.providers.openai.refusals import refusal
+from app.providers.openai.requests import chat_body, choices
 from app.providers.retry import call
 
 
 class OpenAIChat:
-    """Answers by POST /chat/completions."""
+    """Answers by POST /chat/completions, in the forms that the service takes."""
 
-    def __init__(self, client: Client, model: str) -> None:
+    def __init__(self, client: Client, model: str, extra: Mapping[str, Any] | None = None) -> None:
+        """`extra` are more fields of each call."""
         self.name = f"openai/{model}"
         self._client = client
         self._model = model
+        self._extra = extra or {}
         self._meter = ModelMeter("llm", self.name)
+        self._adaptation = Adaptation(self.name, choices(model), refusal)
 
-    def __call__(self, messages: Any, response_format: Any, seconds: float) -> str:
-        body = {"messages": messages, "model": self._model}
-        if response_format:
-            body["response_format"] = response_format
-
-        def request(left: float) -> str:
-            answer = self._client.post("/chat/completions", body, left)
-            text = answer["choices"][0]["message"].get("content") or ""
-            if not isinstance(text, str):
-                raise ValueError("the content is not a text")
-            taken, given = used(answer, "prompt_tokens"), used(answer, "completion_tokens")
-            self._meter.tokens(taken, given)
-            return text
+    def __call__(self, asked: ChatRequest, seconds: float) -> ChatAnswer:
+        def request(left: float) -> ChatAnswer:
+            until = time.monotonic() + left
+            return self._adaptation.ask(lambda forms: self._ask(asked, forms, until))
 
         return call(request, seconds, partial(translate, model=self._model), self._meter)
+
+    def _ask(self, asked: ChatRequest, forms: Forms, until: float) -> ChatAnswer:
+        body = with_extra(chat_body(self._model, asked, forms), self._extra)
+        answer = self._client.post("/chat/completions", body, until - time.monotonic())
+        said = spoken(answer)
+        self._meter.tokens(used(answer, "prompt_tokens"), used(answer, "completion_tokens"))
+        return said

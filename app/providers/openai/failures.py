@@ -14,6 +14,7 @@ from app.errors import (
     ProviderUnavailable,
     ServiceError,
 )
+from app.providers.context import context_too_small
 
 if TYPE_CHECKING:
     from openai import APIStatusError
@@ -37,6 +38,8 @@ def translate(error: Exception, model: str) -> ServiceError:
 
 
 def _of_status(refused: APIStatusError, model: str) -> ServiceError:
+    if too_small := context_too_small(refused.response.text, model):
+        return too_small
     match refused.status_code:
         case 401 | 403:
             return ProviderAuthFailed("The model's service refuses the key: check OPENAI_API_KEY.")

@@ -10,6 +10,7 @@ import openai
 
 from app.config.outgoing import proxy_for, trusted
 from app.observability.trace import headers
+from app.providers.openai.answers import parsed
 
 CONNECT_S = 5.0
 POOL = 256  # connections that are kept open: one for each thread
@@ -52,7 +53,7 @@ class Library:
                 "timeout": httpx2.Timeout(seconds, connect=min(seconds, CONNECT_S)),
             },
         )
-        return json.loads(response.content)
+        return parsed(response.content)
 
     def close(self) -> None:
         self._api.close()

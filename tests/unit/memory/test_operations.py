@@ -2,8 +2,7 @@
 
 import hashlib
 import inspect
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +17,8 @@ from mem0.vector_stores.base import VectorStoreBase
 from app.embeddings import EmbedderInfo
 from app.memory.answers import Added, Deleted
 from app.memory.extraction import Extraction, mem0_memory
+from app.memory.extraction.answers import Fact
+from app.memory.extraction.finder import Conversation
 from app.memory.requests import (
     AddRequest,
     DeleteAllRequest,
@@ -65,16 +66,16 @@ class WordEmbedder:
         return vector
 
 
-class ScriptedLLM:
+class ScriptedFinder:
     """Finds the facts it was given, and remembers what it was asked."""
 
     def __init__(self, *facts: str) -> None:
         self.facts = facts
-        self.asked: list[list[dict[str, str]]] = []
+        self.asked: list[Sequence[Mapping[str, str]]] = []
 
-    def generate_response(self, messages: list[dict[str, str]], response_format: Any = None) -> str:
-        self.asked.append(messages)
-        return json.dumps({"memory": [{"text": fact} for fact in self.facts]})
+    def find(self, by_mem0: Sequence[Mapping[str, str]], about: Conversation) -> list[Fact]:
+        self.asked.append(by_mem0)
+        return [{"text": fact} for fact in self.facts]
 
 
 R = TypeVar("R", bound=Request)
@@ -140,14 +141,14 @@ class Parts:
     def __init__(self, folder: Path, *facts: str, store: type[Any] = EdgeStore) -> None:
         self.folder = folder
         self.embedder = WordEmbedder()
-        self.llm = ScriptedLLM(*facts)
+        self.finder = ScriptedFinder(*facts)
         self.store = store(folder / "qdrant")
         self.store.prepare(self.embedder.info)
         self.database = Database(SQLite(folder / "history.db"))
         self.history = History(self.database)
         self.messages = Messages(self.database)
         self.journal = Journal(self.database, folder / "processes", flushes=True)
-        service = MemoryService(self.store, self.history, self.journal, self.embedder, self.llm)
+        service = MemoryService(self.store, self.history, self.journal, self.embedder, self.finder)
         self.service = Asking(service)
 
 
@@ -173,12 +174,12 @@ class TestInferring:
 
     def test_is_the_default_where_there_is_an_llm(self, parts: Parts) -> None:
         parts.service.add(SAID, ALICE)
-        assert len(parts.llm.asked) == 1
+        assert len(parts.finder.asked) == 1
         parts.service.add(SAID, ALICE, infer=False)
-        assert len(parts.llm.asked) == 1
+        assert len(parts.finder.asked) == 1
 
     def test_stores_nothing_when_nothing_is_found(self, parts: Parts) -> None:
-        parts.llm.facts = ()
+        parts.finder.facts = ()
         assert parts.service.add(SAID, ALICE).stored == []
         assert parts.service.get_all(ALICE, limit=10)["total"] == 0
 
@@ -189,7 +190,7 @@ class TestInferring:
     def test_tells_the_llm_what_was_said_before(self, parts: Parts) -> None:
         parts.service.add(SAID, ALICE)
         parts.service.add([{"role": "user", "content": "And honey"}], ALICE)
-        assert "I like tea and live in Lyon" in parts.llm.asked[1][1]["content"]
+        assert "I like tea and live in Lyon" in parts.finder.asked[1][1]["content"]
 
     def test_shows_the_llm_the_memories_of_that_scope_that_live(self, parts: Parts) -> None:
         for text, scope, expires in [
@@ -200,7 +201,7 @@ class TestInferring:
             said = [{"role": "user", "content": text}]
             parts.service.add(said, scope, infer=False, expiration_date=expires)
         parts.service.add(SAID, ALICE)
-        prompt = parts.llm.asked[0][1]["content"]
+        prompt = parts.finder.asked[0][1]["content"]
         assert "tea in the morning" in prompt
         assert "tea at night" not in prompt
         assert "tea of old" not in prompt
@@ -211,7 +212,7 @@ class TestInferring:
 
 
 def extraction(parts: Parts) -> Extraction:
-    return Extraction(parts.store, parts.messages, parts.embedder, parts.llm)
+    return Extraction(parts.store, parts.messages, parts.embedder, parts.finder)
 
 
 def test_a_draft_stores_nothing(parts: Parts) -> None:
@@ -270,7 +271,7 @@ def test_mem0_makes_the_payload_that_we_make(parts: Parts) -> None:
 
 
 def test_mem0_has_no_telemetry_and_no_way_past_the_draft(parts: Parts) -> None:
-    held = mem0_memory(parts.llm)
+    held = mem0_memory()
     assert not hasattr(held, "_telemetry_vector_store")
     for name in ("vector_store", "db", "embedding_model"):
         assert not hasattr(held, name)
@@ -298,7 +299,7 @@ class TestPinned:
 
     def test_attributes_that_init_sets(self) -> None:
         source = inspect.getsource(mem0.Memory.__init__)
-        ours = {*vars(mem0_memory(ScriptedLLM())), "vector_store", "db", "embedding_model"}
+        ours = {*vars(mem0_memory()), "llm", "vector_store", "db", "embedding_model"}
         assert {name for name in ours if f"self.{name} =" not in source} == set()
 
     def test_the_store_and_history_interfaces(self) -> None:

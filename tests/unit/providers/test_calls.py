@@ -1,6 +1,5 @@
 """One deadline, one retry, one translation; checked input and output."""
 
-import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +20,6 @@ from app.providers.validation import (
     MAX_CALL_BYTES,
     MAX_EMBEDDED_BYTES,
     CheckedEmbedder,
-    CheckedLLM,
     beginning,
 )
 
@@ -138,58 +136,3 @@ class TestEmbedder:
 
     def test_takes_a_short_text_whole(self) -> None:
         assert beginning("茶" * 2730) == "茶" * 2730
-
-
-class TestLLM:
-    def answer(self, *answers: str, seconds: float = 5) -> Any:
-        left = list(answers)
-        llm = CheckedLLM("test/model", lambda *_: left.pop(0), seconds)
-        return json.loads(llm.generate_response([]))
-
-    def test_passes_on_what_was_found(self) -> None:
-        found = {"memory": [{"text": "Likes tea", "attributed_to": "user"}]}
-        assert self.answer(json.dumps(found)) == found
-
-    def test_drops_what_it_does_not_need(self) -> None:
-        answer = json.dumps({"memory": [{"text": " "}, {"text": "a", "attributed_to": 5}]})
-        assert self.answer(answer) == {"memory": [{"text": "a"}]}
-
-    @pytest.mark.parametrize(
-        "answer", ["```json\n{}\n```", "Sure! {}", "<think>Hm.</think>{}"], ids=str
-    )
-    def test_finds_the_json_in_an_answer(self, answer: str) -> None:
-        found = '{"memory": [{"text": "a"}]}'
-        assert self.answer(answer.replace("{}", found)) == json.loads(found)
-
-    @pytest.mark.parametrize(
-        "bad",
-        [
-            "",
-            "no",
-            "[]",
-            "null",
-            "5",
-            "{}",
-            '{"memory": {}}',
-            '{"memory": [{}]}',
-            '{"memory": [5]}',
-        ],
-    )
-    def test_asks_once_more_after_an_answer_of_another_shape(self, bad: str) -> None:
-        assert self.answer(bad, '{"memory": []}') == {"memory": []}
-        with pytest.raises(ProviderBadAnswer):
-            self.answer(bad, bad)
-
-    def test_does_not_ask_again_when_the_time_is_up(self) -> None:
-        asked: list[float] = []
-
-        def slow(_messages: Any, _format: Any, seconds: float) -> str:
-            asked.append(seconds)
-            while time.monotonic() < started + 0.2:
-                pass
-            return "no"
-
-        started = time.monotonic()
-        with pytest.raises(ProviderBadAnswer):
-            CheckedLLM("test/model", slow, 0.1).generate_response([])
-        assert len(asked) == 1

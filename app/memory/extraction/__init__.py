@@ -1,9 +1,10 @@
 """What an LLM finds worth remembering in messages: mem0's own pipeline, on staged writes."""
 
 import copy
+import json
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Protocol
 
 import mem0
 from mem0.exceptions import LLMError
@@ -11,7 +12,10 @@ from mem0.utils import spacy_models
 
 from app.errors import ServiceError
 from app.memory.draft import Draft, ReadsMessages
-from app.providers.base import LLM, Embedder
+from app.memory.extraction.answers import Fact
+from app.memory.extraction.finder import Conversation
+from app.memory.extraction.prompts import Messages
+from app.providers.base import Embedder
 from app.security.scopes import Scope
 from app.storage.vectors.store import VectorStore
 
@@ -19,6 +23,11 @@ from app.storage.vectors.store import VectorStore
 # Our keyword search needs neither.
 spacy_models._load_failed_full = True
 spacy_models._load_failed_lemma = True
+
+
+class FindsFacts(Protocol):
+    def find(self, by_mem0: Messages, about: Conversation) -> list[Fact]:
+        """As `finder.FactFinder` does it."""
 
 
 class Extraction:
@@ -30,13 +39,14 @@ class Extraction:
         store: VectorStore,
         history: ReadsMessages,
         embedder: Embedder,
-        llm: LLM,
+        finder: FindsFacts,
         instructions: str | None = None,
     ) -> None:
+        self._finder = finder
         self._store = store
         self._history = history
         self._embedder = embedder
-        self._mem0 = mem0_memory(llm, instructions)
+        self._mem0 = mem0_memory(instructions)
 
     def run(self, messages: Sequence[Mapping[str, str]], scope: Scope, **details: Any) -> Draft:
         """What is found in `messages`; nothing is stored. `details` are more arguments of mem0's
@@ -46,6 +56,8 @@ class Extraction:
         self._store.prepare(self._embedder.info)
         draft = Draft(self._store, self._history, self._embedder, scope)
         on_draft = copy.copy(self._mem0)
+        of_agent = "agent_id" in scope and "user_id" not in scope
+        on_draft.llm = _LLM(self._finder, Conversation(messages, of_agent))
         on_draft.vector_store = draft.store
         on_draft.db = draft.history
         on_draft.embedding_model = draft.embedder
@@ -66,14 +78,26 @@ def _ids(scope: Scope) -> Scope:
     return known or {"run_id": scope["app_id"]}
 
 
-def mem0_memory(llm: LLM, instructions: str | None = None) -> Any:
-    """A mem0.Memory without a store, a history and an embedder.
+class _LLM:
+    """The LLM of one run as mem0 knows it. mem0 has no other way to another system prompt than
+    to be asked what it wants: its request comes in here, and goes out with our prompt."""
+
+    def __init__(self, finder: FindsFacts, about: Conversation) -> None:
+        self._finder = finder
+        self._about = about
+
+    def generate_response(self, messages: Messages, response_format: Any = None) -> str:
+        """JSON as mem0's own prompt asks for it."""
+        return json.dumps({"memory": self._finder.find(messages, self._about)})
+
+
+def mem0_memory(instructions: str | None = None) -> Any:
+    """A mem0.Memory without an LLM, a store, a history and an embedder.
 
     mem0's own `__init__` is not run: it makes its parts from configurations that admit its own
     providers alone, and opens files and connections. What its `add` looks at is set here.
     """
     memory = object.__new__(mem0.Memory)
-    memory.llm = llm
     memory.custom_instructions = instructions
     memory.config = SimpleNamespace(
         llm=SimpleNamespace(config={}),

@@ -1,0 +1,182 @@
+"""Reads what an LLM answers where it was asked for memories.
+
+Small models, reasoning models and gateways give almost the JSON that was asked for. What can be
+had without guessing is had; good items survive bad ones.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import json_repair
+
+MAX_MEMORY = 100_000  # characters of one memory, as the routes take them
+MAX_MENDED = 20_000  # characters of an answer that is no JSON: at worst it takes 3 s
+MAX_WRAPPERS = 3  # objects around the list: {"result": {"memory": [...]}}
+
+Fact = dict[str, str]
+"""`text`, and `attributed_to` where it was said."""
+
+_LISTS = ("memory", "memories", "facts", "fact")
+_TEXTS = ("text", "memory", "fact")
+_THOUGHTS_END = re.compile(r".*(</think(ing)?>|</thoughts?>|</reasoning>|<\|message\|>)", re.DOTALL)
+_THOUGHTS_BEGIN = re.compile(r"\s*<(think(ing)?|thoughts?|reasoning)>")
+_START = re.compile(r"[\[{]")
+_BROKEN = re.compile(r"""[\[{]\s*["'“{\[]""")  # began as JSON does: no brace of plain words
+_DECODER = json.JSONDecoder(strict=False)
+
+
+class Unreadable(ValueError):
+    """What is wrong, in words for the model."""
+
+
+class Reading(NamedTuple):
+    facts: list[Fact]
+    whole: bool
+    """Whether it is all that was answered: nothing was cut off."""
+
+
+def read(text: str, *, cut: bool = False) -> Reading:
+    """The facts of an answer. `cut` where it is known to be a part. Raises Unreadable."""
+    thoughts = _THOUGHTS_END.match(text)
+    spoken = text[thoughts.end() :] if thoughts else text
+    if _THOUGHTS_BEGIN.match(spoken):
+        raise Unreadable("it is thoughts alone")
+    try:
+        return _read(spoken, cut)
+    except Unreadable:
+        if spoken == text:
+            raise
+    return _read(text, cut)  # all of it was among the thoughts
+
+
+def _read(text: str, cut: bool) -> Reading:
+    try:
+        values, broken = _values(text)
+    except RecursionError:
+        raise Unreadable("it is nested too deeply") from None
+    items = [item for value in values for item in _items(value) or []]
+    if not broken and any(_items(value) is not None for value in values):
+        return Reading(_facts(items), whole=True)
+    cut = cut or _unfinished(text)
+    mended = _items(_mended(text))
+    if mended is None and not items:
+        raise Unreadable("there is no list under memory" if values else "it holds no JSON")
+    # The last item of what was cut may be a part of a text.
+    items = [*(mended or [])[: -1 if cut else None], *items]
+    return Reading(_facts(items, empty=cut), whole=not cut)
+
+
+def _values(text: str) -> tuple[list[Any], bool]:
+    """Every JSON value in it, the outermost; and whether something began like one in vain."""
+    if isinstance(whole := _loaded(text), str):
+        text = whole  # JSON within a JSON text
+    elif whole is not None:
+        return [whole], False
+    values: list[Any] = []
+    broken = False
+    start = _START.search(text)
+    while start:
+        end = start.end()
+        try:
+            value, end = _DECODER.raw_decode(text, start.start())
+            values.append(value)
+        except ValueError:
+            broken = broken or bool(_BROKEN.match(text, start.start()))
+        start = _START.search(text, end)
+    return values, broken
+
+
+def _loaded(text: str) -> Any:
+    try:
+        return json.loads(text, strict=False)
+    except ValueError:
+        return None
+
+
+def _mended(text: str) -> Any:
+    """Trailing commas, single quotes, Python's words, missing brackets: what it would be."""
+    if len(text) > MAX_MENDED:
+        return None
+    try:
+        return json_repair.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _unfinished(text: str) -> bool:
+    """Whether the last bracket is an opening one."""
+    opened, closed = (max(map(text.rfind, pair)) for pair in ("{[", "}]"))
+    return opened > closed
+
+
+def _items(value: Any, depth: int = 0) -> list[Any] | None:
+    """What stands for memories in it: [] for nothing to remember, None where it is no answer."""
+    match value:
+        case list():
+            return [item for element in value for item in _element(element)]
+        case dict() if not value:
+            return []
+        case dict() if name := next((name for name in _LISTS if name in value), None):
+            return _under(value[name])
+        case dict() if _text(value) is not None:
+            return [value]
+        case dict() if len(value) == 1 and depth < MAX_WRAPPERS:
+            return _items(next(iter(value.values())), depth + 1)
+    return None
+
+
+def _element(value: Any) -> list[Any]:
+    """What a list holds for one: an item, or a whole answer, where several were given."""
+    answer = isinstance(value, dict) and _text(value) is None and _items(value)
+    return answer or [value]
+
+
+def _under(value: Any) -> list[Any] | None:
+    """What stands under "memory"."""
+    match value:
+        case list():
+            return value
+        case None | "":
+            return []
+        case str():
+            return [value]
+        case dict() if _text(value) is not None:
+            return [value]
+    return None
+
+
+def _text(item: Any) -> str | None:
+    if isinstance(item, dict):
+        item = next((item[name] for name in _TEXTS if isinstance(item.get(name), str)), None)
+    return item if isinstance(item, str) else None
+
+
+def _facts(items: Iterable[Any], *, empty: bool = False) -> list[Fact]:
+    """Each once. Raises Unreadable where not one of several is usable, unless `empty` will do."""
+    facts: dict[str, Fact] = {}
+    wrong = 0
+    for item in items:
+        text = _text(item)
+        if text is None or len(text) > MAX_MEMORY or not _storable(text):
+            wrong += 1
+        elif any(character.isalnum() for character in text):  # not the "..." of a form
+            facts.setdefault(text.strip(), _fact(item, text.strip()))
+    if wrong and not facts and not empty:
+        raise Unreadable("no memory has a text")
+    return list(facts.values())
+
+
+def _storable(text: str) -> bool:
+    """Not with half a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeError:
+        return False
+    return True
+
+
+def _fact(item: Any, text: str) -> Fact:
+    who = item.get("attributed_to") if isinstance(item, dict) else None
+    return {"text": text, "attributed_to": who} if isinstance(who, str) and who else {"text": text}

@@ -1,0 +1,101 @@
+"""How the LLM is told what to look for: mem0's system prompt, or a short one, and its answer."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Messages = Sequence[Mapping[str, str]]
+Schema = Mapping[str, Any]
+
+LEAST_TOKENS = 1500
+TOKENS_OF_A_MESSAGE = 100
+LEAST_ITEMS = 20
+LONGEST_TEXT = 300
+"""Characters of a memory, with the short prompt: a model that loops comes to an end."""
+
+SHORT = """\
+You extract memories: facts about the user that will be worth knowing in later conversations.
+
+Take facts from "New Messages" only. The other sections help to understand them: "Last k Messages" \
+came before, "Existing Memories" are known already, "Observation Date" is the day of the messages.
+
+Take: names, family, friends, pets, work, studies, home, origin, health, diet, likes, dislikes, \
+habits, plans, appointments, events; and what the assistant recommended or agreed to do.
+Leave out: greetings, thanks, small talk, questions, sums, general knowledge, and what Existing \
+Memories say already.
+
+- One fact in each memory: a sentence that is clear by itself, with names in place of pronouns.
+- Keep names, numbers, dates, places, negations and reasons as they were said. Add nothing.
+- In a message of the user "I" is the user. What the assistant says of itself is no memory.
+- "yesterday" or "next month" become dates, counted from the Observation Date.
+- Write each memory in the language of its message; do not translate.
+- Custom Instructions, where there are any, come first.
+
+Answer with JSON alone, of this form:
+{"memory": [{"text": "...", "attributed_to": "user"}]}
+attributed_to is "user" for what the user said, "assistant" for what the assistant did or \
+recommended. Where there is nothing to remember, answer {"memory": []}
+"""
+"""At most 1,600 characters. No examples: small models store them."""
+
+ABOUT_AN_AGENT = """
+These memories are an AI agent's own: begin with "Agent", such as what it was told, what it did, \
+how it shall behave.
+"""
+
+
+def _answer(item: Schema, items: int) -> Schema:
+    memory = {"type": "array", "items": item, "maxItems": items}
+    return _object({"memory": memory})
+
+
+def _object(properties: Schema) -> Schema:
+    """Every field required and no others: else services do not promise to keep to a schema."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": [*properties],
+        "additionalProperties": False,
+    }
+
+
+_WHO = {"type": "string", "enum": ["user", "assistant"]}
+
+
+def _short_item() -> Schema:
+    return _object({"text": {"type": "string", "maxLength": LONGEST_TEXT}, "attributed_to": _WHO})
+
+
+def _mem0_item() -> Schema:
+    """As mem0's prompt words it, but for links to other memories: mem0 2.2.1 does not read them,
+    and small models go on with them without end."""
+    text = {"type": "string"}
+    return _object({"id": text, "text": text, "attributed_to": _WHO})
+
+
+@dataclass(frozen=True)
+class Prompt:
+    name: str
+    system: str | None
+    """None for what mem0 sends by itself."""
+    item: Callable[[], Schema]
+
+    def messages(self, by_mem0: Messages, *, of_agent: bool) -> list[dict[str, str]]:
+        """The request of mem0's, a system message and a user's, with this prompt."""
+        system, user = (dict(message) for message in by_mem0)
+        if self.system:
+            system["content"] = self.system + (ABOUT_AN_AGENT if of_agent else "")
+        return [system, user]
+
+    def schema(self, messages: int) -> Schema:
+        """Of the answer to so many messages."""
+        return _answer(self.item(), max(LEAST_ITEMS, messages))
+
+
+MEM0_PROMPT = Prompt("mem0", None, _mem0_item)
+SHORT_PROMPT = Prompt("short", SHORT, _short_item)
+
+
+def max_tokens(messages: int) -> int:
+    """Of the answer to so many messages."""
+    return max(LEAST_TOKENS, TOKENS_OF_A_MESSAGE * messages)

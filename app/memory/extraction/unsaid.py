@@ -1,0 +1,87 @@
+"""What nobody said of the user: refusals, questions, and the assistant's own words.
+
+Small models copy these into their answer. Only plain cases are taken out; what the user said
+themselves is kept.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from app.memory.extraction.answers import Fact
+
+_REFUSAL = re.compile(
+    r"""\W*(
+    (i['’]?m|i\ am)\ (\w+\ )?sorry\b.{0,40}\b(can['’]?t|cannot|unable|not\ able|won['’]?t)\b
+    | (sorry,?\ )?(but\ )?i\ (can['’]?t|cannot|am\ unable\ to|am\ not\ able\ to)
+      \ (assist|comply|fulfil|(help|provide|process|answer|do)\ (you|with|that|this|your)\b)
+    | as\ an?\ (ai|artificial|large|language)\b
+    | (很|非常)?(抱歉|对不起|對不起|不好意思).{0,12}(不能|无法|無法|没法|沒法)
+    | (作为|作為).{0,3}(AI|人工智能|人工智慧|语言模型|語言模型)
+    | (申し訳|すみません|ごめん).{0,20}(できません|お手伝い|お答え)
+    | lo\ siento\b.{0,20}\bno\ puedo\b
+    | (je\ suis\ )?désolée?\b.{0,20}\bne\ peux\ pas\b
+    | (es\ )?tut\ mir\ leid\b.{0,20}\bkann\b
+    )""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+_OPENERS = re.compile(
+    r"""(who|whom|whose|what|when|where|which|why|how|is|are|am|was|were|do|does|did|can|could
+    |will|would|shall|should|may|might|have|has|had|any|isn|aren|don|doesn|didn|won|wouldn
+    |wer|wie|wann|wo|warum|welche\w*|hast|hat|bist|ist|sind|kann|kannst|können|möchte\w*|soll\w*
+    |qui|que|qu|quel\w*|quand|où|pourquoi|comment|est|as|avez|veux|voulez|peux|pouvez
+    |qué|quién|cuándo|cuál\w*|dónde|cómo|por|quieres?|puedes?|necesitas?|tienes?
+    |quem|quando|onde|qual|quais|você|quer|precisa|pode
+    |chi|che|dove|perché|come|quale|vuoi|puoi|hai)\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""How a question begins, in English, German, French, Spanish, Portuguese and Italian."""
+
+_NOT_LATIN = re.compile("¿|[^\x00-\u02ff]")
+
+_SENTENCE = re.compile(r"[^.!?。！？\n]+[.!?。！？]*")
+_MARKS = ("?", "？", "؟")
+
+
+def without_unsaid(
+    facts: Iterable[Fact], messages: Sequence[Mapping[str, str]], *, of_agent: bool
+) -> list[Fact]:
+    """Those of `facts` that somebody said. What an agent remembers of itself (`of_agent`) may be
+    its own words."""
+    by_user = _plain(" ".join(_contents(messages, "user")))
+    own = {_plain(s) for text in _contents(messages, "assistant") for s in _sentences(text)}
+
+    def said(fact: Fact) -> bool:
+        text = fact["text"]
+        if _is_question(text):
+            return False
+        if _plain(text) in by_user:
+            return True
+        if _REFUSAL.match(text):
+            return False
+        as_users = by_user and not of_agent and fact.get("attributed_to") != "assistant"
+        return not (as_users and all(_plain(s) in own for s in _sentences(text)))
+
+    return [fact for fact in facts if said(fact)]
+
+
+def _contents(messages: Sequence[Mapping[str, str]], role: str) -> list[str]:
+    return [message["content"] for message in messages if message.get("role") == role]
+
+
+def _is_question(text: str) -> bool:
+    """Every sentence of it: a mark alone may be the end of a title."""
+    sentences = _sentences(text)
+    return bool(sentences) and all(
+        sentence.endswith(_MARKS) and bool(_OPENERS.match(sentence) or _NOT_LATIN.match(sentence))
+        for sentence in sentences
+    )
+
+
+def _sentences(text: str) -> list[str]:
+    return [s.strip() for s in _SENTENCE.findall(text) if s.strip()]
+
+
+def _plain(text: str) -> str:
+    """Its letters and digits alone, in small letters."""
+    return "".join(character for character in text.casefold() if character.isalnum())

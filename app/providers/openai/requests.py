@@ -1,0 +1,75 @@
+"""What /chat/completions is asked, in the forms that services take."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from app.providers.adaptation import Choice, Forms
+from app.providers.chat import THINKING_TOKENS, ChatRequest
+
+_HIDDEN_THOUGHTS = re.compile(r"(^|/)(gpt-5|o\d)")
+"""OpenAI's own: they know neither max_tokens nor a temperature."""
+_THOUGHTS = re.compile(r"reason|think|deepseek-r1|qwq|magistral|gpt-oss", re.IGNORECASE)
+
+# Of response_format.
+BOUNDED, SCHEMA, ANY_OBJECT = "json_schema with bounds", "json_schema", "json_object"
+
+_BOUNDS = ("maxItems", "maxLength")
+
+
+def choices(model: str) -> dict[str, Choice]:
+    """What a service may refuse, the more particular words first."""
+    caps = ["max_tokens", "max_completion_tokens", None]
+    temperatures = [0, None]
+    if _HIDDEN_THOUGHTS.search(model):
+        caps[:2] = ["max_completion_tokens", "max_tokens"]
+        temperatures = [None]
+    formats = [BOUNDED, SCHEMA, ANY_OBJECT, None]
+    return {
+        # Qwen3 at DashScope answers without a stream only where it does not think.
+        "enable_thinking": Choice([None, False], ["enable_thinking"]),
+        "stream": Choice([None, True], ["streaming", "stream mode", "stream=", "'stream'"]),
+        "response_format": Choice(
+            formats, ["response_format", "schema", "json_object", "grammar", "structured output"]
+        ),
+        "temperature": Choice(temperatures, ["temperature"]),
+        "cap": Choice(caps, ["max_tokens", "max_completion_tokens", "max_output_tokens"]),
+        "system": Choice(
+            [True, False],
+            ["system role", "'system'", "system message", "developer instruction"],
+        ),
+    }
+
+
+def chat_body(model: str, asked: ChatRequest, forms: Forms) -> dict[str, Any]:
+    body: dict[str, Any] = {"model": model, "messages": [*asked.messages]}
+    if not forms["system"]:
+        body["messages"] = [{"role": "user", "content": _joined(asked)}]
+    if asked.schema and forms["response_format"]:
+        body["response_format"] = _format(asked.schema, forms["response_format"])
+    if forms["cap"]:
+        thinks = _HIDDEN_THOUGHTS.search(model) or _THOUGHTS.search(model)
+        body[forms["cap"]] = max(asked.max_tokens, THINKING_TOKENS if thinks else 0)
+    for name in ("temperature", "enable_thinking", "stream"):
+        if forms[name] is not None:
+            body[name] = forms[name]
+    return body
+
+
+def _joined(asked: ChatRequest) -> str:
+    return "\n\n".join(message["content"] for message in asked.messages)
+
+
+def _format(schema: Mapping[str, Any], form: str) -> dict[str, Any]:
+    if form == ANY_OBJECT:
+        return {"type": "json_object"}
+    shape = schema if form == BOUNDED else _without_bounds(schema)
+    named = {"name": "memories", "strict": True, "schema": shape}
+    return {"type": "json_schema", "json_schema": named}
+
+
+def _without_bounds(schema: Any) -> Any:
+    """Services that promise to keep to a schema often know no bounds."""
+    if isinstance(schema, Mapping):
+        return {k: _without_bounds(v) for k, v in schema.items() if k not in _BOUNDS}
+    return schema

@@ -1,0 +1,1 @@
+"""How the LLM is asked, and what is read of its answers."""

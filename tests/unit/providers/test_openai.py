@@ -21,6 +21,7 @@ from app.errors import (
     ProviderUnavailable,
     ServiceError,
 )
+from app.providers.chat import ChatAnswer, ChatRequest
 from app.providers.openai.chat import OpenAIChat
 from app.providers.openai.client import Client
 from app.providers.openai.embeddings import OpenAIEmbeddings
@@ -60,17 +61,6 @@ def test_it_asks_for_embeddings_as_base64_and_reads_them(
     assert asked.body == {"input": TEXTS, "model": MODEL, "encoding_format": "base64"}
     assert asked.headers["authorization"] == f"Bearer {KEY}"
     assert asked.headers["content-type"] == "application/json"
-
-
-def test_it_asks_an_llm_and_reads_what_it_says(server: OpenAIServer, client: Client) -> None:
-    server.reply = '{"memory": []}'
-    messages = [{"role": "user", "content": "喝茶, as json"}]
-    wanted = {"type": "json_object"}
-    chat = OpenAIChat(client, "gpt-5-mini")
-    assert chat(messages, wanted, SECONDS) == '{"memory": []}'
-    asked = server.requests[-1]
-    assert asked.path == "/v1/chat/completions"
-    assert asked.body == {"model": "gpt-5-mini", "messages": messages, "response_format": wanted}
 
 
 def test_half_a_surrogate_pair_is_sent_as_it_is(server: OpenAIServer, client: Client) -> None:
@@ -275,9 +265,10 @@ def test_an_answer_over_tls_may_take_longer_than_a_connection(
         ThreadPoolExecutor(2) as pool,
     ):
         chat = OpenAIChat(client, "gpt-5-mini")
-        said = pool.submit(chat, [{"role": "user", "content": "tea"}], None, 30.0)
+        asked = ChatRequest([{"role": "user", "content": "tea"}], max_tokens=10)
+        said = pool.submit(chat, asked, 30.0)
         found = pool.submit(embed, client, 30.0)
-        assert said.result(40) == "said"
+        assert said.result(40) == ChatAnswer("said")
         assert found.result(40) == [by_the_server(text, 1536) for text in TEXTS]
         assert len(server.requests) == 2  # each at the first try
 

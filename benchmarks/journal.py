@@ -37,7 +37,7 @@ from app.storage.vectors.store import VectorStore  # noqa: E402
 from tests.service import Service  # noqa: E402
 
 SIZE = 384
-EMBEDDER = EmbedderInfo("local/all-MiniLM-L6-v2", SIZE)
+EMBEDDER = EmbedderInfo("local/multilingual-e5-small", SIZE)
 ADDS = 200
 MANY = 100_000
 

@@ -30,7 +30,7 @@ from app.storage.vectors.edge import EdgeStore  # noqa: E402
 from tests.service import Service  # noqa: E402
 
 SIZE = 384
-EMBEDDER = EmbedderInfo("local/all-MiniLM-L6-v2", SIZE)
+EMBEDDER = EmbedderInfo("local/multilingual-e5-small", SIZE)
 
 
 def fill(folder: Path, memories: int, characters: int) -> None:

@@ -36,7 +36,7 @@ def measure(workers: int) -> None:
         metrics.HTTP_IN_FLIGHT.dec()
         metrics.http_seconds("POST", "/memory/search", 200).observe(0.004)
 
-    meter = metrics.ModelMeter("embedder", "local/all-MiniLM-L6-v2")
+    meter = metrics.ModelMeter("embedder", "local/multilingual-e5-small")
 
     def model() -> None:
         with meter.call():

@@ -75,10 +75,11 @@ def main() -> None:
             large = p50_ms(search)
             print(f"resident, 10,000 memories: {resident_mb(service.process.pid):.0f} MB")
 
-        from app.providers.local import MiniLM
+        from app.config import Settings
+        from app.providers.registry import open_embedder
 
-        model = MiniLM()
-        embedding = p50_ms(lambda number: model.embed(question(number)))
+        model = open_embedder(Settings.from_env())
+        embedding = p50_ms(lambda number: model.embed(question(number), "search"))
         for size, took in {100: small, 10_000: large}.items():
             share = embedding / took
             print(f"search p50, {size:,} memories: {took:.1f} ms, of it embedding {share:.0%}")

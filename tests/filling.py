@@ -16,7 +16,7 @@ from app.storage.vectors.store import VectorStore
 from tests.servers.qdrant import QdrantServer
 from tests.service import Service, wait_for
 
-LOCAL = EmbedderInfo("local/all-MiniLM-L6-v2", 384)
+LOCAL = EmbedderInfo("local/multilingual-e5-small", 384)
 STORES = ["embedded", "server"]
 
 

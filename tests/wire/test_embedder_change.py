@@ -67,7 +67,7 @@ def test_from_local_to_openai_and_back_loses_nothing(
         assert unready["code"] == "embedder_mismatch"
         response = refusing.post("search", {"query": "tea", "user_id": "alice"})
         assert (response.status_code, response.json()["code"]) == (503, "embedder_mismatch")
-        for part in ("local/all-MiniLM-L6-v2 (384", "openai/text-embedding-3-small (1536"):
+        for part in ("local/multilingual-e5-small (384", "openai/text-embedding-3-small (1536"):
             assert part in response.json()["detail"]
         assert "python -m app.reembed" in response.json()["detail"]
         assert refusing.http.get("/health").status_code == 200

@@ -191,7 +191,7 @@ class TestModels:
             assert value(service, "model_tokens_total", kind="embedder", provider="ollama") > 0
 
     def test_the_local_embedder_counts_too(self, embedded: Service, user: str) -> None:
-        labels = {"kind": "embedder", "provider": "local", "model": "all-MiniLM-L6-v2"}
+        labels = {"kind": "embedder", "provider": "local", "model": "multilingual-e5-small"}
         calls = Rise(embedded, MODEL_CALLS, **labels)
         embedded.ask("search", query=user, user_id="a")
         assert calls() == 1

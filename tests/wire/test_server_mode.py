@@ -39,7 +39,7 @@ def test_four_processes_make_one_collection_at_the_same_moment(
             assert {add.result().status_code for add in adds} == {201}
         assert service.ask("get_all", user_id="a")["total"] == 80
     info = qdrant.client.get_collection("memories")
-    assert info.config.metadata == {"embedder": "local/all-MiniLM-L6-v2"}
+    assert info.config.metadata == {"embedder": "local/multilingual-e5-small"}
     indexed = {r.body["field_name"] for r in qdrant.requests if r.path.endswith("/index")}
     assert indexed == {*SCOPE_KEYS, "hash", "created_at", "expiration_date"}
 

@@ -185,14 +185,18 @@ class ModelNotReady(Unavailable):
 
 class ProviderUnavailable(Unavailable):
     code = "provider_unavailable"
+    pause: float | None = None
+    """Seconds after which the service itself wants to be asked again; None where it says none."""
 
 
 class ProviderRateLimited(Unavailable):
     code = "provider_rate_limited"
 
-    def __init__(self, detail: str, retry_after: int) -> None:
+    def __init__(self, detail: str, retry_after: int, pause: float | None = None) -> None:
+        """`retry_after` is for the caller, `pause` for ourselves, where it is shorter."""
         super().__init__(detail)
         self.retry_after = retry_after
+        self.pause = retry_after if pause is None else pause
 
 
 class ProviderRefused(ServiceError):
@@ -201,12 +205,32 @@ class ProviderRefused(ServiceError):
     code = "provider_refused"
 
 
+class ProviderMisconfigured(ProviderRefused):
+    """A setting of ours is wrong, such as an address or a model's name: every request fails."""
+
+
 class ProviderAuthFailed(ProviderRefused):
     code = "provider_auth_failed"
 
 
 class ProviderQuotaExceeded(ProviderRefused):
     code = "provider_quota_exceeded"
+
+
+class ProviderContentFiltered(ProviderRefused):
+    """The model's service will not do this with this text."""
+
+    code = "provider_content_filtered"
+
+
+class EmbedderInputTooLong(ProviderRefused):
+    """Not even the beginning of a text was taken."""
+
+    code = "embedder_input_too_long"
+
+
+OF_ONE_TEXT = (ProviderRefused, ProviderContentFiltered, EmbedderInputTooLong)
+"""Those that say nothing of other texts; what is made of them does."""
 
 
 class ContextTooSmall(ProviderRefused):

@@ -7,7 +7,6 @@ history) and app.providers.
 
 import logging
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 
 from app.config import Settings
@@ -18,7 +17,13 @@ from app.memory.extraction.choice import choose_prompt
 from app.memory.extraction.finder import FactFinder
 from app.memory.parts import Parts, open_parts
 from app.memory.service import MemoryService
-from app.providers.registry import open_check, open_llm, start_waits_for_embedder
+from app.providers.base import Check
+from app.providers.registry import (
+    open_embedder_check,
+    open_llm,
+    open_llm_check,
+    start_waits_for_embedder,
+)
 from app.storage.history.rows import History
 
 __all__ = ["MemoryService", "Page", "open_memory"]
@@ -42,6 +47,8 @@ def open_memory(settings: Settings) -> MemoryService:
         "history": parts.database.check,
         "embedder": check_embedder,
     }
+    if check_llm := open_llm_check(settings):
+        checks["llm"] = check_llm
     service = MemoryService(
         parts.store,
         History(parts.database),
@@ -68,14 +75,15 @@ def _finder(settings: Settings) -> FactFinder | None:
     return FactFinder(model, settings.llm_timeout, choose_prompt(settings), instructed=instructed)
 
 
-def _embedder_check(settings: Settings, parts: Parts) -> Callable[[], None]:
-    check_models = open_check(settings, parts.embedder)
+def _embedder_check(settings: Settings, parts: Parts) -> Check:
+    check_model = open_embedder_check(settings, parts.embedder)
 
-    def check() -> None:
-        check_models()
+    def check() -> str | None:
+        note = check_model()
         # Whether the store answers is the store's own check.
         with suppress(VectorStoreUnavailable, VectorStoreTimeout):
             parts.store.prepare(parts.embedder.info)
+        return note
 
     return check
 
@@ -90,7 +98,7 @@ def _recover(parts: Parts) -> None:
         log.critical("what was left cannot be settled: %s", type(error).__name__, exc_info=error)
 
 
-def _look_once(check_embedder: Callable[[], None], *, in_thread: bool) -> None:
+def _look_once(check_embedder: Check, *, in_thread: bool) -> None:
     """Make the collection before the first request, and log what is wrong already."""
 
     def look() -> None:

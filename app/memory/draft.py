@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from mem0.vector_stores.base import VectorStoreBase
 
 from app.embeddings import EmbedderInfo, Vector
-from app.errors import ProviderRefused, ServiceError
+from app.errors import OF_ONE_TEXT, ServiceError
 from app.providers.base import Embedder
 from app.security.scopes import SCOPE_KEYS, Scope
 from app.storage.history.messages import session_key
@@ -125,7 +125,7 @@ class _DraftEmbedder:
         try:
             return self._embedder.embed(text, memory_action)
         except ServiceError as failure:
-            if type(failure) is ProviderRefused:
+            if type(failure) in OF_ONE_TEXT:
                 self.refused.append(failure)
             else:
                 self.failure = failure
@@ -135,6 +135,6 @@ class _DraftEmbedder:
         try:
             return self._embedder.embed_batch(texts, memory_action)
         except ServiceError as failure:
-            if type(failure) is not ProviderRefused:  # a refused key refuses every text
+            if type(failure) not in OF_ONE_TEXT:  # a refused key refuses every text
                 self.failure = failure
             raise

@@ -1,17 +1,19 @@
 """What a provider declares, and what it gives: embeddings, a chat, or both."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from enum import Enum, auto
 from typing import ClassVar, Protocol
 
-from app.config import Endpoint, Settings
+from app.config import Settings
 from app.embeddings import EmbedderInfo, Vector
 from app.errors import StartupError
+from app.providers.asked import Asked
 from app.providers.batching import MAX_BATCH
 from app.providers.chat import ChatModel
 
-Check = Callable[[], None]
-"""Raises the ServiceError that says what is missing. Takes a few seconds at most."""
+Check = Callable[[], str | None]
+"""What there is to know where all is well, if anything; raises the ServiceError that says what is
+missing. Takes a few seconds at most."""
 
 
 class Embedder(Protocol):
@@ -79,8 +81,6 @@ class Provider:
         """Connects to nothing yet. Raises StartupError where something is not installed."""
         raise StartupError(f"LLM_PROVIDER: {self.name} has no LLM")
 
-    def open_check(
-        self, settings: Settings, endpoint: Endpoint, models: Sequence[str]
-    ) -> Check | None:
-        """What tells whether `models` are there, cheaper than to ask them; None if nothing."""
+    def open_check(self, settings: Settings, asked: Asked) -> Check | None:
+        """What tells whether the model is there, cheaper than to ask it; None if nothing."""
         return None

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from app.embeddings import Vector
-from app.errors import ProviderBadAnswer, ProviderRefused
+from app.errors import OF_ONE_TEXT, ProviderBadAnswer
 from app.observability.logs import request_id
 from app.providers.batch_queue import BatchQueue, PendingText
 from app.providers.cache import VectorCache
@@ -135,6 +135,6 @@ class SharedEmbedder:
 
 def _may_be_of_one(batch: Sequence[PendingText], failure: BaseException) -> bool:
     """Whether one text may have failed the others, and they are not of one caller alone."""
-    if len(batch) == 1 or type(failure) not in (ProviderRefused, ProviderBadAnswer):
+    if len(batch) == 1 or type(failure) not in (*OF_ONE_TEXT, ProviderBadAnswer):
         return False
     return len({one.caller for one in batch}) > 1 or any(one.joined for one in batch)

@@ -1,8 +1,10 @@
 """The embedder and the LLM that the settings choose. A provider is found by its file's name."""
 
+from collections.abc import Callable
 from importlib import import_module
 
-from app.config import Endpoint, Settings
+from app.config import Settings
+from app.providers.asked import asked
 from app.providers.base import AskedAtStart, Check, Provider
 from app.providers.batching import SharedEmbedder
 from app.providers.chat import ChatModel
@@ -22,8 +24,28 @@ def open_embedder(settings: Settings) -> CheckedEmbedder:
     provider = find(settings.embedder_provider)
     model = provider.open_embedder(settings, _embedder_model(settings))
     seconds = provider.embedder_seconds or settings.embedder_timeout
-    shared = SharedEmbedder(model, seconds, max_batch=provider.max_batch)
-    return CheckedEmbedder(model.name, shared, model, provider.prefix)
+    batch = settings.embedder_batch or provider.max_batch
+    shared = SharedEmbedder(model, seconds, max_batch=batch)
+    own = settings.embedder_passage_prefix
+    return CheckedEmbedder(
+        model.name,
+        shared,
+        model,
+        _prefix(settings, provider),
+        # A vector of a text behind another prefix is another vector.
+        known_as=f"{model.name} after {own!r}" if own else model.name,
+        dimensions=settings.embedder_dimensions,
+    )
+
+
+def _prefix(settings: Settings, provider: Provider) -> Callable[[str, str | None], str]:
+    """What the settings say, or else the provider."""
+
+    def prefix(name: str, action: str | None) -> str:
+        query, passage = settings.embedder_query_prefix, settings.embedder_passage_prefix
+        return (query if action == "search" else passage) or provider.prefix(name, action)
+
+    return prefix
 
 
 def open_llm(settings: Settings) -> ChatModel | None:
@@ -33,25 +55,28 @@ def open_llm(settings: Settings) -> ChatModel | None:
     return find(settings.llm_provider).open_llm(settings, _llm_model(settings))
 
 
-def open_check(settings: Settings, embedder: CheckedEmbedder) -> Check:
-    """What tells whether the models are ready: for the start, and for each /ready."""
-    of_embedder = (settings.embedder_provider, settings.embedder_endpoint)
-    asked: dict[tuple[str, Endpoint], list[str]] = {of_embedder: [_embedder_model(settings)]}
-    if settings.llm_provider != NO_LLM:
-        of_llm = (settings.llm_provider, settings.llm_endpoint)
-        asked.setdefault(of_llm, []).append(_llm_model(settings))
-    checks = [
-        find(name).open_check(settings, endpoint, models)
-        for (name, endpoint), models in asked.items()
-    ]
-    if find(settings.embedder_provider).asked_at_start is not AskedAtStart.NO:
-        checks.append(embedder.check)
+def open_embedder_check(settings: Settings, embedder: CheckedEmbedder) -> Check:
+    """What tells whether the embedder is ready: for the start, and for each /ready."""
+    provider = find(settings.embedder_provider)
+    model = _embedder_model(settings)
+    names = asked(settings, "EMBEDDER", settings.embedder_provider, model)
+    is_there = provider.open_check(settings, names)
 
-    def check() -> None:
-        for one in filter(None, checks):
-            one()
+    def check() -> str | None:
+        note = is_there() if is_there else None
+        if provider.asked_at_start is not AskedAtStart.NO:
+            embedder.check()
+        return note
 
     return check
+
+
+def open_llm_check(settings: Settings) -> Check | None:
+    """What tells whether the LLM is there, for each /ready; None where there is none to ask."""
+    if settings.llm_provider == NO_LLM:
+        return None
+    names = asked(settings, "LLM", settings.llm_provider, _llm_model(settings))
+    return find(settings.llm_provider).open_check(settings, names)
 
 
 def start_waits_for_embedder(settings: Settings) -> bool:

@@ -8,11 +8,11 @@ from typing import TypeVar
 from app.errors import ProviderRateLimited, ProviderUnavailable, ServiceError
 from app.observability.logs import SANE_ID
 from app.observability.metrics import ModelMeter
+from app.providers.unreachable import causes
 
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 0.25  # long enough for a dropped connection, short enough to answer at once
-MAX_CAUSES = 10  # of one failure that are looked through: one may be its own cause
 
 T = TypeVar("T")
 
@@ -53,7 +53,8 @@ def _tried(
         except Exception as error:
             failure = translate(error)
             # Not what the error says: that may quote the key or the text.
-            log.warning("%s: %s (%s)", meter.name, failure.code, _kind(error))
+            why = (meter.name, failure.code, failure.detail, _kind(error))
+            log.warning("%s: %s: %s (%s)", *why)
             raise failure from error
 
 
@@ -62,7 +63,7 @@ def _kind(error: Exception) -> str:
     status = getattr(error, "status_code", None) or getattr(error, "status", None)
     theirs = getattr(error, "request_id", None)
     known = isinstance(theirs, str) and SANE_ID.fullmatch(theirs)
-    cause = _cause(error)
+    *_, cause = causes(error)
     parts = [
         type(error).__name__,
         type(cause).__name__ if isinstance(cause, OSError) and cause is not error else "",
@@ -72,14 +73,7 @@ def _kind(error: Exception) -> str:
     return ", ".join(filter(None, parts))
 
 
-def _cause(error: BaseException) -> BaseException:
-    """What it began with: of a connection a library says only that there is none."""
-    for _ in range(MAX_CAUSES):
-        error = error.__cause__ or error.__context__ or error
-    return error
-
-
 def _pause(failure: ServiceError) -> float | None:
-    if isinstance(failure, ProviderRateLimited):
-        return failure.retry_after
-    return RETRY_AFTER_S if isinstance(failure, ProviderUnavailable) else None
+    if isinstance(failure, ProviderRateLimited | ProviderUnavailable):
+        return max(failure.pause or 0, RETRY_AFTER_S)
+    return None

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from app.embeddings import EmbedderInfo, Vector, is_finite
-from app.errors import ProviderBadAnswer
+from app.errors import ProviderBadAnswer, ProviderMisconfigured, ServiceError
 from app.observability.metrics import ModelMeter
 
 MAX_EMBEDDED_BYTES = 8191
@@ -23,21 +23,27 @@ class CheckedEmbedder:
         ask: Callable[[list[str]], list[Vector]],
         ask_itself: Callable[[list[str]], list[Vector]] | None = None,
         prefix: Callable[[str, str | None], str] = lambda name, action: "",
+        *,
+        known_as: str = "",
+        dimensions: int | None = None,
     ) -> None:
         """`ask_itself` is for `check`, where `ask` may answer without asking the model; `prefix`
-        is that of Provider."""
+        is that of Provider. Collections know the embedder as `known_as`, where that is not its
+        name; `dimensions` are those that it was asked for."""
         self.name = name
         self._ask = ask
         self._ask_itself = ask_itself or ask
         self._prefix = prefix
         self._meter = ModelMeter("embedder", name)
+        self._known_as = known_as or name
+        self._wanted = dimensions
         self._dimensions: int | None = None
 
     @property
     def info(self) -> EmbedderInfo:
         # No lock: it would make many first requests wait in turn for a service that hangs.
         dimensions = self._dimensions or len(self._embed(["dimensions"])[0])
-        return EmbedderInfo(self.name, dimensions)
+        return EmbedderInfo(self._known_as, dimensions)
 
     def check(self) -> None:
         """Raises when the model does not embed."""
@@ -62,13 +68,22 @@ class CheckedEmbedder:
             len(vector) == dimensions and is_finite(vector) for vector in vectors
         )
         if len(vectors) != wanted or not usable:
-            failure = ProviderBadAnswer(
-                f"The embedder {self.name} gave vectors that cannot be used."
+            raise self._counted(
+                ProviderBadAnswer(f"The embedder {self.name} gave vectors that cannot be used.")
             )
-            self._meter.failed(failure)
-            raise failure
+        if self._wanted not in (None, dimensions):
+            raise self._counted(
+                ProviderMisconfigured(
+                    f"The embedder {self.name} gives {dimensions} numbers, whatever it is asked "
+                    f"for: set EMBEDDER_DIMENSIONS to {dimensions}, or leave it out."
+                )
+            )
         self._dimensions = dimensions
         return vectors
+
+    def _counted(self, failure: ServiceError) -> ServiceError:
+        self._meter.failed(failure)
+        return failure
 
 
 def beginning(text: str) -> str:

@@ -25,18 +25,10 @@ OLLAMA_CONTEXT = 4096  # its default, where a request names none
 # The whole name of a try, and why it does not hold yet.
 NOT_YET: dict[str, str] = {
     "agent-messages-0": "messages of agents",
-    "base-url-hints-no-v1": "what a wrong address is told by",
-    "base-url-hints-lm-studio-200": "what a wrong address is told by",
-    "base-url-hints-ollama-with-v1": "what a wrong address is told by",
-    "base64-refused-0": "what a gateway refuses",
-    "base64-refused-1": "what a gateway refuses",
-    "batch-of-10-0": "what a gateway refuses",
     "batch-of-10-1": "what a gateway refuses",
     "body-encodings-bom": "what bodies may be",
     "body-encodings-newline": "what bodies may be",
-    "gemini-index-omitted-0": "a missing index",
     "imported-time-0": "timestamp",
-    "input-too-long-0": "what a gateway refuses",
     "json-object-refused-0": "what a gateway refuses",
     "loose-clients-nulls": "null and numbers",
     "loose-clients-search-nulls": "null and numbers",
@@ -50,13 +42,6 @@ NOT_YET: dict[str, str] = {
     "near-json-in-reasoning_content": "shapes of answers",
     "near-json-nothing": "shapes of answers",
     "ollama-num-ctx-0": "the context of Ollama",
-    "quota-deepseek-402": "the words of an empty account",
-    "quota-new-api-403": "the words of an empty account",
-    "refused-says-why-0": "what a refusal says",
-    "retry-after-0": "Retry-After",
-    "socks-proxy-0": "the context of Ollama",
-    "stream-only-0": "what a refusal says",
-    "tls-reason-nothing-set": "certificates",
 }
 
 

@@ -36,6 +36,8 @@ STATUS = {
     "provider_refused": 502,
     "provider_bad_answer": 502,
     "provider_answer_cut": 502,
+    "provider_content_filtered": 502,
+    "embedder_input_too_long": 502,
     "context_too_small": 502,
     "service_busy": 503,
     "vector_store_unavailable": 503,

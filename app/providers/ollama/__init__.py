@@ -1,12 +1,12 @@
 """Ollama, through its own library."""
 
-from collections.abc import Sequence
-
-from app.config import Endpoint, Settings
+from app.config import Settings
+from app.providers.asked import Asked, asked, endpoint
 from app.providers.base import AskedAtStart, Check, Provider
+from app.providers.fitting import FittingCalls
 from app.providers.ollama.chat import OllamaChat
 from app.providers.ollama.embeddings import OllamaEmbeddings
-from app.providers.ollama.models import OllamaModels
+from app.providers.ollama.models import OllamaModel
 
 
 class Ollama(Provider):
@@ -16,24 +16,30 @@ class Ollama(Provider):
     asked_at_start = AskedAtStart.NO
 
     def open_embedder(self, settings: Settings, model: str) -> OllamaEmbeddings:
-        return OllamaEmbeddings(settings.embedder_endpoint, model, settings.embedder_timeout)
+        return OllamaEmbeddings(
+            settings.embedder_endpoint,
+            asked(settings, "EMBEDDER", self.name, model),
+            settings.embedder_timeout,
+            FittingCalls(model, settings.embedder_batch, settings.embedder_max_tokens),
+            settings.embedder_dimensions,
+        )
 
     def open_llm(self, settings: Settings, model: str) -> OllamaChat:
         return OllamaChat(
             settings.llm_endpoint,
-            model,
+            asked(settings, "LLM", self.name, model),
             settings.llm_timeout,
             num_ctx=settings.ollama_num_ctx,
             keep_alive=settings.ollama_keep_alive,
             extra=settings.llm_extra_body,
         )
 
-    def open_check(self, settings: Settings, endpoint: Endpoint, models: Sequence[str]) -> Check:
+    def open_check(self, settings: Settings, asked: Asked) -> Check:
         """Pulls what is missing, in the background, if OLLAMA_PULL says so."""
-        wanted = OllamaModels(endpoint, models)
+        model = OllamaModel(endpoint(settings, asked.role), asked)
         if settings.ollama_pull:
-            wanted.pull.start()
-        return wanted.check
+            model.pull.start()
+        return model.check
 
 
 PROVIDER = Ollama()

@@ -10,6 +10,7 @@ from ollama import ChatResponse
 from app.config import Endpoint
 from app.observability.metrics import ModelMeter
 from app.providers.adaptation import Adaptation, Forms
+from app.providers.asked import Asked
 from app.providers.chat import ChatAnswer, ChatRequest, with_extra
 from app.providers.context import too_small
 from app.providers.ollama.client import Clients
@@ -25,7 +26,7 @@ class OllamaChat:
     def __init__(
         self,
         endpoint: Endpoint,
-        model: str,
+        names: Asked,
         seconds: float,
         *,
         num_ctx: int,
@@ -34,8 +35,8 @@ class OllamaChat:
     ) -> None:
         """`num_ctx` is the context in tokens, prompt and answer together; `extra` are more
         fields of each call."""
-        self.name = f"ollama/{model}"
-        self._model = model
+        self.name = f"ollama/{names.model}"
+        self._names = names
         self._num_ctx = num_ctx
         self._keep_alive = keep_alive
         self._extra = extra or {}
@@ -48,11 +49,11 @@ class OllamaChat:
             until = time.monotonic() + left
             return self._adaptation.ask(lambda forms: self._ask(asked, forms, until))
 
-        answer = call(request, seconds, partial(translate, model=self._model), self._meter)
+        answer = call(request, seconds, partial(translate, asked=self._names), self._meter)
         self._meter.tokens(answer.prompt_eval_count, answer.eval_count)
         left = cut_to(asked.messages, answer.prompt_eval_count)
         if left is not None:
-            failure = too_small(self._model, takes=left)
+            failure = too_small(self._names.model, takes=left)
             self._meter.failed(failure)
             raise failure
         cut = answer.done_reason == "length"
@@ -60,6 +61,6 @@ class OllamaChat:
         return ChatAnswer(text, cut)
 
     def _ask(self, asked: ChatRequest, forms: Forms, until: float) -> ChatResponse:
-        body = chat_body(self._model, asked, forms, self._num_ctx, self._keep_alive)
+        body = chat_body(self._names.model, asked, forms, self._num_ctx, self._keep_alive)
         left = until - time.monotonic()
         return self._clients.chat(with_extra(body, self._extra), left)

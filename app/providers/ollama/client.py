@@ -1,13 +1,18 @@
 """Ollama's own library, which has no timeouts by itself."""
 
+import time
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import httpx
 import ollama
 
 from app.config import Endpoint
 from app.config.outgoing import httpx_options
 from app.observability.trace import pass_on
+from app.providers.deadline import pieces_until, shorten
+from app.providers.ollama.failures import raise_refusals
 
 
 class Clients:
@@ -20,9 +25,11 @@ class Clients:
         self._usual = self._client(seconds)
 
     def within(self, seconds: float) -> ollama.Client:
+        if seconds <= 0:
+            raise TimeoutError
         if seconds >= self._seconds:
             return self._usual
-        return self._client(max(seconds, 0.1))
+        return self._client(seconds)
 
     def chat(self, body: dict[str, Any], seconds: float) -> ollama.ChatResponse:
         """POST /api/chat. The library's own `chat` knows neither truncate nor what is to come."""
@@ -30,19 +37,45 @@ class Clients:
         return client._request(ollama.ChatResponse, "POST", "/api/chat", json=body)
 
     def unlimited(self) -> ollama.Client:
-        """For a pull, which takes as long as it takes."""
+        """For a pull, which takes as long as it takes, and is read as it comes."""
         return self._client(None)
 
     def _client(self, seconds: float | None) -> ollama.Client:
-        hooks = {"request": [pass_on]}
+        hooks: dict[str, list[Any]] = {"request": [pass_on]}
+        if seconds is not None:
+            hooks = {"request": [pass_on, _begin], "response": [_end, raise_refusals]}
         return ollama.Client(timeout=seconds, event_hooks=hooks, **self._options)
 
 
 def _options(endpoint: Endpoint) -> dict[str, Any]:
     options = {"host": endpoint.base_url, **httpx_options(endpoint.base_url)}
+    options["follow_redirects"] = False  # the texts and the key go where the settings say
     address = urlsplit(endpoint.base_url)
     if endpoint.key:
         options["headers"] = {"Authorization": f"Bearer {endpoint.key.get_secret_value()}"}
     elif address.username:  # the library leaves it out of the address
         options["auth"] = (unquote(address.username), unquote(address.password or ""))
     return options
+
+
+def _begin(request: httpx.Request) -> None:
+    request.extensions["until"] = time.monotonic() + request.extensions["timeout"]["read"]
+
+
+def _end(response: httpx.Response) -> None:
+    until = shorten(response.request.extensions, response.request.extensions["until"])
+    response.stream = _Until(response.stream, until)
+
+
+class _Until(httpx.SyncByteStream):
+    """A body that is read within the time of the whole call."""
+
+    def __init__(self, body: Any, until: float) -> None:
+        self._body = body
+        self._until = until
+
+    def __iter__(self) -> Iterator[bytes]:
+        return pieces_until(self._body, self._until, httpx.ReadTimeout)
+
+    def close(self) -> None:
+        self._body.close()

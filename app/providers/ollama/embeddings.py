@@ -1,9 +1,13 @@
 """Vectors by POST /api/embed."""
 
+import time
 from functools import partial
 
 from app.config import Endpoint
+from app.embeddings import Vector
 from app.observability.metrics import ModelMeter
+from app.providers.asked import Asked
+from app.providers.fitting import FittingCalls
 from app.providers.ollama.client import Clients
 from app.providers.ollama.failures import translate
 from app.providers.retry import call
@@ -12,17 +16,33 @@ from app.providers.retry import call
 class OllamaEmbeddings:
     """Vectors by POST /api/embed."""
 
-    def __init__(self, endpoint: Endpoint, model: str, seconds: float) -> None:
-        self.name = f"ollama/{model}"
-        self._model = model
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        asked: Asked,
+        seconds: float,
+        calls: FittingCalls,
+        dimensions: int | None = None,
+    ) -> None:
+        """`seconds` is for all the calls that some texts take; `dimensions` what to ask for."""
+        self.name = f"ollama/{asked.model}"
+        self._asked = asked
         self._seconds = seconds
+        self._calls = calls
+        self._dimensions = dimensions
         self._clients = Clients(endpoint, seconds)
         self._meter = ModelMeter("embedder", self.name)
 
-    def __call__(self, texts: list[str]) -> list[list[float]]:
-        def request(left: float) -> list[list[float]]:
-            answer = self._clients.within(left).embed(model=self._model, input=texts)
+    def __call__(self, texts: list[str]) -> list[Vector]:
+        deadline = time.monotonic() + self._seconds
+        return self._calls(texts, lambda part: self._ask(part, deadline))
+
+    def _ask(self, texts: list[str], deadline: float) -> list[Vector]:
+        def request(left: float) -> list[Vector]:
+            client = self._clients.within(left)
+            answer = client.embed(self._asked.model, texts, dimensions=self._dimensions)
             self._meter.tokens(answer.prompt_eval_count)
             return [list(vector) for vector in answer.embeddings]
 
-        return call(request, self._seconds, partial(translate, model=self._model), self._meter)
+        left = deadline - time.monotonic()
+        return call(request, left, partial(translate, asked=self._asked), self._meter)

@@ -1,45 +1,55 @@
 """What Ollama failed with, in our words."""
 
+import re
+
 import httpx
 import ollama
 
-from app.errors import (
-    ModelNotReady,
-    ProviderAuthFailed,
-    ProviderBadAnswer,
-    ProviderRateLimited,
-    ProviderRefused,
-    ProviderTimeout,
-    ProviderUnavailable,
-    ServiceError,
-)
-from app.providers.context import context_too_small
+from app.errors import ModelNotReady, ProviderBadAnswer, ProviderTimeout, ServiceError
+from app.providers.asked import Asked
+from app.providers.kinds import failure_of
+from app.providers.refusals import Refusal, answer_of
+from app.providers.refusals import Refused as _Refused
+from app.providers.unreachable import unreachable
 
-RATE_LIMIT_S = 5
+_MISSING = re.compile(r"model .* not found")
 
 
-def translate(error: Exception, model: str) -> ServiceError:
+class Refused(ollama.ResponseError):
+    """The library's own error, with all that was answered."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.words, refusal.status)
+        self.refusal = refusal
+
+
+def raise_refusals(response: httpx.Response) -> None:
+    """An event hook of httpx. The library keeps of an error neither the headers nor its shape, and
+    takes an error inside a 200 for an answer."""
+    content = response.read()
+    if not response.is_success:
+        text = content.decode(errors="replace")
+        raise Refused(Refusal.read(response.status_code, response.headers, text))
+    try:
+        answer_of(response.status_code, response.headers, content)
+    except _Refused as error:
+        raise Refused(error.refusal) from None
+    except ValueError:
+        pass  # the library says so itself
+
+
+def translate(error: Exception, asked: Asked) -> ServiceError:
     match error:
-        case ollama.ResponseError():
-            too_small = context_too_small(error.error, model)
-            return too_small or _of_status(error.status_code, model)
-        case httpx.TimeoutException():
-            return ProviderTimeout(f"The model {model} did not answer in time.")
+        case Refused():
+            missing = error.status_code == 404 and _MISSING.search(error.refusal.words)
+            return not_there(asked.model) if missing else failure_of(error.refusal, asked)
+        case httpx.TimeoutException() | TimeoutError():
+            return ProviderTimeout(
+                f"The model {asked.model} did not answer in time: see {asked.role}_TIMEOUT."
+            )
         case ConnectionError() | httpx.TransportError():
-            return ProviderUnavailable("Ollama does not answer: see OLLAMA_BASE_URL.")
-    return ProviderBadAnswer(f"The model {model} gave an answer that cannot be used.")
-
-
-def _of_status(status: int, model: str) -> ServiceError:
-    if status == 404:
-        return not_there(model)
-    if status in (401, 403):
-        return ProviderAuthFailed("Ollama refuses the request: it asks for authorization.")
-    if status == 429:
-        return ProviderRateLimited("Ollama is rate limited.", RATE_LIMIT_S)
-    if status >= 500:
-        return ProviderUnavailable(f"Ollama failed ({status}).")
-    return ProviderRefused(f"The model {model} refused ({status}).")
+            return unreachable(error, asked)
+    return ProviderBadAnswer(f"The model {asked.model} gave an answer that cannot be used.")
 
 
 def not_there(model: str) -> ModelNotReady:

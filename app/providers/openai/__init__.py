@@ -1,10 +1,13 @@
 """OpenAI, or any service that speaks its API, through its own library."""
 
 from app.config import Settings
-from app.providers.base import Provider
+from app.providers.asked import Asked, asked
+from app.providers.base import Check, Provider
+from app.providers.fitting import FittingCalls
 from app.providers.openai.chat import OpenAIChat
 from app.providers.openai.client import connect
 from app.providers.openai.embeddings import OpenAIEmbeddings
+from app.providers.openai.models import OpenAIModel
 
 
 class OpenAI(Provider):
@@ -14,11 +17,22 @@ class OpenAI(Provider):
 
     def open_embedder(self, settings: Settings, model: str) -> OpenAIEmbeddings:
         return OpenAIEmbeddings(
-            connect(settings.embedder_endpoint), model, settings.embedder_timeout
+            connect(settings.embedder_endpoint),
+            asked(settings, "EMBEDDER", self.name, model),
+            settings.embedder_timeout,
+            FittingCalls(model, settings.embedder_batch, settings.embedder_max_tokens),
+            settings.embedder_dimensions,
         )
 
     def open_llm(self, settings: Settings, model: str) -> OpenAIChat:
-        return OpenAIChat(connect(settings.llm_endpoint), model, settings.llm_extra_body)
+        names = asked(settings, "LLM", self.name, model)
+        return OpenAIChat(connect(settings.llm_endpoint), names, settings.llm_extra_body)
+
+    def open_check(self, settings: Settings, asked: Asked) -> Check | None:
+        """Of an LLM: an embedder is asked for an embedding."""
+        if asked.role == "EMBEDDER":
+            return None
+        return OpenAIModel(connect(settings.llm_endpoint), asked).check
 
 
 PROVIDER = OpenAI()

@@ -7,6 +7,7 @@ from typing import Any
 
 from app.observability.metrics import ModelMeter
 from app.providers.adaptation import Adaptation, Forms
+from app.providers.asked import Asked
 from app.providers.chat import ChatAnswer, ChatRequest, with_extra
 from app.providers.openai.answers import spoken
 from app.providers.openai.client import Client, used
@@ -19,24 +20,26 @@ from app.providers.retry import call
 class OpenAIChat:
     """Answers by POST /chat/completions, in the forms that the service takes."""
 
-    def __init__(self, client: Client, model: str, extra: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, client: Client, names: Asked, extra: Mapping[str, Any] | None = None
+    ) -> None:
         """`extra` are more fields of each call."""
-        self.name = f"openai/{model}"
+        self.name = f"openai/{names.model}"
         self._client = client
-        self._model = model
+        self._names = names
         self._extra = extra or {}
         self._meter = ModelMeter("llm", self.name)
-        self._adaptation = Adaptation(self.name, choices(model), refusal)
+        self._adaptation = Adaptation(self.name, choices(names.model), refusal)
 
     def __call__(self, asked: ChatRequest, seconds: float) -> ChatAnswer:
         def request(left: float) -> ChatAnswer:
             until = time.monotonic() + left
             return self._adaptation.ask(lambda forms: self._ask(asked, forms, until))
 
-        return call(request, seconds, partial(translate, model=self._model), self._meter)
+        return call(request, seconds, partial(translate, asked=self._names), self._meter)
 
     def _ask(self, asked: ChatRequest, forms: Forms, until: float) -> ChatAnswer:
-        body = with_extra(chat_body(self._model, asked, forms), self._extra)
+        body = with_extra(chat_body(self._names.model, asked, forms), self._extra)
         answer = self._client.post("/chat/completions", body, until - time.monotonic())
         said = spoken(answer)
         self._meter.tokens(used(answer, "prompt_tokens"), used(answer, "completion_tokens"))

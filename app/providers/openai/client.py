@@ -31,10 +31,17 @@ class Client:
         self._library: Library | None = None
 
     def post(self, path: str, body: dict[str, Any], seconds: float) -> Any:
-        """The JSON of an answer. Raises the library's APIError, TimeoutError, or ValueError."""
+        """The JSON of an answer. Raises the library's APIError, Refused, TimeoutError, or
+        ValueError."""
         deadline = time.monotonic() + seconds
         library = self._library or self._open(seconds)
         return library.post(path, body, deadline - time.monotonic())
+
+    def get(self, path: str, seconds: float) -> Any:
+        """The same without a body."""
+        deadline = time.monotonic() + seconds
+        library = self._library or self._open(seconds)
+        return library.get(path, deadline - time.monotonic())
 
     def close(self) -> None:
         """Closes its connections, for who has several in one process."""

@@ -1,41 +1,91 @@
 """Vectors by POST /embeddings."""
 
+import time
 from base64 import b64decode
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from app.embeddings import Vector
 from app.observability.metrics import ModelMeter
+from app.providers.adaptation import Adaptation, Choice, Forms
+from app.providers.asked import Asked
+from app.providers.fitting import FittingCalls
 from app.providers.openai.client import Client, used
-from app.providers.openai.failures import translate
+from app.providers.openai.failures import refusal_of, translate
 from app.providers.retry import call
+
+REFUSALS = (400, 415, 422, 500, 501)  # of a parameter: LiteLLM gives 500 for some
 
 
 class OpenAIEmbeddings:
-    """Vectors by POST /embeddings, asked for as base64: a third of the cost of floats."""
+    """Vectors by POST /embeddings, asked for as base64 where the service takes that: a third of
+    the cost of floats."""
 
-    def __init__(self, client: Client, model: str, seconds: float) -> None:
-        self.name = f"openai/{model}"
+    def __init__(
+        self,
+        client: Client,
+        asked: Asked,
+        seconds: float,
+        calls: FittingCalls,
+        dimensions: int | None = None,
+    ) -> None:
+        """`seconds` is for all the calls that some texts take; `dimensions` what to ask for."""
+        self.name = f"openai/{asked.model}"
         self._client = client
-        self._model = model
+        self._asked = asked
         self._seconds = seconds
+        self._calls = calls
         self._meter = ModelMeter("embedder", self.name)
+        self._takes_base64 = False
+        """Whether it has taken it once."""
+        choices = {
+            "dimensions": Choice([dimensions, None], ["dimension"]),
+            "encoding_format": Choice(["base64", None], ["encoding_format", "base64"]),
+        }
+        if dimensions is None:
+            del choices["dimensions"]
+        self._known = Adaptation(self.name, choices, self._refused)
 
-    def __call__(self, texts: list[str]) -> list[list[float]]:
-        body = {"input": texts, "model": self._model, "encoding_format": "base64"}
+    def __call__(self, texts: list[str]) -> list[Vector]:
+        deadline = time.monotonic() + self._seconds
+        return self._calls(texts, lambda part: self._ask(part, deadline))
 
-        def request(left: float) -> list[list[float]]:
-            answer = self._client.post("/embeddings", body, left)
-            found = sorted(answer["data"], key=lambda e: e["index"])
-            self._meter.tokens(used(answer, "prompt_tokens"))
-            return [_vector(one["embedding"]) for one in found]
+    def _ask(self, texts: list[str], deadline: float) -> list[Vector]:
+        def request(_left: float) -> list[Vector]:
+            return self._known.ask(lambda forms: self._post(texts, forms, deadline))
 
-        return call(request, self._seconds, partial(translate, model=self._model), self._meter)
+        left = deadline - time.monotonic()
+        return call(request, left, partial(translate, asked=self._asked), self._meter)
+
+    def _post(self, texts: list[str], forms: Forms, deadline: float) -> list[Vector]:
+        chosen = {name: form for name, form in forms.items() if form is not None}
+        body = {"input": texts, "model": self._asked.model, **chosen}
+        answer = self._client.post("/embeddings", body, deadline - time.monotonic())
+        self._takes_base64 |= "encoding_format" in chosen
+        self._meter.tokens(used(answer, "prompt_tokens"))
+        return [_vector(one["embedding"]) for one in _in_order(answer["data"])]
+
+    def _refused(self, error: Exception) -> str | None:
+        refusal = refusal_of(error)
+        if refusal is None or refusal.status not in REFUSALS:
+            return None
+        # Whatever it says, a service that has never taken base64 may mean that.
+        return refusal.words if self._takes_base64 else f"encoding_format {refusal.words}"
 
 
-def _vector(given: Any) -> list[float]:
+def _in_order(data: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+    """As the texts were. Gemini leaves out an `index` of 0, others leave out or repeat all."""
+    places = [one.get("index") or 0 for one in data]
+    if len({*places}) < len(places):
+        return data
+    return [one for _, one in sorted(zip(places, data, strict=True), key=lambda pair: pair[0])]
+
+
+def _vector(given: Any) -> Vector:
     if isinstance(given, str):
-        vector: list[float] = np.frombuffer(b64decode(given), "<f4").tolist()
+        vector: Vector = np.frombuffer(b64decode(given), "<f4").tolist()
         return vector
     return [float(number) for number in given]  # some services know floats alone

@@ -10,7 +10,9 @@ import openai
 
 from app.config.outgoing import proxy_for, trusted
 from app.observability.trace import headers
+from app.providers.deadline import pieces_until, shorten
 from app.providers.openai.answers import parsed
+from app.providers.refusals import answer_of
 
 CONNECT_S = 5.0
 POOL = 256  # connections that are kept open: one for each thread
@@ -40,20 +42,24 @@ class Library:
             self._headers = {"api-key": key, "Authorization": openai.Omit()}
 
     def post(self, path: str, body: dict[str, Any], seconds: float) -> Any:
-        """The JSON of an answer. Raises openai.APIError, TimeoutError, or ValueError."""
-        if seconds <= 0:
-            raise TimeoutError
+        """The JSON of an answer. Raises openai.APIError, Refused, TimeoutError, or ValueError."""
+        content = json.dumps(body).encode()
         # The raw answer: to make models of the library's of it costs a fifth of the call.
         response = self._api.post(
-            path,
-            cast_to=httpx2.Response,
-            content=json.dumps(body).encode(),
-            options={
-                "headers": {**headers(), **self._headers},
-                "timeout": httpx2.Timeout(seconds, connect=min(seconds, CONNECT_S)),
-            },
+            path, cast_to=httpx2.Response, content=content, options=self._options(seconds)
         )
-        return parsed(response.content)
+        return answer_of(response.status_code, response.headers, response.content, parsed)
+
+    def get(self, path: str, seconds: float) -> Any:
+        """The same without a body."""
+        response = self._api.get(path, cast_to=httpx2.Response, options=self._options(seconds))
+        return answer_of(response.status_code, response.headers, response.content)
+
+    def _options(self, seconds: float) -> Any:
+        if seconds <= 0:
+            raise TimeoutError
+        timeout = httpx2.Timeout(seconds, connect=min(seconds, CONNECT_S))
+        return {"headers": {**headers(), **self._headers}, "timeout": timeout}
 
     def close(self) -> None:
         self._api.close()
@@ -68,30 +74,22 @@ def _transport(base_url: str) -> httpx2.BaseTransport:
 
 
 class _Punctual(httpx2.HTTPTransport):
-    """Ends an answer of which a little keeps coming: httpx2's own limit is for each piece.
-
-    Some services send blank lines while a call waits for its place.
-    """
+    """Reads an answer within the time of the whole call."""
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         until = time.monotonic() + request.extensions["timeout"]["read"]
         response = super().handle_request(request)
-        response.stream = _Until(response.stream, until)
+        response.stream = _Until(response.stream, shorten(request.extensions, until))
         return response
 
 
 class _Until(httpx2.SyncByteStream):
-    """A body that comes to an end by `until`, or by the limit of one more piece."""
-
     def __init__(self, body: Any, until: float) -> None:
         self._body = body
         self._until = until
 
     def __iter__(self) -> Iterator[bytes]:
-        for piece in self._body:
-            if time.monotonic() > self._until:
-                raise httpx2.ReadTimeout("the answer is not whole in time")
-            yield piece
+        return pieces_until(self._body, self._until, httpx2.ReadTimeout)
 
     def close(self) -> None:
         self._body.close()

@@ -2,13 +2,12 @@
 
 from app.providers.adaptation import REFUSALS
 from app.providers.context import context_too_small
+from app.providers.openai.failures import refusal_of
 
 
 def refusal(error: Exception) -> str | None:
     """What the service said in words, for `Adaptation`; None for every other failure."""
-    import openai  # imported already: it is what failed
-
-    if not isinstance(error, openai.APIStatusError) or error.status_code not in REFUSALS:
+    refused = refusal_of(error)
+    if refused is None or refused.status not in REFUSALS:
         return None
-    words = error.response.text
-    return None if context_too_small(words, "") else words
+    return None if context_too_small(refused.words, "") else refused.words

@@ -14,6 +14,7 @@ import pytest
 from app.errors import (
     ProviderAuthFailed,
     ProviderBadAnswer,
+    ProviderMisconfigured,
     ProviderQuotaExceeded,
     ProviderRateLimited,
     ProviderRefused,
@@ -21,7 +22,9 @@ from app.errors import (
     ProviderUnavailable,
     ServiceError,
 )
+from app.providers.asked import Asked
 from app.providers.chat import ChatAnswer, ChatRequest
+from app.providers.fitting import FittingCalls
 from app.providers.openai.chat import OpenAIChat
 from app.providers.openai.client import Client
 from app.providers.openai.embeddings import OpenAIEmbeddings
@@ -48,8 +51,16 @@ def client(server: OpenAIServer) -> Iterator[Client]:
         yield opened
 
 
+NAMES = Asked("EMBEDDER", MODEL, "The service", "OPENAI_BASE_URL", "OPENAI_API_KEY", "it is so")
+LLM = NAMES._replace(role="LLM", model="gpt-5-mini")
+
+
+def embeddings(client: Client, seconds: float = SECONDS) -> OpenAIEmbeddings:
+    return OpenAIEmbeddings(client, NAMES, seconds, FittingCalls(MODEL))
+
+
 def embed(client: Client, seconds: float = SECONDS) -> list[list[float]]:
-    return OpenAIEmbeddings(client, MODEL, seconds)(TEXTS)
+    return embeddings(client, seconds)(TEXTS)
 
 
 def test_it_asks_for_embeddings_as_base64_and_reads_them(
@@ -64,7 +75,7 @@ def test_it_asks_for_embeddings_as_base64_and_reads_them(
 
 
 def test_half_a_surrogate_pair_is_sent_as_it_is(server: OpenAIServer, client: Client) -> None:
-    assert len(OpenAIEmbeddings(client, MODEL, SECONDS)(["half \ud83e"])) == 1
+    assert len(embeddings(client)(["half \ud83e"])) == 1
     assert server.requests[-1].body["input"] == ["half \ud83e"]
 
 
@@ -75,7 +86,7 @@ def fault(**what: Any) -> Any:
 FAILURES: dict[str, tuple[Any, type[ServiceError]]] = {
     "a wrong key": (fault(status=401), ProviderAuthFailed),
     "a key that may not": (fault(status=403), ProviderAuthFailed),
-    "an unknown model": (fault(status=404), ProviderRefused),
+    "an unknown address": (fault(status=404), ProviderMisconfigured),
     "a bad request": (fault(status=400), ProviderRefused),
     "an unusable request": (fault(status=422), ProviderRefused),
     "a refusal without words": (fault(status=400, body=[]), ProviderRefused),
@@ -100,11 +111,11 @@ def test_what_fails_is_told_in_our_words(server: OpenAIServer, client: Client, n
     assert len(embed(client)) == len(TEXTS)
 
 
-@pytest.mark.parametrize(("kind", "calls"), [({"status": 500}, 2), ({"status": 400}, 1)])
+@pytest.mark.parametrize(("status", "calls"), [(503, 2), (401, 1), (404, 1)])
 def test_the_library_tries_nothing_again_by_itself(
-    server: OpenAIServer, client: Client, kind: dict[str, Any], calls: int
+    server: OpenAIServer, client: Client, status: int, calls: int
 ) -> None:
-    server.fault("/", **kind)
+    server.fault("/", status=status)
     with pytest.raises(ServiceError):
         embed(client)
     assert len(server.requests) == calls
@@ -145,7 +156,7 @@ def test_a_redirect_is_not_followed(server: OpenAIServer, client: Client) -> Non
     with OpenAIServer() as elsewhere:
         there = {"Location": f"{elsewhere.url}/v1/embeddings"}
         server.fault("/", status=307, body={}, headers=there)
-        with pytest.raises(ProviderRefused):
+        with pytest.raises(ProviderMisconfigured):
             embed(client)
         assert elsewhere.requests == []
 
@@ -264,7 +275,7 @@ def test_an_answer_over_tls_may_take_longer_than_a_connection(
         closing(Client(f"https://127.0.0.1:{secure.port}/v1", KEY)) as client,
         ThreadPoolExecutor(2) as pool,
     ):
-        chat = OpenAIChat(client, "gpt-5-mini")
+        chat = OpenAIChat(client, LLM)
         asked = ChatRequest([{"role": "user", "content": "tea"}], max_tokens=10)
         said = pool.submit(chat, asked, 30.0)
         found = pool.submit(embed, client, 30.0)

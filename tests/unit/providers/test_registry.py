@@ -64,7 +64,7 @@ def test_openai_is_asked_for_an_embedding_each_time() -> None:
     with OpenAIServer() as server:
         settings = Settings.from_env({"OPENAI_BASE_URL": f"{server.url}/v1", **BY_OPENAI})
         with closing(connect(settings.embedder_endpoint)):
-            check = registry.open_check(settings, registry.open_embedder(settings))
+            check = registry.open_embedder_check(settings, registry.open_embedder(settings))
             check()
             check()
         assert server.count("/v1/embeddings") == 2

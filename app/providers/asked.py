@@ -1,0 +1,41 @@
+"""Who is asked for what, by the names of the settings that say so: a failure names them."""
+
+from typing import Literal, NamedTuple
+
+from app.config import Endpoint, Settings
+
+Role = Literal["LLM", "EMBEDDER"]
+
+
+class Asked(NamedTuple):
+    """One model of a service."""
+
+    role: Role
+    model: str
+    service: str
+    """What it is called at the beginning of a sentence."""
+    address: str
+    """The setting that its address comes from."""
+    key: str
+    """The setting that its key comes from."""
+    usual: str
+    """What an address of such a service looks like."""
+
+
+def asked(settings: Settings, role: Role, provider: str, model: str) -> Asked:
+    """`model` of `provider`, named after the settings that are really in use for `role`."""
+    own = getattr(settings, f"{role.lower()}_base_url")
+    own_key = getattr(settings, f"{role.lower()}_api_key")
+    if provider == "ollama":
+        address = f"{role}_BASE_URL" if own else "OLLAMA_BASE_URL"
+        usual = "it is Ollama's own, such as http://127.0.0.1:11434, without /v1 or /api"
+        return Asked(role, model, "Ollama", address, f"{role}_API_KEY", usual)
+    address = f"{role}_BASE_URL" if own else "OPENAI_BASE_URL"
+    has_own_key = own_key or (own and not endpoint(settings, role).key)
+    key = f"{role}_API_KEY" if has_own_key else "OPENAI_API_KEY"
+    usual = "it mostly ends in /v1, and nothing such as /chat/completions comes after it"
+    return Asked(role, model, "The model's service", address, key, usual)
+
+
+def endpoint(settings: Settings, role: Role) -> Endpoint:
+    return settings.llm_endpoint if role == "LLM" else settings.embedder_endpoint

@@ -1,0 +1,117 @@
+"""Calls to an embedder of the size that its service takes: how many texts, and how long ones.
+
+No service says its limits before they are passed. What was found out is kept for the life of the
+process; EMBEDDER_BATCH and EMBEDDER_MAX_TOKENS spare the calls that find it out.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+
+from app.embeddings import Vector
+from app.errors import EmbedderInputTooLong, ProviderRefused
+
+log = logging.getLogger(__name__)
+
+BYTES_OF_TOKEN = 3
+"""UTF-8 of a token, at most as many as a Chinese character has: more of them in English."""
+CERTAIN_BYTES = 8191
+"""A text of so many bytes goes out at first, see `validation.MAX_EMBEDDED_BYTES`."""
+LEAST_BYTES = 64  # a text that is refused at this length is refused for something else
+UNSURE_BYTES = 512  # no service refuses so short a text for its length
+
+Ask = Callable[[list[str]], list[Vector]]
+
+
+class FittingCalls:
+    """Asks for vectors in calls that the service takes. Safe for many threads."""
+
+    def __init__(self, model: str, batch: int | None = None, max_tokens: int | None = None) -> None:
+        """`model` is for the log; `batch` texts a call and `max_tokens` a text, where known."""
+        self._model = model
+        self._batch = batch
+        self._bytes = bytes_of(max_tokens) if max_tokens else None
+
+    def __call__(self, texts: Sequence[str], ask: Ask) -> list[Vector]:
+        """As `ask` gives them, in the order of `texts`. Raises what `ask` raises at last."""
+        vectors: list[Vector] = []
+        for part in _parts(texts, self._batch or len(texts) or 1):
+            vectors += self._fitted(part, ask)
+        return vectors
+
+    def _fitted(self, texts: list[str], ask: Ask) -> list[Vector]:
+        sent = [cut(text, self._bytes) for text in texts]
+        try:
+            return ask(sent)
+        except EmbedderInputTooLong:
+            return self._shorter(sent, ask)
+        except ProviderRefused as refused:
+            if type(refused) is not ProviderRefused:
+                raise  # a key, an address, a filter: the size is not it
+            vectors = self._halves(sent, ask) if len(sent) > 1 else _perhaps_shorter(sent[0], ask)
+            if vectors is None:
+                raise
+            return vectors
+
+    def _halves(self, texts: list[str], ask: Ask) -> list[Vector]:
+        """Of a call that was refused: each half on its own. A size is kept when all were taken."""
+        size = (len(texts) + 1) // 2
+        vectors = [vector for part in _parts(texts, size) for vector in self(part, ask)]
+        if self._batch is None or size < self._batch:
+            self._batch = size
+            log.warning(
+                "%s refuses a call of %d texts: it is asked for %d at once from now on; "
+                "EMBEDDER_BATCH spares finding that out",
+                *(self._model, len(texts), size),
+            )
+        return vectors
+
+    def _shorter(self, texts: list[str], ask: Ask) -> list[Vector]:
+        """Of a call whose texts are too long by what the service says: cut until it takes them."""
+        limit = max(len(text.encode("utf-8", "surrogatepass")) for text in texts) // 2
+        while True:
+            try:
+                vectors = ask([cut(text, limit) for text in texts])
+            except EmbedderInputTooLong:
+                limit //= 2
+                if limit < LEAST_BYTES:
+                    raise
+            else:
+                break
+        if self._bytes is None or limit < self._bytes:
+            self._bytes = limit
+            log.warning(
+                "%s takes no longer texts: they are embedded by their first %d bytes from now on; "
+                "EMBEDDER_MAX_TOKENS spares finding that out",
+                *(self._model, limit),
+            )
+        return vectors
+
+
+def _perhaps_shorter(text: str, ask: Ask) -> list[Vector] | None:
+    """Of one text that was refused for no reason that is known; None where length was not it.
+
+    Nothing is kept of it: the next text may be refused for its words.
+    """
+    limit = len(text.encode("utf-8", "surrogatepass")) // 2
+    while limit >= UNSURE_BYTES:
+        try:
+            return ask([cut(text, limit)])
+        except ProviderRefused:
+            limit //= 2
+    return None
+
+
+def bytes_of(tokens: int) -> int:
+    """How much of a text is sent to a model that takes so many tokens."""
+    return min(BYTES_OF_TOKEN * tokens, max(CERTAIN_BYTES, tokens))
+
+
+def cut(text: str, limit: int | None) -> str:
+    """The beginning of `text`, of `limit` bytes of UTF-8 at most."""
+    if limit is None or len(text) * 4 <= limit:  # no character takes more than 4
+        return text
+    return text.encode("utf-8", "surrogatepass")[:limit].decode(errors="ignore") or text[:1]
+
+
+def _parts(texts: Sequence[str], size: int) -> list[list[str]]:
+    return [[*texts[start : start + size]] for start in range(0, len(texts), size)]

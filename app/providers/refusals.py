@@ -1,0 +1,141 @@
+"""What a model's service answered in the place of what it was asked for."""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, Self
+
+MAX_WORDS = 4000  # characters that are looked at
+# What a service quotes of the request: a user's words must not pass for its own.
+_QUOTED = {"input", "inputs", "prompt", "messages", "content", "request", "body", "ctx"}
+
+_LABELS = ("code", "type", "param", "status", "reason")
+# Of several words, such as invalid_request_error, InvalidParameter, input[0]: no key, no sentence
+# and no name of somebody looks like that.
+_COMPOUND = re.compile(
+    r"[A-Za-z]+(_[A-Za-z0-9]+)+|([A-Z][a-z]+){2,}|[A-Za-z_]+([.\[](\d{1,4}|[A-Za-z_]+)\]?)+"
+)
+_WORDS = {"model", "input", "messages", "prompt", "stream", "temperature", "dimensions"} | {
+    "arrearage",
+    "validation",
+}
+MAX_LABEL = 48
+
+
+class Refusal(NamedTuple):
+    """An error of a service, whatever its status and the form of its body."""
+
+    status: int
+    """Of HTTP, or the one that stands in the body of a 200."""
+    words: str
+    """All that it says, as lines of `name: value` where it is JSON. It may quote a key or a user's
+    text: to be looked at, never shown."""
+    labels: Mapping[str, str]
+    """Its `code`, `type`, `param` as far as they are identifiers, which may be shown."""
+    headers: Mapping[str, str]
+    is_page: bool
+    """Whether it is a page for a browser, and so of something else than a model's service."""
+
+    @classmethod
+    def read(cls, status: int, headers: Mapping[str, str], text: str) -> Self:
+        """From a whole answer."""
+        page = text.lstrip()[:15].lower().startswith(("<!doctype html", "<html"))
+        try:
+            body = json.loads(text)
+        except (ValueError, RecursionError):
+            body = None
+        errors = [*_errors(body)]
+        labels = {name: label for error in reversed(errors) for name, label in _labels(error)}
+        words = "\n".join(_said(body)) or text
+        return cls(_status(status, errors), words[:MAX_WORDS], labels, headers, page)
+
+    def shown(self) -> str:
+        """What of it may stand in an answer and in the log: `400, code: x, param: y`."""
+        named = (f"{name}: {label}" for name, label in self.labels.items())
+        return ", ".join([str(self.status), *named])
+
+
+class Refused(Exception):
+    """A service answered with an error that its library takes for an answer."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.shown())
+        self.refusal = refusal
+        self.status_code = refusal.status
+
+
+def answer_of(
+    status: int,
+    headers: Mapping[str, str],
+    content: bytes,
+    parse: Callable[[bytes], Any] = json.loads,
+) -> Any:
+    """What `parse` makes of an answer that is well by its status. Raises Refused where it is an
+    error all the same, as some gateways have it, or a page; ValueError where it is neither."""
+    try:
+        answer = parse(content)
+    except ValueError:
+        refusal = Refusal.read(status, headers, content.decode(errors="replace"))
+        if refusal.is_page:
+            raise Refused(refusal) from None
+        raise
+    if _is_error(answer):
+        raise Refused(Refusal.read(status, headers, json.dumps(answer)))
+    return answer
+
+
+def _is_error(answer: Any) -> bool:
+    if not isinstance(answer, dict):
+        return False
+    if answer.get("choices") or answer.get("data"):
+        return False
+    return bool(answer.get("error") or answer.get("errors") or answer.get("code"))
+
+
+def _errors(body: Any) -> Iterator[Mapping[str, Any]]:
+    """Each object that may have labels, the outermost first."""
+    if isinstance(body, list):  # Gemini's
+        body = body[0] if body else None
+    if not isinstance(body, dict):
+        return
+    yield body
+    for name in ("error", "errors", "message", "detail", "details", "innererror", "metadata"):
+        yield from _errors(body.get(name))
+
+
+def _said(value: Any, name: str = "") -> Iterator[str]:
+    """Each text and number in `value`, with its name."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key not in _QUOTED:
+                yield from _said(inner, key)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _said(inner, name)
+    elif isinstance(value, str | int):
+        yield f"{name}: {value}"
+
+
+def _labels(error: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name in _LABELS:
+        value = error.get(name)
+        if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 10**6:
+            yield name, str(value)
+        elif isinstance(value, str) and len(value) <= MAX_LABEL and _is_label(value):
+            yield name, value
+
+
+def _is_label(value: str) -> bool:
+    return value.lower() in _WORDS or bool(_COMPOUND.fullmatch(value))
+
+
+def _status(status: int, errors: list[Mapping[str, Any]]) -> int:
+    """The one in the body, where HTTP's says that all is well."""
+    if status >= 300:
+        return status
+    for error in errors:
+        for name in ("code", "status"):
+            code = str(error.get(name))
+            if re.fullmatch(r"[45]\d\d", code):
+                return int(code)
+    return status

@@ -1,0 +1,60 @@
+"""Why a service could not be reached, told by what the failure of its connection began with."""
+
+import socket
+import ssl
+from collections.abc import Iterator
+
+from app.errors import ProviderUnavailable
+from app.providers.asked import Asked
+
+MAX_CAUSES = 10  # of one failure that are looked through: one may be its own cause
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """`error` and what it came of, the first cause last."""
+    for _ in range(MAX_CAUSES):
+        yield error
+        cause = error.__cause__ or error.__context__
+        if cause is None:
+            return
+        error = cause
+
+
+def unreachable(error: BaseException, asked: Asked) -> ProviderUnavailable:
+    """What to set, by what the connection failed with."""
+    chain = [*causes(error)]
+    if any(type(cause).__name__ == "ProxyError" for cause in chain):
+        return ProviderUnavailable(
+            "The proxy on the way to the model's service does not let it through: see "
+            f"HTTPS_PROXY or HTTP_PROXY, and NO_PROXY for {asked.address}."
+        )
+    why = next(filter(None, (_why(cause, asked) for cause in reversed(chain))), None)
+    return ProviderUnavailable(f"{asked.service} {why or 'does not answer'}: see {asked.address}.")
+
+
+def _why(cause: BaseException, asked: Asked) -> str | None:
+    match cause:
+        case ssl.SSLCertVerificationError():
+            return _untrusted(cause.verify_code)
+        case ssl.SSLError() if "WRONG_VERSION_NUMBER" in str(cause):
+            return "does not speak TLS, so its address begins with http:// and not https://"
+        case socket.gaierror():
+            return "is not found, because no address is known for the name of its host"
+        case ConnectionRefusedError():
+            return (
+                "does not answer, because nobody listens at its address (inside a container "
+                "localhost is the container itself)"
+            )
+    return None
+
+
+def _untrusted(code: int) -> str:
+    match code:
+        case 10:
+            return "shows a certificate that has expired"
+        case 62 | 64:
+            return "shows a certificate for another host than the one in its address"
+    return (
+        "shows a certificate that is not trusted: name the file of the authority that signed it "
+        "in SSL_CERT_FILE"
+    )

@@ -1,0 +1,161 @@
+"""What a refusal of a service is to a caller, by the errors that services really give."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+
+from app.config import Settings
+from app.errors import (
+    ContextTooSmall,
+    EmbedderInputTooLong,
+    ProviderAuthFailed,
+    ProviderContentFiltered,
+    ProviderMisconfigured,
+    ProviderQuotaExceeded,
+    ProviderRateLimited,
+    ProviderRefused,
+    ProviderUnavailable,
+    ServiceError,
+)
+from app.providers.asked import Asked, asked
+from app.providers.kinds import failure_of
+from app.providers.refusals import Refusal
+from app.providers.retry_after import seconds_to_wait
+from tests.servers import gateways
+from tests.servers.gateways import GatewayError
+
+KINDS: list[tuple[list[GatewayError], type[ServiceError], str]] = [
+    (gateways.QUOTA, ProviderQuotaExceeded, "quota"),
+    (gateways.RATE_LIMIT, ProviderRateLimited, "rate limited"),
+    (gateways.FILTER, ProviderContentFiltered, "content filter"),
+    (gateways.UNKNOWN_MODEL, ProviderMisconfigured, "EMBEDDER_MODEL"),
+    (gateways.KEY, ProviderAuthFailed, "EMBEDDER_API_KEY"),
+    (gateways.ADDRESS, ProviderMisconfigured, "EMBEDDER_BASE_URL"),
+    (gateways.BATCH, ProviderRefused, "EMBEDDER_BATCH"),
+    (gateways.TOO_LONG, EmbedderInputTooLong, "EMBEDDER_MAX_TOKENS"),
+    (gateways.STREAM, ProviderRefused, "enable_thinking"),
+    (gateways.PARAMETER, ProviderRefused, "does not take the parameter"),
+    (gateways.LOADING, ProviderUnavailable, "loading"),
+]
+
+
+def names(role: Any = "EMBEDDER") -> Asked:
+    settings = Settings.from_env(
+        {
+            "LLM_BASE_URL": "http://x/v1",
+            "EMBEDDER_BASE_URL": "http://y/v1",
+            "LLM_PROVIDER": "openai",
+        }
+    )
+    return asked(settings, role, "openai", gateways.MODEL)
+
+
+def refusal(error: GatewayError) -> Refusal:
+    text = error.body if isinstance(error.body, str) else json.dumps(error.body)
+    return Refusal.read(error.status, dict(error.headers), text)
+
+
+def known() -> Iterator[Any]:
+    for errors, to_us, says in KINDS:
+        for number, error in enumerate(errors):
+            yield pytest.param(error, to_us, says, id=f"{to_us.code}-{error.service}-{number}")
+
+
+@pytest.mark.parametrize(("error", "to_us", "says"), [*known()])
+def test_an_error_of_a_service_is_known(
+    error: GatewayError, to_us: type[ServiceError], says: str
+) -> None:
+    failure = failure_of(refusal(error), names())
+    assert type(failure) is to_us, failure.detail
+    assert says in failure.detail
+
+
+def test_a_context_that_is_too_small_is_told_with_both_numbers() -> None:
+    [error] = gateways.CONTEXT
+    failure = failure_of(refusal(error), names("LLM"))
+    assert isinstance(failure, ContextTooSmall)
+    assert "5031" in failure.detail
+    assert "4096" in failure.detail
+
+
+SECRETS = ["sk-abcdef1234567890", "My dog is called Rex.", "Rex", "sk-test"]
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("field", ["message", "code", "type", "param"])
+@pytest.mark.parametrize("status", [200, 400, 401, 402, 403, 404, 413, 422, 429, 500, 503])
+def test_no_key_and_no_text_is_quoted(status: int, field: str, secret: str) -> None:
+    error = {"message": "no", "code": None, "type": None, "param": None, field: secret}
+    told = failure_of(Refusal.read(status, {}, json.dumps({"error": error})), names())
+    assert secret not in told.detail
+
+
+def test_what_a_service_quotes_of_the_request_is_not_taken_for_its_reason() -> None:
+    said = {"msg": "Field required", "input": "I exceeded my quota, my balance is insufficient"}
+    told = failure_of(Refusal.read(422, {}, json.dumps({"detail": [said]})), names())
+    assert type(told) is ProviderRefused
+
+
+def test_identifiers_are_shown() -> None:
+    body = gateways.openai("secret words", "invalid_request_error", "unsupported_thing", "input[0]")
+    told = failure_of(Refusal.read(400, {}, json.dumps(body)), names())
+    assert (
+        "400, code: unsupported_thing, type: invalid_request_error, param: input[0]" in told.detail
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "provider", "address", "key"),
+    [
+        ({"OPENAI_API_KEY": "k"}, "openai", "OPENAI_BASE_URL", "OPENAI_API_KEY"),
+        (
+            {"EMBEDDER_BASE_URL": "http://y/v1", "EMBEDDER_PROVIDER": "openai"},
+            "openai",
+            "EMBEDDER_BASE_URL",
+            "EMBEDDER_API_KEY",
+        ),
+        ({"OLLAMA_BASE_URL": "http://y"}, "ollama", "OLLAMA_BASE_URL", "EMBEDDER_API_KEY"),
+    ],
+)
+def test_the_setting_that_is_in_use_is_named(
+    settings: dict[str, str], provider: str, address: str, key: str
+) -> None:
+    found = asked(Settings.from_env(settings), "EMBEDDER", provider, "m")
+    assert (found.address, found.key) == (address, key)
+
+
+@pytest.mark.parametrize(
+    ("headers", "words", "seconds"),
+    [
+        ({"retry-after": "7"}, "", 7),
+        ({"retry-after": "0.5"}, "", 0.5),
+        ({"retry-after": "3s"}, "", 3),
+        ({"retry-after-ms": "250", "retry-after": "9"}, "", 0.25),
+        ({"retry-after": "-1"}, "", None),
+        ({"retry-after": "soon"}, "", None),
+        ({"retry-after": "nan"}, "", None),
+        ({"retry-after": "1e999"}, "", None),
+        ({}, "Please try again in 1.5s.", 1.5),
+        ({}, "Please try again in 6m0s.", 360),
+        ({}, "Please try again in 20ms.", 0.02),
+        ({}, "retryDelay: 34s", 34),
+        ({}, "Please retry after 20 seconds.", 20),
+        ({}, "Please try again later.", None),
+    ],
+    ids=str,
+)
+def test_how_long_to_wait(headers: dict[str, str], words: str, seconds: float | None) -> None:
+    assert seconds_to_wait(headers, words) == seconds
+
+
+def test_how_long_to_wait_may_be_a_date() -> None:
+    later = datetime.now(UTC) + timedelta(seconds=30)
+    found = seconds_to_wait({"retry-after": format_datetime(later, usegmt=True)})
+    assert found is not None
+    assert 25 < found <= 30
+    past = seconds_to_wait({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"})
+    assert past == 0

@@ -13,6 +13,11 @@ BOUND_S = 2.0
 FRESH_S = 1.0
 
 
+ESSENTIAL = ("vector_store", "history", "maintenance")
+"""Without one of these nothing could be served. Without a model reads, searches by words and
+changes of metadata are."""
+
+
 class Check(TypedDict, total=False):
     """`code` and `detail` where it failed; the detail says what to do. Where it is well, a
     detail tells what happened at the start."""
@@ -53,6 +58,14 @@ class Readiness:
             name: future.result() if future.done() else _late()
             for name, future in self._running.items()
         }
+
+
+def summary(checks: Mapping[str, Check]) -> str:
+    """`ok`, `degraded` where a part cannot be served, or `failed` where nothing can."""
+    broken = {name for name, check in checks.items() if check["status"] == "failed"}
+    if broken & {*ESSENTIAL}:
+        return "failed"
+    return "degraded" if broken else "ok"
 
 
 def _run(check: Callable[[], str | None]) -> Check:

@@ -59,5 +59,5 @@ class Place:
     def start(self, **settings: str) -> Service:
         service = Service(self._data_dir, **self._settings, **settings)
         self._stack.enter_context(service)
-        wait_for(lambda: service.http.get("/ready").status_code == 200)
+        wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
         return service

@@ -92,7 +92,7 @@ def settle(service: Service) -> None:
 
     Those that were done are waited for too: only then the upkeep has met each of them.
     """
-    wait_for(lambda: service.http.get("/ready").status_code == 200, SETTLED_S)
+    wait_for(lambda: service.http.get("/ready").json()["status"] == "ok", SETTLED_S)
     wait_for(lambda: intents(service.data_dir / "history.db") == 0, SETTLED_S)
 
 

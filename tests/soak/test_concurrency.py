@@ -46,7 +46,7 @@ def store_settings(store: str, stack: ExitStack) -> dict[str, str]:
 
 
 def ready(service: Service) -> Service:
-    wait_for(lambda: service.http.get("/ready").status_code == 200)
+    wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
     return service
 
 

@@ -93,7 +93,7 @@ def start_again(service: Service, rng: random.Random) -> None:
         threading.Event().wait(rng.uniform(0, 2))
         kill(service)
     service.start()
-    wait_for(lambda: service.http.get("/ready").status_code == 200)
+    wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
     wait_for(lambda: pending_intents(service.data_dir / "history.db") == 0)
 
 

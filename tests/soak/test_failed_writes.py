@@ -119,7 +119,7 @@ def deploy(folder: Path, store: str) -> Iterator[Deployment]:
         if qdrant:
             settings |= {"QDRANT_URL": qdrant.url, "QDRANT_TIMEOUT": str(QDRANT_S)}
         service = stack.enter_context(Service(folder / "data", **settings))
-        wait_for(lambda: service.http.get("/ready").status_code == 200, 30)
+        wait_for(lambda: service.http.get("/ready").json()["status"] == "ok", 30)
         yield Deployment(service, disk, qdrant)
 
 

@@ -140,7 +140,7 @@ def deploy(stack: ExitStack, folder: Path, store: str) -> Deployment:
     if qdrant:
         settings |= {"QDRANT_URL": qdrant.url, "QDRANT_TIMEOUT": str(QDRANT_S)}
     service = stack.enter_context(Service(folder / "data", **settings))
-    wait_for(lambda: service.http.get("/ready").status_code == 200, 30)
+    wait_for(lambda: service.http.get("/ready").json()["status"] == "ok", 30)
     return Deployment(service, disk, qdrant)
 
 

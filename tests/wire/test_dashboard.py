@@ -35,7 +35,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Iterator[set[str]]:
     with OpenAIServer(dimensions=64) as openai, QdrantServer() as qdrant:
         settings = {"OPENAI_API_KEY": "sk-x", "OPENAI_BASE_URL": f"{openai.url}/v1"}
         with Service(folder / "data", QDRANT_URL=qdrant.url, **settings) as service:
-            wait_for(lambda: service.http.get("/ready").status_code == 200)
+            wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
             service.ask("add", data="I hike", user_id="a")
             yield names(service)
 

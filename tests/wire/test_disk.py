@@ -55,7 +55,7 @@ def test_on_a_full_disk_writes_are_503_and_reads_go_on(small_disk: Path) -> None
         assert service.post("get_all").json()["code"] == "storage_full"
         assert service.http.get("/ready").status_code == 503
         ballast.unlink()
-        wait_for(lambda: service.http.get("/ready").status_code == 200)
+        wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
         assert service.ask("get_all")["total"] == 1
         service.ask("add", data="x", user_id="a")
 

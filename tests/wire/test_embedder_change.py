@@ -78,7 +78,7 @@ def test_from_local_to_openai_and_back_loses_nothing(
         assert f"{len(TEXTS)} of {len(TEXTS)}" in done.stdout
 
     with Service(data, **settings, **by_openai(openai)) as service:
-        wait_for(lambda: service.http.get("/ready").status_code == 200)
+        wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
         assert listed(service) == memories
         found = service.ask("search", query="violin number 2", user_id="alice", explain=True)
         assert found["results"][0]["memory"] == "violin number 2"
@@ -90,7 +90,7 @@ def test_from_local_to_openai_and_back_loses_nothing(
     with back:
         assert listed(back) == memories
         assert back.ask("search", query="violin number 2")["results"][0]["score"] > 0.9
-        assert back.http.get("/ready").status_code == 200
+        assert back.http.get("/ready").json()["status"] == "ok"
 
 
 def test_a_run_that_was_cut_off_goes_on_where_it_was(
@@ -121,14 +121,14 @@ def test_a_run_that_was_cut_off_goes_on_where_it_was(
     again = sum(len(r.body["input"]) for r in openai.requests if r.body)  # not cut off itself
     assert again < len(TEXTS)
     with service:
-        wait_for(lambda: service.http.get("/ready").status_code == 200)
+        wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
         assert listed(service) == memories
 
 
 def test_another_model_of_equal_size_is_refused(tmp_path: Path, openai: OpenAIServer) -> None:
     data = tmp_path / "data"
     with Service(data, **by_openai(openai)) as service:
-        wait_for(lambda: service.http.get("/ready").status_code == 200)
+        wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
         service.stop()
     with Service(data, **by_openai(openai), EMBEDDER_MODEL="text-embedding-3-large") as service:
         response = service.post("search", {"query": "tea"})

@@ -48,7 +48,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
             "QDRANT_TIMEOUT": str(QDRANT_S),
         }
         with Service(tmp_path_factory.mktemp("faults") / "data", **settings) as service:
-            wait_for(lambda: service.http.get("/ready").status_code == 200)
+            wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
             yield Deployment(service, openai, qdrant)
 
 
@@ -408,7 +408,7 @@ class TestDownAndBack:
         unready = wait_for(lambda: failed(service.http.get("/ready")))
         assert unready == {name}
         server.start()
-        wait_for(lambda: service.http.get("/ready").status_code == 200)
+        wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
         assert service.post("search", {"query": "x", "user_id": user}).status_code == 200
 
     def test_a_server_that_comes_back_empty_is_filled_again(

@@ -113,7 +113,7 @@ def followed(tmp_path_factory: pytest.TempPathFactory, server: OpenAIServer) -> 
     address = {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": f"{server.url}/v1"}
     folder = tmp_path_factory.mktemp("incident")
     with Service(folder / "data", LOG_FORMAT="json", **address) as running:
-        wait_for(lambda: running.http.get("/ready").status_code == 200)
+        wait_for(lambda: running.http.get("/ready").json()["status"] == "ok")
         yield running
 
 
@@ -189,7 +189,7 @@ class TestAnIncident:
                 LLM_MODEL="llama3.2",
             ) as service,
         ):
-            wait_for(lambda: service.http.get("/ready").status_code == 200)
+            wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
             fault = ollama.fault("/api/embed", status=500)
             answer = service.post("search", {"query": TEXT, "user_id": "a"})
             fault.clear()

@@ -52,7 +52,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     with OpenAIServer(dimensions=64) as openai:
         address = {"OPENAI_API_KEY": "sk-a-secret", "OPENAI_BASE_URL": f"{openai.url}/v1"}
         with Service(folder / "data", **address) as service:
-            wait_for(lambda: service.http.get("/ready").status_code == 200)
+            wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
             yield Deployment(service, openai)
 
 
@@ -244,7 +244,7 @@ class TestStore:
         self, tmp_path: Path, qdrant: QdrantServer
     ) -> None:
         with Service(tmp_path / "data", QDRANT_URL=qdrant.url) as service:
-            wait_for(lambda: service.http.get("/ready").status_code == 200)
+            wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
             qdrant.fault("/", status=500)
             service.post("get_all", {"user_id": "a"})
             failed = {"engine": "server", "operation": "newest"}
@@ -255,7 +255,7 @@ class TestStore:
         self, tmp_path: Path, qdrant: QdrantServer
     ) -> None:
         with Service(tmp_path / "data", QDRANT_URL=qdrant.url, QDRANT_TIMEOUT="60") as service:
-            wait_for(lambda: service.http.get("/ready").status_code == 200)
+            wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
             qdrant.fault("/", hang=True)
             text = service.http.get("/metrics", timeout=5).text
             qdrant.clear_faults()
@@ -327,7 +327,7 @@ def several(
     settings = {"QDRANT_URL": its_qdrant.url, "WEB_CONCURRENCY": "3"}
     with Service(tmp_path_factory.mktemp("several") / "data", **settings) as service:
         wait_for(lambda: len(service.workers()) == 3)
-        wait_for(lambda: service.http.get("/ready").status_code == 200)
+        wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
         service.http.headers["Connection"] = "close"  # so that any worker may be the next
         yield service
 

@@ -38,7 +38,7 @@ def code(response: Any) -> tuple[int, str]:
 def test_adds_and_finds(tmp_path: Path, ollama: OllamaServer) -> None:
     ollama.reply = json.dumps({"memory": [{"text": "Likes tea"}]})
     with on(ollama, tmp_path) as service:
-        assert service.http.get("/ready").status_code == 200
+        assert service.http.get("/ready").json()["status"] == "ok"
         stored = service.ask("add", data="I like tea", user_id="alice")["results"]
         assert [memory["memory"] for memory in stored] == ["Likes tea"]
         assert service.ask("search", query="tea", user_id="alice")["results"]
@@ -73,7 +73,7 @@ def test_missing_models_are_pulled_in_the_background(tmp_path: Path, ollama: Oll
 
         wait_for(pulling)
         assert service.http.get("/health").status_code == 200
-        wait_for(lambda: service.http.get("/ready").status_code == 200, 20)
+        wait_for(lambda: service.http.get("/ready").json()["status"] == "ok", 20)
         assert service.ask("add", data="I like tea", user_id="alice")["result"]
         assert f"pulled the model {EMBEDDER}" in service.log.read_text()
 
@@ -87,7 +87,7 @@ def test_a_pull_that_ollama_is_not_there_for_is_made_later(
     with on(ollama, tmp_path, OLLAMA_PULL="true") as service:
         wait_for(lambda: "pulling models from Ollama failed" in service.log.read_text())
         ollama.start()
-        wait_for(lambda: service.http.get("/ready").status_code == 200, 30)
+        wait_for(lambda: service.http.get("/ready").json()["status"] == "ok", 30)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_a_fault_is_told_truly_and_soon(
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, OllamaServer]]:
     folder = tmp_path_factory.mktemp("ollama")
     with OllamaServer() as ollama, on(ollama, folder) as service:
-        wait_for(lambda: service.http.get("/ready").status_code == 200)
+        wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
         yield service, ollama
 
 
@@ -138,7 +138,7 @@ def test_a_look_at_ready_does_not_ask_for_an_embedding(
     embedded, looked = ollama.count("/api/embed"), ollama.count("/api/tags")
 
     def looked_again() -> bool:
-        assert service.http.get("/ready").status_code == 200
+        assert service.http.get("/ready").json()["status"] == "ok"
         return ollama.count("/api/tags") > looked
 
     wait_for(looked_again)
@@ -151,5 +151,5 @@ def test_down_and_back(shared: tuple[Service, OllamaServer], user: str) -> None:
     response = service.post("search", {"query": "x", "user_id": user})
     assert code(response) == (503, "provider_unavailable")
     ollama.start()
-    wait_for(lambda: service.http.get("/ready").status_code == 200)
+    wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
     assert service.post("search", {"query": "x", "user_id": user}).status_code == 200

@@ -43,7 +43,7 @@ def test_variables_that_the_library_reads_by_itself_change_nothing(
     }
     with Service(tmp_path / "data", **settings, **its_own) as service:
         assert service.post("search", {"query": "a secret text"}).status_code == 200
-        wait_for(lambda: service.http.get("/ready").status_code == 200)
+        wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
         log = service.log.read_text()
     assert server.requests
     for request in server.requests:

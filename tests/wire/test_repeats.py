@@ -144,7 +144,7 @@ def slow(tmp_path: Path) -> Iterator[tuple[Service, OpenAIServer]]:
         openai.reply = json.dumps({"memory": [{"text": "Likes tea"}]})
         settings = {"OPENAI_API_KEY": "sk-x", "OPENAI_BASE_URL": f"{openai.url}/v1"}
         with Service(tmp_path / "data", **settings) as service:
-            wait_for(lambda: service.http.get("/ready").status_code == 200)
+            wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
             yield service, openai
 
 

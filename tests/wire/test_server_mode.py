@@ -30,7 +30,7 @@ def test_four_processes_make_one_collection_at_the_same_moment(
     with Service(tmp_path / "data", **settings) as service:
         wait_for(lambda: len([r for r in qdrant.requests if made(r)]) >= 2, 60)
         held.clear()
-        wait_for(lambda: service.http.get("/ready").status_code == 200)
+        wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
         with ThreadPoolExecutor(8) as pool:
             adds = [
                 pool.submit(service.post, "add", {"data": f"note {n}", "user_id": "a"})
@@ -85,7 +85,7 @@ def test_starts_without_the_server_and_works_when_it_comes(
         assert service.http.get("/ready").status_code == 503
         assert service.post("add", {"data": "x", "user_id": "a"}).status_code == 503
         qdrant.start()
-        wait_for(lambda: service.http.get("/ready").status_code == 200)
+        wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
         service.ask("add", data="x", user_id="a")
         assert service.ask("get_all")["total"] == 1
 
@@ -120,7 +120,7 @@ class TestMadeByMem0:
     def test_opens(self, tmp_path: Path, qdrant: QdrantServer, with_words: bool) -> None:
         memory_id = self.fill(qdrant, with_words=with_words)
         with Service(tmp_path / "data", QDRANT_URL=qdrant.url) as service:
-            wait_for(lambda: service.http.get("/ready").status_code == 200)
+            wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
             memory = service.ask("get_all", user_id="alice")["results"][0]
             assert (memory["id"], memory["metadata"]) == (memory_id, {"mood": "calm"})
             assert service.ask("search", query="tea", user_id="alice")["results"]
@@ -152,7 +152,7 @@ def test_four_processes_wait_while_a_fifth_holds_the_history_for_10_s(
 ) -> None:
     settings = {"QDRANT_URL": qdrant.url, "WEB_CONCURRENCY": "4"}
     with Service(tmp_path / "data", **settings) as service:
-        wait_for(lambda: service.http.get("/ready").status_code == 200)
+        wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
         fifth = sqlite3.connect(tmp_path / "data" / "history.db", isolation_level=None)
         fifth.execute("BEGIN IMMEDIATE")
         with ThreadPoolExecutor(8) as pool:

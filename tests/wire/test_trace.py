@@ -28,7 +28,7 @@ class TestIsPassedOn:
         with OpenAIServer(dimensions=64) as openai:
             address = {"OPENAI_API_KEY": "sk-x", "OPENAI_BASE_URL": f"{openai.url}/v1"}
             with Service(tmp_path / "data", QDRANT_URL=qdrant.url, **address) as service:
-                wait_for(lambda: service.http.get("/ready").status_code == 200)
+                wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
                 openai.requests.clear()
                 qdrant.requests.clear()
                 sent = service.post("add", {"data": "I hike", "user_id": "a"}, headers=SENT)
@@ -43,7 +43,7 @@ class TestIsPassedOn:
         with OllamaServer() as ollama:
             settings = {"OLLAMA_BASE_URL": ollama.url, "LLM_MODEL": "llama3.2"}
             with Service(tmp_path / "data", **settings) as service:
-                wait_for(lambda: service.http.get("/ready").status_code == 200)
+                wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
                 ollama.requests.clear()
                 sent = service.post("add", {"data": "I hike", "user_id": "a"}, headers=SENT)
                 assert sent.status_code == 201

@@ -223,13 +223,22 @@ class ProviderContentFiltered(ProviderRefused):
     code = "provider_content_filtered"
 
 
+class ProviderTooManyTexts(ProviderRefused):
+    """More texts than it embeds in one call."""
+
+
 class EmbedderInputTooLong(ProviderRefused):
     """Not even the beginning of a text was taken."""
 
     code = "embedder_input_too_long"
 
 
-OF_ONE_TEXT = (ProviderRefused, ProviderContentFiltered, EmbedderInputTooLong)
+OF_ONE_TEXT = (
+    ProviderRefused,
+    ProviderContentFiltered,
+    ProviderTooManyTexts,
+    EmbedderInputTooLong,
+)
 """Those that say nothing of other texts; what is made of them does."""
 
 

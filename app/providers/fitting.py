@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from app.embeddings import Vector
-from app.errors import EmbedderInputTooLong, ProviderRefused
+from app.errors import EmbedderInputTooLong, ProviderRefused, ProviderTooManyTexts
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,7 @@ class FittingCalls:
         self._model = model
         self._batch = batch
         self._bytes = bytes_of(max_tokens) if max_tokens else None
+        self._helped = 0  # how often smaller calls were taken that the service had not asked for
 
     def __call__(self, texts: Sequence[str], ask: Ask) -> list[Vector]:
         """As `ask` gives them, in the order of `texts`. Raises what `ask` raises at last."""
@@ -44,26 +45,46 @@ class FittingCalls:
             return ask(sent)
         except EmbedderInputTooLong:
             return self._shorter(sent, ask)
+        except ProviderTooManyTexts:
+            if len(sent) == 1:
+                raise
+            vectors = self._halves(sent, ask)
+            self._keep((len(sent) + 1) // 2)
+            return vectors
         except ProviderRefused as refused:
             if type(refused) is not ProviderRefused:
                 raise  # a key, an address, a filter: the size is not it
-            vectors = self._halves(sent, ask) if len(sent) > 1 else _perhaps_shorter(sent[0], ask)
-            if vectors is None:
-                raise
-            return vectors
+            return self._perhaps_smaller(sent, ask, refused)
 
     def _halves(self, texts: list[str], ask: Ask) -> list[Vector]:
-        """Of a call that was refused: each half on its own. A size is kept when all were taken."""
+        """Of a call that was refused: each half on its own."""
         size = (len(texts) + 1) // 2
-        vectors = [vector for part in _parts(texts, size) for vector in self(part, ask)]
+        return [vector for part in _parts(texts, size) for vector in self(part, ask)]
+
+    def _perhaps_smaller(
+        self, texts: list[str], ask: Ask, refused: ProviderRefused
+    ) -> list[Vector]:
+        """Of a call that was refused for no reason that is known. A size is kept when it has
+        helped twice: once it may have been chance."""
+        if len(texts) == 1:
+            vectors = _perhaps_shorter(texts[0], ask)
+            if vectors is None:
+                raise refused
+            return vectors
+        vectors = self._halves(texts, ask)
+        self._helped += 1
+        if self._helped > 1:
+            self._keep((len(texts) + 1) // 2)
+        return vectors
+
+    def _keep(self, size: int) -> None:
         if self._batch is None or size < self._batch:
             self._batch = size
             log.warning(
-                "%s refuses a call of %d texts: it is asked for %d at once from now on; "
-                "EMBEDDER_BATCH spares finding that out",
-                *(self._model, len(texts), size),
+                "%s takes fewer texts at once: it is asked for %d from now on; EMBEDDER_BATCH "
+                "spares finding that out",
+                *(self._model, size),
             )
-        return vectors
 
     def _shorter(self, texts: list[str], ask: Ask) -> list[Vector]:
         """Of a call whose texts are too long by what the service says: cut until it takes them."""

@@ -18,6 +18,7 @@ from app.errors import (
     ProviderQuotaExceeded,
     ProviderRateLimited,
     ProviderRefused,
+    ProviderTooManyTexts,
     ProviderUnavailable,
     ServiceError,
 )
@@ -123,7 +124,7 @@ KINDS = (
     ),
     Kind(
         _is_batch,
-        ProviderRefused,
+        ProviderTooManyTexts,
         "The model {model} does not take so many texts at once ({shown}): see EMBEDDER_BATCH.",
     ),
     Kind(

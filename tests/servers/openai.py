@@ -50,13 +50,15 @@ MESSAGES = {
 
 class OpenAIServer(ModelServer):
     """OpenAI's API. `dimensions` is the size of a vector when a request names none, `models` (if
-    set) the only models there are, `pieces` (if set) how the body of an answer is sent."""
+    set) the only models there are, `pieces` (if set) how the body of an answer is sent, `refused`
+    are texts that are not embedded, nor what is asked for together with them."""
 
     def __init__(self, port: int = 0, *, dimensions: int = 1536, **options: Any) -> None:
         super().__init__(port, **options)
         self.dimensions = dimensions
         self.models: set[str] | None = None
         self.pieces: Callable[[bytes], Iterable[bytes]] | None = None
+        self.refused: set[str] = set()
         self._numbers = itertools.count(1)
 
     # ------------------------------------------------------------------ faults with a name
@@ -212,6 +214,8 @@ class OpenAIServer(ModelServer):
         encoding = body.get("encoding_format")
         if encoding not in (None, "float", "base64"):
             return self.error(400, f"'$.encoding_format' is invalid. {REFERENCE}")
+        if self.refused & {*texts}:
+            return self.error(400)
         return self._too_long(body, texts)
 
     def _too_long(self, body: dict[str, Any], texts: list[str]) -> Answer | None:

@@ -57,6 +57,7 @@ def deployment(started: Deployment) -> Iterator[Deployment]:
     yield started
     started.openai.clear_faults()
     started.openai.reply = None
+    started.openai.refused = set()
     started.qdrant.clear_faults()
     for server in (started.openai, started.qdrant):
         if not server.running:
@@ -290,16 +291,15 @@ class TestInferring:
         self, deployment: Deployment, user: str
     ) -> None:
         deployment.openai.reply = facts("Likes mint", "refuse me", "Lives in Nice")
-        # The query passes, the batch is refused, then of the three texts one by one the first.
-        self.refuse_embeddings(deployment, after=1, times=2)
+        deployment.openai.refused = {"refuse me"}
         response = deployment.service.post("add", {"data": "x", "user_id": user})
         assert response.status_code == 201
         assert response.json()["failed"] == 1
-        assert deployment.stored(user) == ["Lives in Nice", "refuse me"]
+        assert deployment.stored(user) == ["Likes mint", "Lives in Nice"]
 
     def test_all_facts_refused_is_no_success(self, deployment: Deployment, user: str) -> None:
         deployment.openai.reply = facts("a", "b")
-        self.refuse_embeddings(deployment, after=1, times=3)
+        deployment.openai.refused = {"a", "b"}
         response = deployment.service.post("add", {"data": "x", "user_id": user})
         assert (response.status_code, response.json()["code"]) == (502, "provider_refused")
 
@@ -319,17 +319,6 @@ class TestInferring:
         assert time.monotonic() - started < EMBEDDER_S + 1
         assert response.status_code in (503, 504)
         assert deployment.stored(user) == []
-
-    def refuse_embeddings(self, deployment: Deployment, after: int, times: int) -> None:
-        """Refuse `times` calls after the first `after` ones."""
-
-        def reply(_body: dict[str, Any]) -> str:
-            deployment.openai.fault("/v1/embeddings", status=400, times=times)
-            return scripted
-
-        assert after == 1  # the LLM is asked after the first
-        scripted = deployment.openai.reply
-        deployment.openai.reply = reply  # type: ignore[assignment]
 
     def test_messages_keep_their_language(self, deployment: Deployment, user: str) -> None:
         deployment.service.ask("add", data="我对花生过敏", user_id=user)
@@ -404,9 +393,9 @@ class TestDownAndBack:
         server.stop()
         assert service.post("search", {"query": f"x {user}", "user_id": user}).status_code == 503
         assert service.http.get("/health").status_code == 200
-        name = {"openai": "embedder", "qdrant": "vector_store"}[which]
-        unready = wait_for(lambda: failed(service.http.get("/ready")))
-        assert unready == {name}
+        names = {"openai": {"embedder", "llm"}, "qdrant": {"vector_store"}}[which]
+        wait_for(lambda: failed(service.http.get("/ready")) == names)
+        assert service.http.get("/ready").status_code == {"openai": 200, "qdrant": 503}[which]
         server.start()
         wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
         assert service.post("search", {"query": "x", "user_id": user}).status_code == 200
@@ -429,7 +418,7 @@ def failed(response: httpx.Response) -> set[str]:
 
 def test_ready_names_each_dependency_and_no_secret(deployment: Deployment) -> None:
     response = deployment.service.http.get("/ready")
-    checks = {"vector_store", "history", "embedder", "maintenance"}
+    checks = {"vector_store", "history", "embedder", "llm", "maintenance"}
     assert set(response.json()["checks"]) == checks
     assert KEY not in response.text
 
@@ -443,7 +432,7 @@ def test_ready_is_bounded_and_shared(deployment: Deployment) -> None:
         url = f"{deployment.service.url}/ready"
         answers = list(pool.map(lambda _: ONCE.get(url, timeout=30), range(20)))
     assert time.monotonic() - started < 5
-    assert {answer.status_code for answer in answers} == {503}
+    assert {answer.json()["status"] for answer in answers} == {"degraded"}
     assert deployment.openai.count("/v1/embeddings") - asked <= 4
 
 

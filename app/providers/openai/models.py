@@ -1,6 +1,5 @@
 """Whether a service that speaks OpenAI's API is there, by its list of models, which is free."""
 
-import time
 from functools import partial
 
 from app.observability.metrics import ModelMeter
@@ -10,9 +9,6 @@ from app.providers.openai.failures import refusal_of, translate
 from app.providers.retry import call
 
 CHECK_S = 2.0
-FRESH_S = 30.0
-"""A list that was had is not asked for again so soon: some have hundreds of models."""
-
 NO_LIST = (403, 404, 405, 501)  # 403: a key may be allowed to chat and not to list
 
 
@@ -23,16 +19,10 @@ class OpenAIModel:
         self._client = client
         self._asked = asked
         self._meter = ModelMeter("list", f"openai/{asked.model}")
-        self._note: str | None = None
-        self._asked_at = -FRESH_S
 
     def check(self) -> str | None:
         """What there is to know where it answers; raises the ServiceError of its failure."""
-        if time.monotonic() - self._asked_at >= FRESH_S:
-            in_our_words = partial(translate, asked=self._asked)
-            self._note = call(self._look, CHECK_S, in_our_words, self._meter)
-            self._asked_at = time.monotonic()
-        return self._note
+        return call(self._look, CHECK_S, partial(translate, asked=self._asked), self._meter)
 
     def _look(self, left: float) -> str | None:
         try:

@@ -18,6 +18,7 @@ from app.errors import (
     ProviderQuotaExceeded,
     ProviderRateLimited,
     ProviderRefused,
+    ProviderTooManyTexts,
     ProviderUnavailable,
     ServiceError,
 )
@@ -35,7 +36,7 @@ KINDS: list[tuple[list[GatewayError], type[ServiceError], str]] = [
     (gateways.UNKNOWN_MODEL, ProviderMisconfigured, "EMBEDDER_MODEL"),
     (gateways.KEY, ProviderAuthFailed, "EMBEDDER_API_KEY"),
     (gateways.ADDRESS, ProviderMisconfigured, "EMBEDDER_BASE_URL"),
-    (gateways.BATCH, ProviderRefused, "EMBEDDER_BATCH"),
+    (gateways.BATCH, ProviderTooManyTexts, "EMBEDDER_BATCH"),
     (gateways.TOO_LONG, EmbedderInputTooLong, "EMBEDDER_MAX_TOKENS"),
     (gateways.STREAM, ProviderRefused, "enable_thinking"),
     (gateways.PARAMETER, ProviderRefused, "does not take the parameter"),

@@ -20,14 +20,19 @@ from tests.servers.base import (
 VERSION = "0.12.6"
 MODEL_BYTES = 274_290_656
 PULL_STEPS = 10
+CONTEXT = 4096  # of a chat that asks for none, on a machine with little memory
+NOTHING = '{"memory": []}'
 
 
 class OllamaServer(ModelServer):
     """Ollama's API. A model must be in `models`, with its tag, or be pulled.
 
     `pull_seconds` is how long a pull takes, `pull_error` what it ends with instead of success.
-    `max_tokens` is the context of the models; longer inputs are cut, as Ollama does, unless the
-    request says `"truncate": false`.
+    `max_tokens` is the context of the embedders; longer inputs are cut, as Ollama does, unless the
+    request says `"truncate": false`. A chat has the context that it asks for (`num_ctx`); of a
+    longer prompt the last half of a context is left, for which a model has no task any more. Both
+    `"truncate": false` and `"shift": false` make that an error, unless it `cuts_anyway` as
+    versions before 0.12 do. `thinks` says whether the model knows the parameter `think`.
     """
 
     def __init__(self, port: int = 0, *, dimensions: int = 768, **options: Any) -> None:
@@ -37,6 +42,8 @@ class OllamaServer(ModelServer):
         self.pull_seconds = 0.0
         self.pull_error: str | None = None
         self.max_tokens: int | None = None
+        self.cuts_anyway = False
+        self.thinks = True
 
     def answer(self, request: Request) -> Answer:
         plain = {
@@ -135,20 +142,34 @@ class OllamaServer(ModelServer):
             )
         messages = body.get("messages") or []
         tokens = sum(count_tokens(text_of(message)) + 4 for message in messages)
-        if self._too_long(body, tokens):
-            return self.error(400, "the input length exceeds the context length")
+        if "think" in body and not self.thinks:
+            return self.error(400, f'"{model_of(body)}" does not support thinking')
+        context = (body.get("options") or {}).get("num_ctx", CONTEXT)
+        if tokens > context and (refusal := self._of_context(body)):
+            return refusal
         content = self.next_reply(body) if messages else ""
+        if tokens > context:
+            content, tokens = NOTHING, context // 2 + 2
         end = self._chat_end(body, content, tokens)
         if body.get("stream", True):
             return stream(self._chat_lines(body, content, end))
         return Answer.of({**chat_line(body, content), **end})
+
+    def _of_context(self, body: dict[str, Any]) -> Answer | None:
+        if self.cuts_anyway or body.get("truncate", True) or body.get("shift", True):
+            return None
+        return self.error(
+            400,
+            "the prompt is longer than the context length currently available to the model; "
+            "increase the context length or shorten the prompt",
+        )
 
     def _chat_end(self, body: dict[str, Any], content: str, tokens: int) -> dict[str, Any]:
         end = {"done": True, "done_reason": "stop" if body.get("messages") else "load"}
         counts = {
             "total_duration": 5_000_000,
             "load_duration": 1_000_000,
-            "prompt_eval_count": self._within(tokens),
+            "prompt_eval_count": tokens,
             "prompt_eval_duration": 1_000_000,
             "eval_count": max(1, count_tokens(content)),
             "eval_duration": 3_000_000,

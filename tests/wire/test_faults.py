@@ -144,22 +144,8 @@ FAULTS: dict[str, tuple[Break, list[str], int, str, float]] = {
         "provider_bad_answer",
         2,
     ),
-    "LLM list": (
-        lambda d: setattr(d.openai, "reply", '["a"]'),
-        ["infer"],
-        502,
-        "provider_bad_answer",
-        2,
-    ),
-    "LLM null": (
-        lambda d: setattr(d.openai, "reply", '{"memory": null}'),
-        ["infer"],
-        502,
-        "provider_bad_answer",
-        2,
-    ),
-    "LLM strings": (
-        lambda d: setattr(d.openai, "reply", '{"memory": ["likes tea"]}'),
+    "LLM object": (
+        lambda d: setattr(d.openai, "reply", '{"memory": {"name": "Ana"}}'),
         ["infer"],
         502,
         "provider_bad_answer",

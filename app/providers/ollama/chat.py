@@ -60,6 +60,10 @@ class OllamaChat:
         text = answer.message.content or (not cut and answer.message.thinking) or ""
         return ChatAnswer(text, cut)
 
+    def close(self) -> None:
+        """Closes its connections, for who has several in one process."""
+        self._clients.close()
+
     def _ask(self, asked: ChatRequest, forms: Forms, until: float) -> ChatResponse:
         body = chat_body(self._names.model, asked, forms, self._num_ctx, self._keep_alive)
         left = until - time.monotonic()

@@ -33,8 +33,15 @@ class Clients:
 
     def chat(self, body: dict[str, Any], seconds: float) -> ollama.ChatResponse:
         """POST /api/chat. The library's own `chat` knows neither truncate nor what is to come."""
-        client = self.within(seconds)
-        return client._request(ollama.ChatResponse, "POST", "/api/chat", json=body)
+        if seconds <= 0:
+            raise TimeoutError
+        return self._usual._request(
+            ollama.ChatResponse, "POST", "/api/chat", json=body, timeout=seconds
+        )
+
+    def close(self) -> None:
+        """Closes its connections, for who has several in one process."""
+        self._usual.close()  # type: ignore[no-untyped-call]  # as the library has it
 
     def unlimited(self) -> ollama.Client:
         """For a pull, which takes as long as it takes, and is read as it comes."""

@@ -3,6 +3,8 @@
 import os
 import platform
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -21,6 +23,16 @@ def prepare_environment(data_dir: Path) -> None:
     for name in ("ORG_ID", "PROJECT_ID", "ADMIN_KEY", "CUSTOM_HEADERS", "LOG"):
         os.environ.pop(f"OPENAI_{name}", None)
     os.environ.pop("OLLAMA_API_KEY", None)  # and Ollama's would send this to whatever address
+
+
+@contextmanager
+def hidden_from_import(*names: str) -> Iterator[None]:
+    """For a library that acts on these variables when it is imported, in any case of letters."""
+    taken = {name: os.environ.pop(name) for name in [*os.environ] if name.upper() in names}
+    try:
+        yield
+    finally:
+        os.environ.update(taken)
 
 
 _MASTER = "MEMORY_SERVICE_MASTER"

@@ -101,6 +101,14 @@ def test_each_client_goes_through_an_http_proxy(
     assert server.requests
 
 
+def test_a_proxy_that_is_down_is_told_where_qdrant_is_called_through_it(
+    variables: pytest.MonkeyPatch,
+) -> None:
+    variables.setenv("ALL_PROXY", "http://127.0.0.1:9")
+    with pytest.raises(ServiceError, match=r"does not answer.* the proxy of ALL_PROXY"):
+        ask_qdrant("http://service.example:6333")
+
+
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ssl.SSLContext]:
     if not shutil.which("openssl"):

@@ -1,9 +1,17 @@
 """Ollama, through its own library."""
 
 from app.config import Settings
+from app.config.environment import hidden_from_import
+from app.config.outgoing import CERTIFICATES, PROXIES
 from app.providers.asked import Asked, asked, endpoint
 from app.providers.base import AskedAtStart, Check, Provider
 from app.providers.fitting import FittingCalls
+
+# It opens a client of its own, which fails where one of these is of no use to it. Before those
+# that import it below.
+with hidden_from_import("OLLAMA_HOST", *CERTIFICATES, *PROXIES):
+    import ollama  # noqa: F401
+
 from app.providers.ollama.chat import OllamaChat
 from app.providers.ollama.embeddings import OllamaEmbeddings
 from app.providers.ollama.models import OllamaModel

@@ -54,7 +54,13 @@ help: ## list these targets
 
 .PHONY: run
 run: setup ## start the service (the first time, install what it needs)
-	@exec $(VENV)/bin/gunicorn -c gunicorn.conf.py app.wsgi:app
+	@$(WHOLE_WORKERS); exec $(VENV)/bin/gunicorn -c gunicorn.conf.py app.wsgi:app
+
+# gunicorn reads it before any of our code, and shows a traceback where it is no number.
+WHOLE_WORKERS := case "$$WEB_CONCURRENCY" in \
+	'') unset WEB_CONCURRENCY;; \
+	*[!0-9]*) echo "WEB_CONCURRENCY: must be a whole number" >&2; exit 1;; \
+	esac
 
 .PHONY: key
 key: ## print a new ADMIN_API_KEY

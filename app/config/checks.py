@@ -15,7 +15,8 @@ def contradictions(settings: Settings) -> Iterator[str]:
     """One line each, which begins with the name of the setting to change."""
     for side in SIDES:
         if name := missing_key(settings, side):
-            yield f"{name}: is needed by {side.upper()}_PROVIDER=openai"
+            of = side.upper()
+            yield f"{name}: is needed by {of}_PROVIDER=openai where {of}_BASE_URL names no other"
     if settings.web_concurrency > 1 and not settings.on_server:
         yield (
             "WEB_CONCURRENCY: the embedded engine serves one process; several need a Qdrant "

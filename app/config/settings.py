@@ -193,12 +193,16 @@ class Settings(BaseModel):
             raise StartupError(f"DATA_DIR cannot be made: {error}") from error
         for path in needed:
             if not os.access(path, os.R_OK | os.W_OK | (os.X_OK if path.is_dir() else 0)):
-                user = os.geteuid()
-                raise StartupError(
-                    f"DATA_DIR: {path} cannot be written by user {user}, it is user "
-                    f"{path.stat().st_uid}'s: run 'chown -R {user} {self.data_dir}', or name "
-                    "another folder"
-                )
+                raise StartupError(f"DATA_DIR: {path} cannot be written {self._why(path)}")
+
+    def _why(self, path: Path) -> str:
+        if os.statvfs(path).f_flag & os.ST_RDONLY:
+            return "on a read-only file system: name another folder, or mount a volume there"
+        user = os.geteuid()
+        return (
+            f"by user {user}, it is user {path.stat().st_uid}'s: run 'chown -R {user} "
+            f"{self.data_dir}', or name another folder"
+        )
 
     def describe(self) -> str:
         """All settings in one line for the log, secrets masked, in addresses too."""

@@ -55,8 +55,11 @@ class Clients:
 
 
 def _options(endpoint: Endpoint) -> dict[str, Any]:
-    options = {"host": endpoint.base_url, **httpx_options(endpoint.base_url)}
-    options["follow_redirects"] = False  # the texts and the key go where the settings say
+    options = {
+        "host": endpoint.base_url,
+        "follow_redirects": False,  # the texts and the key go where the settings say
+        **httpx_options(endpoint.base_url),
+    }
     address = urlsplit(endpoint.base_url)
     if endpoint.key:
         options["headers"] = {"Authorization": f"Bearer {endpoint.key.get_secret_value()}"}

@@ -9,7 +9,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -107,6 +107,17 @@ class Store:
     def save(self) -> None:
         if self.file:
             self.file.write_text(json.dumps(self.indexes))
+
+
+def corpora(requests: Iterable[Request]) -> list[Any]:
+    """Where each query by words wanted them to be counted; None: among all memories."""
+    return [
+        (query.get("params") or {}).get("idf")
+        for request in requests
+        if request.path.endswith("/query/batch") and isinstance(request.body, dict)
+        for query in request.body["searches"]
+        if query.get("using") == "bm25"
+    ]
 
 
 class QdrantServer(StubServer):

@@ -44,15 +44,16 @@ def _copy(
     """Write what is missing or old in `target`; how many memories those were."""
     there = {record.id: record.payload.get("updated_at") for record in target.scan({})}
     total = store.count({})
-    copied = 0
+    copied = seen = 0
     for batch in _batches([*store.scan({})]):
+        seen += len(batch)
         missing = [r for r in batch if there.pop(r.id, ()) != r.payload.get("updated_at")]
         if missing:
             vectors = embedder.embed_batch([record.payload["data"] for record in missing], "add")
             pairs = zip(missing, vectors, strict=True)
             target.put({record.id: (vector, record.payload) for record, vector in pairs})
             copied += len(missing)
-            tell(f"{copied} of {total}")
+            tell(f"{seen} of {total}")
     target.delete_many([*there])  # deleted since an earlier run copied them
     return copied
 

@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.config import VERSION
 from app.errors import VectorStoreUnavailable
 from app.observability.metrics import Memories
+from app.security.scopes import SCOPE_KEYS
 from app.storage.vectors.base import ENGINE_CALLS
 from tests.metrics import names, scrape, value
 from tests.servers.ollama import OllamaServer
@@ -232,7 +233,7 @@ class TestStore:
         wait_for(lambda: counted() == names, 20)  # a flush comes every 5 s
         asked = Rise(embedded, STORE_CALLS, engine="edge", operation="facet")
         embedded.http.get("/scopes")
-        assert asked() == 3
+        assert asked() == len(SCOPE_KEYS)
 
     def test_a_filter_that_is_refused_is_no_failure_of_the_store(self, embedded: Service) -> None:
         filters = {"a": {"in": [*range(100)]}, "b": 1}
@@ -324,9 +325,9 @@ def its_qdrant() -> Iterator[QdrantServer]:
 def several(
     tmp_path_factory: pytest.TempPathFactory, its_qdrant: QdrantServer
 ) -> Iterator[Service]:
-    settings = {"QDRANT_URL": its_qdrant.url, "WEB_CONCURRENCY": "3"}
+    settings = {"QDRANT_URL": its_qdrant.url, "WEB_CONCURRENCY": "2"}
     with Service(tmp_path_factory.mktemp("several") / "data", **settings) as service:
-        wait_for(lambda: len(service.workers()) == 3)
+        wait_for(lambda: len(service.workers()) == 2)
         wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
         service.http.headers["Connection"] = "close"  # so that any worker may be the next
         yield service
@@ -352,7 +353,7 @@ class TestSeveralWorkers:
             workers = several.workers()
             for worker in workers:
                 os.kill(worker, signal.SIGKILL)
-            wait_for(lambda: len(set(several.workers()) - set(workers)) == 3)
+            wait_for(lambda: len(set(several.workers()) - set(workers)) == 2)
             hanging.clear()
             assert all(one.exception() for one in cut_off)
         wait_for(lambda: value(several, "http_requests_in_flight") == 1)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from threading import Event
@@ -50,16 +51,32 @@ if real_server := os.environ.get("QDRANT_TEST_URL"):
 STAND_IN = QdrantServer()
 
 
+class KeptOpen(QdrantClient):
+    """For all stores of these tests: to make a client takes 60 ms."""
+
+    def close(self, grpc_grace: float | None = None, **_: Any) -> None:
+        """A store was closed; the next goes on with the same client."""
+
+    def end(self) -> None:
+        super().close()
+
+
+@cache
+def client(url: str) -> KeptOpen:
+    return KeptOpen(url=url, check_compatibility=False)
+
+
 def on_server(url: str, folder: Path) -> VectorStore:
     """A collection of the folder's own; unlike a folder's, it has to have a name of its own."""
     name = f"test-{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}"
-    return ServerStore(QdrantClient(url=url, check_compatibility=False), name)
+    return ServerStore(client(url), name)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def stand_in() -> Iterator[None]:
     with STAND_IN:
         yield
+        client(STAND_IN.url).end()
 
 
 @pytest.fixture(params=STORES)

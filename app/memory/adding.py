@@ -58,6 +58,10 @@ class Adding:
         self._limiter = limiter
         self._inferring = KeyedLock()  # by scope
 
+    @property
+    def extracts(self) -> bool:
+        return self._extraction is not None
+
     def add(self, principal: Principal, asked: AddRequest, key: str | None = None) -> Added:
         principal.must_write()
         extraction = self._extraction if asked.infer in (None, True) else None

@@ -37,3 +37,13 @@ class Page(NamedTuple):
     """How many pass, over all pages; None where all are listed."""
     cursor: str | None
     """Of what follows; None at the end."""
+
+
+class Entity(NamedTuple):
+    """A user, agent or other that has memories."""
+
+    kind: str
+    """The key of its id in a scope, such as `user_id`."""
+    id: str
+    memories: int
+    """How many, the expired ones too."""

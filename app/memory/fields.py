@@ -88,6 +88,11 @@ def _filters(value: dict[str, Any]) -> Filter:
     return compile_filters(value)
 
 
+def _filters_with_ids(value: dict[str, Any]) -> Filter:
+    _check_json(value, 2 * MAX_METADATA_DEPTH)
+    return compile_filters(value, with_ids=True)
+
+
 def decoded_cursor(value: Any) -> Cursor:
     if not isinstance(value, str):
         raise ValueError("must be a text")
@@ -119,6 +124,7 @@ Time = Annotated[datetime, BeforeValidator(_time)]
 KeyId = Annotated[str, Field(pattern="^([0-9a-f]{8}|admin)$")]
 Metadata = Annotated[dict[str, Any], AfterValidator(_metadata)]
 Filters = Annotated[dict[str, Any], AfterValidator(_filters)]
+FiltersWithIds = Annotated[dict[str, Any], AfterValidator(_filters_with_ids)]
 Name = Annotated[str, Field(max_length=MAX_ID), AfterValidator(_text)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Days = Annotated[int, Field(ge=1, le=MAX_DAYS), BeforeValidator(_integer)]

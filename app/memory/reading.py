@@ -5,7 +5,7 @@ from itertools import chain
 from typing import Any, TypeVar
 
 from app.errors import MemoryNotFound, ServiceBusy
-from app.memory.answers import Page
+from app.memory.answers import Entity, Page
 from app.memory.choosing import Choosing
 from app.memory.requests import GetAllRequest, GetRequest, HistoryRequest, SearchRequest
 from app.memory.search import Search
@@ -19,6 +19,7 @@ from app.storage.vectors.ranking import Ranked, Record
 from app.storage.vectors.store import VectorStore
 
 MAX_IDS = 1000  # of users, agents, apps and runs each, that are counted
+MAX_ENTITIES = 1_000_000  # of each kind: whoever deletes them one by one has to see them all
 STARTS = 5  # of a listing that meets deletions
 
 T = TypeVar("T")
@@ -54,16 +55,20 @@ class Reading:
             raise MemoryNotFound
         return to_memory(record.id, record.payload)
 
-    def listing(self, principal: Principal, asked: GetAllRequest) -> Iterator[Page]:
+    def listing(self, principal: Principal, asked: GetAllRequest, skip: int = 0) -> Iterator[Page]:
         scope = principal.narrowed(asked.scope())
         where = in_scope(scope, show_expired=asked.show_expired, extra=asked.filters)
         where["must"] += self._choosing.conditions(asked, scope)
 
         def read() -> Iterator[Page]:
+            after = self._store.skip(where, skip) if skip else asked.cursor
+            if skip and after is None:
+                yield Page([], self._store.count(where), None)
+                return
             total = None
-            for chunk in self._store.chunks(where, asked.limit, asked.cursor):
+            for chunk in self._store.chunks(where, asked.limit, after):
                 if asked.limit is not None and total is None:
-                    all_ = chunk.cursor is None and asked.cursor is None
+                    all_ = chunk.cursor is None and after is None
                     total = len(chunk.items) if all_ else self._store.count(where)
                 memories = [to_memory(record.id, record.payload) for record in chunk.items]
                 yield Page(memories, total, chunk.cursor.encode() if chunk.cursor else None)
@@ -95,6 +100,14 @@ class Reading:
             ]
             for key in SCOPE_KEYS
         }
+
+    def entities(self, principal: Principal) -> list[Entity]:
+        where = in_scope(principal.scope, show_expired=True)
+        return [
+            Entity(key, id_, count)
+            for key in SCOPE_KEYS
+            for id_, count in self._store.facet(key, where, MAX_ENTITIES)
+        ]
 
     def history(self, principal: Principal, asked: HistoryRequest) -> list[dict[str, Any]]:
         rows = self._history.get_history(asked.memory_id, principal.scope)

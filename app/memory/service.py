@@ -6,7 +6,7 @@ from typing import Any
 
 from app.errors import ServiceError
 from app.memory.adding import Adding
-from app.memory.answers import Added, Deleted, Page
+from app.memory.answers import Added, Deleted, Entity, Page
 from app.memory.changing import Changing
 from app.memory.choosing import Choosing
 from app.memory.extraction import Extraction, FindsFacts
@@ -89,14 +89,20 @@ class MemoryService:
         """Raises MemoryNotFound, also for an expired memory unless `show_expired`."""
         return self._reading.get(principal, asked)
 
-    def listing(self, principal: Principal, asked: GetAllRequest) -> Iterator[Page]:
+    @property
+    def extracts(self) -> bool:
+        """Whether there is an LLM, which finds in messages what is worth remembering."""
+        return self._adding.extracts
+
+    def listing(self, principal: Principal, asked: GetAllRequest, skip: int = 0) -> Iterator[Page]:
         """The first `limit` memories (None: all), newest first. No scope means all users.
 
-        The first Page is read now, the others as they are taken, each small enough to be held;
-        at least one. Raises FilterTooExpensive; and ServiceBusy, also on the way, where what is
+        With `skip`, those after so many others, and no cursor. The first Page is read now, the
+        others as they are taken, each small enough to be held; at least one. Raises
+        FilterTooExpensive; and ServiceBusy, also on the way, where what is
         listed is deleted by its scope: a part is never given for the whole.
         """
-        return self._reading.listing(principal, asked)
+        return self._reading.listing(principal, asked, skip)
 
     def found(self, principal: Principal, asked: SearchRequest) -> Iterator[list[dict[str, Any]]]:
         """Best first, in lists of which each is small enough to be held; at least one. No scope
@@ -110,6 +116,11 @@ class MemoryService:
         first, then by id; at most 1,000 of each kind.
         """
         return self._reading.scopes(principal)
+
+    def entities(self, principal: Principal) -> list[Entity]:
+        """Every id that the principal may see memories of, the expired ones counted too; by
+        kind, and within it the most memories first."""
+        return self._reading.entities(principal)
 
     def history(self, principal: Principal, asked: HistoryRequest) -> list[dict[str, Any]]:
         """The events of a memory, oldest first; also of a deleted one."""

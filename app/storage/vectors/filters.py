@@ -5,6 +5,7 @@ A `Filter` here is what Qdrant's REST API takes, `{"must": [...], "should": [...
 """
 
 import re
+import uuid
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
@@ -27,53 +28,72 @@ _INT64 = range(-(2**63), 2**63)
 _EXACT = 2**53  # up to which a double holds every integer
 
 
-def compile_filters(filters: Mapping[str, Any]) -> Filter:
+def compile_filters(filters: Mapping[str, Any], *, with_ids: bool = False) -> Filter:
     """The Qdrant filter for mem0's filter language.
 
     `{"key": value}` or `{"key": {operator: value, ...}}`, all of which must hold, combined
     by `AND`, `OR` and `NOT`, each a list of such objects. A key may lead into objects
-    (`address.city`). Raises ValueError, saying what is wrong, also where a filter names
-    an id of a scope anywhere: it could widen the scope of the request.
+    (`address.city`). Raises ValueError, saying what is wrong.
+
+    The ids of a scope are refused anywhere in it: a misplaced one would be looked for in the
+    metadata. `with_ids` takes them, and `id` with the ids of memories, for callers who have no
+    other place for them; whatever such a filter says, it only narrows what `in_scope` allows.
     """
-    budget = [MAX_CONDITIONS]
-    return _compile(filters, MAX_DEPTH, budget)
+    return _Compiler(with_ids).compile(filters, MAX_DEPTH)
 
 
-def _compile(filters: Any, depth: int, budget: list[int]) -> Filter:
-    if not isinstance(filters, Mapping):
-        raise ValueError("each filter must be an object")
-    if depth == 0:
-        raise ValueError(f"filters nest at most {MAX_DEPTH} levels deep")
-    if len(filters) > MAX_PARTS:
-        raise ValueError(f"a filter holds at most {MAX_PARTS} keys")
-    result: Filter = {"must": []}
-    for key, value in filters.items():
-        if key in _LOGIC:
-            if not isinstance(value, list) or not 0 < len(value) <= MAX_PARTS:
-                raise ValueError(f"{key} takes a list of 1 to {MAX_PARTS} filters")
-            parts = [_compile(part, depth - 1, budget) for part in value]
-            result["must"].append({_LOGIC[key]: parts})
-        else:
-            result["must"] += _conditions(key, value, budget)
-    return result
+class _Compiler:
+    """For one filter, whose conditions it counts."""
+
+    def __init__(self, with_ids: bool) -> None:
+        self._with_ids = with_ids
+        self._left = MAX_CONDITIONS
+
+    def compile(self, filters: Any, depth: int) -> Filter:
+        if not isinstance(filters, Mapping):
+            raise ValueError("each filter must be an object")
+        if depth == 0:
+            raise ValueError(f"filters nest at most {MAX_DEPTH} levels deep")
+        if len(filters) > MAX_PARTS:
+            raise ValueError(f"a filter holds at most {MAX_PARTS} keys")
+        result: Filter = {"must": []}
+        for key, value in filters.items():
+            if key in _LOGIC:
+                if not isinstance(value, list) or not 0 < len(value) <= MAX_PARTS:
+                    raise ValueError(f"{key} takes a list of 1 to {MAX_PARTS} filters")
+                parts = [self.compile(part, depth - 1) for part in value]
+                result["must"].append({_LOGIC[key]: parts})
+            else:
+                result["must"] += self._conditions(key, value)
+        return result
+
+    def _conditions(self, key: str, value: Any) -> list[Filter]:
+        if key.split(".")[0] in SCOPE_KEYS and not self._with_ids:
+            raise ValueError(f"{key} is not a filter: give it beside filters")
+        operators = (
+            value
+            if isinstance(value, Mapping)
+            else {"in" if isinstance(value, list) else "eq": value}
+        )
+        if not operators:
+            raise ValueError(f"{key} has no operator")
+        self._left -= len(operators)
+        if self._left < 0:
+            raise ValueError(f"filters hold at most {MAX_CONDITIONS} conditions")
+        if key == "id" and self._with_ids:
+            return [_has_id(value)]
+        path = _path(key)
+        for name in operators:
+            if name not in _OPERATORS:
+                raise ValueError(f"{key} has the unknown operator {name!r}")
+        return [_OPERATORS[name](path, key, value) for name, value in operators.items()]
 
 
-def _conditions(key: str, value: Any, budget: list[int]) -> list[Filter]:
-    if key.split(".")[0] in SCOPE_KEYS:
-        raise ValueError(f"{key} is not a filter: give it beside filters")
-    operators = (
-        value if isinstance(value, Mapping) else {"in" if isinstance(value, list) else "eq": value}
-    )
-    if not operators:
-        raise ValueError(f"{key} has no operator")
-    budget[0] -= len(operators)
-    if budget[0] < 0:
-        raise ValueError(f"filters hold at most {MAX_CONDITIONS} conditions")
-    path = _path(key)
-    for name in operators:
-        if name not in _OPERATORS:
-            raise ValueError(f"{key} has the unknown operator {name!r}")
-    return [_OPERATORS[name](path, key, value) for name, value in operators.items()]
+def _has_id(values: Any) -> Filter:
+    try:
+        return {"has_id": [str(uuid.UUID(value)) for value in values]}
+    except (AttributeError, TypeError, ValueError):
+        raise ValueError("the ids of memories are a list of UUIDs") from None
 
 
 def check_keys(metadata: Mapping[str, Any], within: str = "") -> None:

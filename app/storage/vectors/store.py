@@ -131,6 +131,17 @@ class VectorStore(Engine):
         first = found[:limit]
         return first, cursor_after(first, after) if len(found) > limit else None
 
+    def skip(self, where: Filter, number: int) -> Cursor | None:
+        """The cursor of what follows the first `number` (1 or more) of a listing; None where
+        nothing does. No memory is read."""
+        after: Cursor | None = None
+        while number:
+            ids, after = self.newest(where, min(number, PAGE), after)
+            if after is None:
+                return None
+            number -= len(ids)
+        return after
+
     def chunks(
         self, where: Filter, limit: int | None = None, after: Cursor | None = None
     ) -> Iterator[Chunk[Record]]:

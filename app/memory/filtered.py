@@ -1,0 +1,12 @@
+"""Requests that name whose memories are meant inside their filters, as mem0's clients do."""
+
+from app.memory.fields import FiltersWithIds, Omittable
+from app.memory.requests import GetAllRequest, SearchRequest
+
+
+class FilteredGetAllRequest(GetAllRequest):
+    filters: Omittable[FiltersWithIds] = None
+
+
+class FilteredSearchRequest(SearchRequest):
+    filters: Omittable[FiltersWithIds] = None

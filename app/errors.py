@@ -133,6 +133,12 @@ class KeysNotConfigured(ServiceError):
         super().__init__("Keys are signed with ADMIN_API_KEY, and none is set: set one (see env).")
 
 
+class NotOffered(ServiceError):
+    """A part of another server's API that this one does not have."""
+
+    code = "not_offered"
+
+
 class Unavailable(ServiceError):
     """Something that this service stands on is down, refusing or not ready; it may come back."""
 

@@ -1,15 +1,20 @@
 """HTTP: the only code that knows Flask."""
 
 import json
+import re
 from typing import Any
 
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
-from app.api import contract, docs, keys, ops, page
+from app.api import contract, docs, keys, ops, oss, page, platform
+from app.api.dialect import errors, paths
 from app.api.http import access_log, auth, headers, origins, overload, problems, rate_limit
 from app.api.memory import routes
 from app.config import Settings
+
+DIALECTS = {"platform": platform, "oss": oss}
+"""Each has its BLUEPRINTS, and the PATHS that are its own as a regular expression."""
 
 
 class _Json(DefaultJSONProvider):
@@ -37,3 +42,16 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.register_blueprint(docs.bp)
     app.register_blueprint(keys.bp)
     app.register_blueprint(page.bp)
+    _init_dialects(app, settings)
+
+
+def _init_dialects(app: Flask, settings: Settings) -> None:
+    chosen = [DIALECTS[name] for name in settings.dialects]
+    if not chosen:
+        return
+    prefixes = re.compile("|".join(dialect.PATHS for dialect in chosen))
+    errors.init_app(app, prefixes)
+    paths.init_app(app, prefixes)
+    for dialect in chosen:
+        for blueprint in dialect.BLUEPRINTS:
+            app.register_blueprint(blueprint)

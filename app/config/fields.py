@@ -44,6 +44,16 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 """Several, separated by commas or white space."""
 
 
+def _none(value: Any) -> Any:
+    return () if value == ("none",) else value
+
+
+Dialect = Literal["platform", "oss"]
+"""Each is the name of a package in `app/api`."""
+
+Dialects = Annotated[tuple[Dialect, ...], BeforeValidator(_none), BeforeValidator(_split)]
+
+
 def _json_object(value: Any) -> Any:
     if not isinstance(value, str):
         return value

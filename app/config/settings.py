@@ -25,6 +25,7 @@ from app.config.addresses import WebAddress
 from app.config.checks import contradictions
 from app.config.endpoints import Endpoint, chosen_providers, endpoint_of
 from app.config.fields import (
+    Dialects,
     EmbedderProvider,
     ExtraBody,
     Host,
@@ -70,6 +71,7 @@ class Settings(BaseModel):
     request_read_timeout: float = Field(15, gt=0, le=3600)
     send_timeout: float = Field(15, gt=0, le=3600)
     metrics_open: bool = False
+    dialects: Dialects = ("platform", "oss")
 
     qdrant_url: WebAddress | None = None
     qdrant_host: Host | None = None

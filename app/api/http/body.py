@@ -19,7 +19,7 @@ R = TypeVar("R", bound=Request)
 
 def parse(model: type[R]) -> R:
     """The body of the current request as `model`; InvalidRequest names each wrong field."""
-    return validated(model, _body(), auth.principal())
+    return validated(model, body(), auth.principal())
 
 
 def idempotency_key() -> str | None:
@@ -31,7 +31,9 @@ def idempotency_key() -> str | None:
     return key
 
 
-def _body() -> Any:
+def body() -> Any:
+    """The JSON of the current request; an empty body is an empty object. Raises InvalidRequest,
+    and what HTTP has for bodies of another type or size."""
     raw = _raw_body()
     if not raw.strip():
         return {}  # for routes that need nothing; the others name what is missing

@@ -31,6 +31,7 @@ STATUS = {
     "internal_error": 500,
     "keys_not_configured": 501,
     "llm_not_configured": 501,
+    "not_offered": 501,
     "provider_auth_failed": 502,
     "provider_quota_exceeded": 502,
     "provider_refused": 502,

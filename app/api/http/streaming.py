@@ -36,13 +36,13 @@ def whole_or_streamed(parts: Iterator[Part]) -> Answer | Response:
     return streamed(chain((first, second), parts))
 
 
-def streamed(parts: Iterator[Part]) -> Response:
-    """Results as they are read, and what the last part adds to them. What fails on the way breaks
-    the connection off, so that a part is never taken for the whole."""
+def streamed(parts: Iterator[Part], *, bare: bool = False) -> Response:
+    """Results as they are read, and what the last part adds to them; `bare`, their list alone.
+    What fails on the way breaks the connection off, so that a part is never taken for the whole."""
 
     def write() -> Iterator[str]:
         number, ends = 0, Answer()
-        yield '{"results":['
+        yield "[" if bare else '{"results":['
         try:
             for results, beside in parts:
                 ends = beside
@@ -52,7 +52,10 @@ def streamed(parts: Iterator[Part]) -> Response:
         except ServiceError as error:
             log.error("a listing broke off after %d memories: %s", number, error.code)
             raise
-        yield "]," + json.dumps(ends)[1:] if ends else "]}"
+        if bare:
+            yield "]"
+        else:
+            yield "]," + json.dumps(ends)[1:] if ends else "]}"
 
     return Response(write(), mimetype="application/json")
 

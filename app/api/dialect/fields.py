@@ -1,0 +1,65 @@
+"""Fields of bodies and queries: the ones that mean something here, the others passed over."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from flask import request
+
+from app.api.http import auth
+from app.api.http.body import body
+from app.errors import FieldError, InvalidRequest
+from app.memory.requests import Request, validated
+
+R = TypeVar("R", bound=Request)
+
+
+def fields() -> dict[str, Any]:
+    """The body of the current request. Raises InvalidRequest where it is no object."""
+    given = body()
+    if not isinstance(given, dict):
+        raise InvalidRequest("The body must be a JSON object.")
+    return given
+
+
+def picked(given: Mapping[str, Any], **names: str) -> dict[str, Any]:
+    """Those fields of `given` that are not null, by `theirs="ours"`; the last of several wins."""
+    return {ours: given[name] for name, ours in names.items() if given.get(name) is not None}
+
+
+def numbers(*names: str) -> dict[str, Any]:
+    """Those fields of the query that are set, as numbers. Raises InvalidRequest."""
+    values = {name: request.args[name] for name in names if request.args.get(name)}
+    for name, value in values.items():
+        if not (value.isascii() and value.isdigit() and len(value) < 10 and int(value)):
+            raise wrong(name, "must be a whole number, 1 or more")
+    return {name: int(value) for name, value in values.items()}
+
+
+def flag(name: str) -> bool:
+    """Whether a field of the query says yes."""
+    return request.args.get(name, "").lower() in ("true", "1", "yes")
+
+
+def only_once(name: str) -> str | None:
+    """A field of the query. Raises InvalidRequest where it is given twice."""
+    values = request.args.getlist(name)
+    if len(values) > 1:
+        raise wrong(name, "is given twice")
+    return values[0] if values else None
+
+
+def asked(model: type[R], given: dict[str, Any]) -> R:
+    """`given` as `model`, by the caller. InvalidRequest names each wrong field."""
+    return validated(model, given, auth.principal())
+
+
+def change(memory_id: Any, given: Mapping[str, Any], **names: str) -> dict[str, Any]:
+    """The fields of an update; an expiration_date that is null takes the date away."""
+    changes = picked(given, metadata="metadata", **names)
+    if "expiration_date" in given:
+        changes["expiration_date"] = given["expiration_date"]
+    return {"memory_id": memory_id, **changes}
+
+
+def wrong(field: str, message: str) -> InvalidRequest:
+    return InvalidRequest("The request has wrong fields.", [FieldError(field, message)])

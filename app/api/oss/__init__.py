@@ -1,0 +1,6 @@
+"""The API of mem0's open-source server."""
+
+from app.api.oss import routes
+
+BLUEPRINTS = (routes.bp,)
+PATHS = r"/(memories|entities|search|reset|configure)(/|$)"

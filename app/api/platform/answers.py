@@ -1,0 +1,49 @@
+"""Memories, pages and events in the Platform's words."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import request
+
+from app.api.dialect.scores import rescored
+from app.security.scopes import SCOPE_KEYS
+
+Answer = dict[str, Any]
+
+_NULLS: Answer = dict.fromkeys(
+    (
+        *("id", "memory", *SCOPE_KEYS, "metadata", "categories"),
+        *("created_at", "updated_at", "expiration_date"),
+    )
+)
+
+
+def memory(found: Answer) -> Answer:
+    """With every key that clients look for, null where there is nothing."""
+    categories = found["metadata"].get("categories")
+    shown = categories if isinstance(categories, list) else None
+    return {**_NULLS, **found, "categories": shown}
+
+
+def found_memory(found: Answer) -> Answer:
+    return memory(rescored(found))
+
+
+def ends_of_page(number: int, size: int, total: int) -> Answer:
+    """What stands beside the results of a page."""
+    last = number * size >= total
+    return {
+        "count": total,
+        "next": None if last else _page(number + 1),
+        "previous": _page(number - 1) if number > 1 else None,
+    }
+
+
+def _page(number: int) -> str:
+    query = {**request.args, "page": str(number)}
+    return f"{request.base_url}?{urlencode(query)}"
+
+
+def one_page(results: list[Answer]) -> Answer:
+    """All there is."""
+    return {"count": len(results), "next": None, "previous": None, "results": results}

@@ -1,0 +1,125 @@
+"""Memories, by the calls of all three versions."""
+
+import uuid
+from functools import partial
+from typing import Any
+
+from flask import Blueprint, request
+
+from app.api.dialect import deleting
+from app.api.dialect.adding import message
+from app.api.dialect.fields import asked, change, fields, flag
+from app.api.http.auth import principal, writes
+from app.api.http.body import idempotency_key
+from app.api.http.streaming import Answer, streamed, whole_or_streamed
+from app.api.memory.routes import memory
+from app.api.platform import requests
+from app.api.platform.answers import ends_of_page, found_memory
+from app.api.platform.answers import memory as shown
+from app.memory.requests import DeleteRequest, GetRequest, HistoryRequest, UpdateRequest
+
+bp = Blueprint("platform", __name__)
+route = partial(bp.route, strict_slashes=False)
+
+SUCCEEDED = "SUCCEEDED"
+
+
+@route("/v1/ping/", methods=["GET"])
+def ping() -> Answer:
+    """Python's client cannot be made without both ids."""
+    ids = {"org_id": "memory-service", "project_id": "memory-service"}
+    return {"status": "ok", **ids, "user_email": None}
+
+
+@route("/v1/memories/", methods=["POST"])
+@route("/v3/memories/add/", methods=["POST"])
+@writes
+def add() -> Answer:
+    sent = requests.add(fields())
+    added = memory().add(principal(), sent, idempotency_key())
+    return {
+        "message": message(added, sent, memory().extracts),
+        "status": SUCCEEDED,
+        "event_id": str(uuid.uuid4()),
+        "results": [{**one, "data": {"memory": one["memory"]}} for one in added.stored],
+    }
+
+
+@route("/v3/memories/search/", methods=["POST"])
+def search() -> Any:
+    return _found(fields(), bare=False)
+
+
+@route("/v1/memories/search/", methods=["POST"])
+@route("/v2/memories/search/", methods=["POST"])
+def search_before_v3() -> Any:
+    given = fields()
+    return _found(given, bare=_wants_bare(given))
+
+
+def _found(given: requests.Fields, *, bare: bool) -> Any:
+    found = memory().found(principal(), requests.search(given))
+    parts = (([found_memory(one) for one in part], Answer()) for part in found)
+    return streamed(parts, bare=True) if bare else whole_or_streamed(parts)
+
+
+@route("/v3/memories/", methods=["POST"])
+def list_page() -> Any:
+    return _listed(requests.listing(fields(), always_paged=True))
+
+
+@route("/v1/memories/", methods=["GET"])
+@route("/v2/memories/", methods=["POST"])
+def list_before_v3() -> Any:
+    given = request.args if request.method == "GET" else fields()
+    return _listed(requests.listing(given), bare=_wants_bare(given))
+
+
+def _listed(wanted: requests.Paged, *, bare: bool = False) -> Any:
+    """One page with its place, or all memories."""
+    skip = wanted.size * (wanted.number - 1) if wanted.number else 0
+    pages = memory().listing(principal(), wanted.asked, skip)
+    if wanted.number is None:
+        parts = (([shown(one) for one in page.memories], Answer()) for page in pages)
+        return streamed(parts, bare=bare)
+    number, size = wanted.number, wanted.size
+    return whole_or_streamed(
+        ([shown(one) for one in page.memories], ends_of_page(number, size, page.total or 0))
+        for page in pages
+    )
+
+
+def _wants_bare(given: requests.Fields) -> bool:
+    return given.get("output_format") != "v1.1"
+
+
+@route("/v1/memories/<segment:memory_id>/", methods=["GET"])
+def get(memory_id: str) -> Answer:
+    wanted = {"memory_id": memory_id, "show_expired": flag("show_expired")}
+    return shown(memory().get(principal(), asked(GetRequest, wanted)))
+
+
+@route("/v1/memories/<segment:memory_id>/", methods=["PUT"])
+@writes
+def update(memory_id: str) -> Answer:
+    sent = asked(UpdateRequest, change(memory_id, fields(), text="data"))
+    return shown(memory().update(principal(), sent))
+
+
+@route("/v1/memories/<segment:memory_id>/", methods=["DELETE"])
+@writes
+def delete(memory_id: str) -> Answer:
+    memory().delete(principal(), asked(DeleteRequest, {"memory_id": memory_id}))
+    return {"message": "Memory deleted successfully!"}
+
+
+@route("/v1/memories/<segment:memory_id>/history/", methods=["GET"])
+def history(memory_id: str) -> list[Answer]:
+    return memory().history(principal(), asked(HistoryRequest, {"memory_id": memory_id}))
+
+
+@route("/v1/memories/", methods=["DELETE"])
+@writes
+def delete_all() -> Answer:
+    deleted = memory().delete_all(principal(), deleting.delete_all())
+    return {"message": "Memories deleted successfully!", "deleted": deleted.memories}

@@ -1,0 +1,83 @@
+"""The bodies and queries of the Platform's calls, as requests of the service."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from flask import request
+
+from app.api.dialect import scope
+from app.api.dialect.adding import add_request
+from app.api.dialect.fields import asked, flag, numbers, picked, wrong
+from app.api.dialect.scores import threshold
+from app.api.http import auth
+from app.api.platform.filters import all_of, translated
+from app.memory.filtered import FilteredGetAllRequest, FilteredSearchRequest
+from app.memory.requests import AddRequest
+from app.security.scopes import SCOPE_KEYS
+
+Fields = Mapping[str, Any]
+
+PAGE_SIZE = 100
+THRESHOLD = 0.1
+"""What mem0 documents for clients that send none."""
+
+
+class Paged(NamedTuple):
+    """One page of a listing; `number` is None where all of it was asked for."""
+
+    asked: FilteredGetAllRequest
+    number: int | None
+    size: int
+
+
+def add(given: Fields) -> AddRequest:
+    place = _place(given, _filters(given))
+    if "filters" in place:
+        raise wrong("filters", "only names whose memories an add stores: " + ", ".join(SCOPE_KEYS))
+    return add_request(given, place)
+
+
+def search(given: Fields) -> FilteredSearchRequest:
+    place = _place(given, _filters(given, "metadata", "categories"))
+    what = picked(given, query="query", limit="limit", show_expired="show_expired")
+    what |= picked(given, top_k="limit")
+    limit = threshold(given["threshold"] if given.get("threshold") is not None else THRESHOLD)
+    return asked(FilteredSearchRequest, {**what, **place, "threshold": limit})
+
+
+def listing(given: Fields, *, always_paged: bool = False) -> Paged:
+    """`given` is the body, or for GET the query; where the page stands is the query's."""
+    paging = numbers("page", "page_size")
+    size = paging.get("page_size", PAGE_SIZE)
+    place = _place(given, _filters(given, "categories"))
+    if request.method == "GET":
+        what: dict[str, Any] = {"show_expired": flag("show_expired")}
+    else:
+        what = picked(given, show_expired="show_expired")
+    if not (paging or always_paged):
+        return Paged(asked(FilteredGetAllRequest, {**what, **place}), None, size)
+    page = asked(FilteredGetAllRequest, {**what, **place, "limit": size})
+    return Paged(page, paging.get("page", 1), size)
+
+
+def _filters(given: Fields, *more: str) -> scope.Filters:
+    """The filters of a body, the ids beside them, and the conditions that stand beside them."""
+    dates = {"gte": given.get("start_date"), "lte": given.get("end_date")}
+    bounds = {operator: date for operator, date in dates.items() if date is not None}
+    conditions = [
+        given.get("filters") or {},
+        scope.beside(given),
+        {name: given[name] for name in more if given.get(name)},
+        {"created_at": bounds} if bounds else {},
+    ]
+    try:
+        return all_of([translated(condition) for condition in conditions if condition])
+    except ValueError as error:
+        raise wrong("filters", str(error)) from None
+
+
+def _place(given: Fields, filters: scope.Filters) -> dict[str, Any]:
+    """The fields that say whose memories are meant, and which of them."""
+    ids, rest = scope.lifted(filters)
+    scope.must_name_somebody(auth.principal(), ids, rest)
+    return {**ids, "filters": rest} if rest else dict(ids)

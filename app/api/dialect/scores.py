@@ -11,8 +11,10 @@ from typing import Any
 SCALE = 2.0
 
 
-def threshold(asked: float) -> float:
-    """Theirs as one of the service's own."""
+def threshold(asked: Any) -> Any:
+    """Theirs as one of the service's own; what is none as it is, to be refused as a field."""
+    if not isinstance(asked, int | float) or isinstance(asked, bool) or asked > 1:
+        return asked
     return asked / SCALE
 
 

@@ -1,5 +1,6 @@
 """Who may do what: keys, their scopes, and what stays closed."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from app.config import Settings
@@ -151,6 +153,145 @@ def test_the_matrix(
     if status in CODES:
         assert response.json()["code"] == CODES[status]
         assert owned.now() == owned.before
+
+
+READ = {"read-only": 200, "own": 200, "admin": 200}
+WRITE = {"read-only": 403, "own": 200, "admin": 200}
+ANY = {"other user's": 200, "read-only": 200, "own": 200, "admin": 200}
+HERS = {"filters": {"user_id": "alice"}}
+SAID = {"messages": "more tea", "user_id": "alice"}
+# method and path of a dialect -> (body about alice's memory, status by caller)
+DIALECTS: dict[str, tuple[Any, dict[str, int]]] = {
+    "GET /v1/ping/": (None, ANY),
+    "POST /v3/memories/add/": (SAID, {"other user's": 403, **WRITE}),
+    "POST /v1/memories/": (SAID, {"other user's": 403, **WRITE}),
+    "POST /v3/memories/search/": ({"query": "tea", **HERS}, {"other user's": 403, **READ}),
+    "POST /v2/memories/search/": ({"query": "tea", **HERS}, {"other user's": 403, **READ}),
+    "POST /v1/memories/search/": ({"query": "tea", **HERS}, {"other user's": 403, **READ}),
+    "POST /v3/memories/": (HERS, {"other user's": 403, **READ}),
+    "POST /v2/memories/": (HERS, {"other user's": 403, **READ}),
+    "GET /v1/memories/?user_id=alice": (None, {"other user's": 403, **READ}),
+    "GET /v1/memories/<hers>/": (None, {"other user's": 404, **READ}),
+    "PUT /v1/memories/<hers>/": ({"text": "coffee"}, {"other user's": 404, **WRITE}),
+    "DELETE /v1/memories/<hers>/": (None, {"other user's": 404, **WRITE}),
+    "GET /v1/memories/<hers>/history/": (None, {"other user's": 404, **READ}),
+    "DELETE /v1/memories/?user_id=alice": (None, {"other user's": 403, **WRITE}),
+    "GET /v1/entities/": (None, ANY),
+    "DELETE /v1/entities/user/alice/": (None, {"other user's": 403, **WRITE}),
+    "DELETE /v2/entities/user/alice/": (None, {"other user's": 403, **WRITE}),
+    "PUT /v1/batch/": (
+        {"memories": [{"memory_id": "<hers>", "text": "coffee"}]},
+        {"other user's": 404, **WRITE},
+    ),
+    "DELETE /v1/batch/": ({"memories": [{"memory_id": "<hers>"}]}, {"other user's": 404, **WRITE}),
+    "GET /v1/event/<hers>/": (None, ANY),
+    "GET /v1/events/": (None, ANY),
+    "POST /v1/exports/": (None, dict.fromkeys(ANY, 501)),
+    "GET /api/v1/orgs/": (None, dict.fromkeys(ANY, 501)),
+    "POST /memories": (SAID, {"other user's": 403, **WRITE}),
+    "GET /memories?user_id=alice": (None, {"other user's": 403, **READ}),
+    "DELETE /memories?user_id=alice": (None, {"other user's": 403, **WRITE}),
+    "GET /memories/<hers>": (None, {"other user's": 404, **READ}),
+    "PUT /memories/<hers>": ({"text": "coffee"}, {"other user's": 404, **WRITE}),
+    "DELETE /memories/<hers>": (None, {"other user's": 404, **WRITE}),
+    "GET /memories/<hers>/history": (None, {"other user's": 404, **READ}),
+    "POST /search": ({"query": "tea", **HERS}, {"other user's": 403, **READ}),
+    "POST /reset": (
+        None,
+        {"other user's": 403, "read-only": 403, "own": 403, "admin": 200},
+    ),
+    "GET /entities": (None, ANY),
+    "DELETE /entities/user/alice": (None, {"other user's": 403, **WRITE}),
+    "POST /configure": (None, dict.fromkeys(ANY, 501)),
+}
+
+
+def called(service: Service, call: str, memory_id: str, headers: Headers) -> httpx.Response:
+    body, _ = DIALECTS[call]
+    method, path = call.replace("<hers>", memory_id).split(" ")
+    content = json.dumps(body).replace("<hers>", memory_id) if body else None
+    of_json = {"Content-Type": "application/json"}
+    return service.http.request(method, path, content=content, headers={**headers, **of_json})
+
+
+@pytest.mark.parametrize("caller", STRANGERS)
+def test_strangers_get_nowhere_in_the_dialects(
+    locked: Service, headers: dict[str, Headers], owned: Owned, caller: str
+) -> None:
+    for call in DIALECTS:
+        response = called(locked, call, owned.memory_id, headers[caller])
+        assert response.status_code == 401, call
+        assert response.headers["Content-Type"] == "application/json"
+        assert response.json()["detail"]
+    assert owned.now() == owned.before
+
+
+@pytest.mark.parametrize("caller", ANY)
+@pytest.mark.parametrize("call", DIALECTS)
+def test_the_matrix_of_the_dialects(
+    locked: Service, headers: dict[str, Headers], owned: Owned, call: str, caller: str
+) -> None:
+    response = called(locked, call, owned.memory_id, headers[caller])
+    status = DIALECTS[call][1][caller]
+    assert response.status_code == status, response.text
+    if status in CODES:
+        assert response.headers["Content-Type"] == "application/json"
+        assert response.json()["code"] == CODES[status]
+        assert owned.now() == owned.before
+
+
+BOB, NOTHING, REFUSED = ["tea of bob"], list[str](), None
+
+
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        ({"OR": [{"user_id": "alice"}, {"user_id": "bob"}]}, BOB),
+        ({"OR": [{"user_id": "alice"}, {"agent_id": "x"}]}, NOTHING),
+        ({"NOT": [{"user_id": "bob"}]}, NOTHING),
+        ({"NOT": [{"user_id": "nobody"}]}, BOB),
+        ({"NOT": [{"AND": [{"user_id": "bob"}]}]}, NOTHING),
+        ({"user_id": "*"}, BOB),
+        ({"user_id": {"ne": "bob"}}, NOTHING),
+        ({"user_id": {"in": ["alice", "bob"]}}, BOB),
+        ({"user_id": {"eq": "alice"}}, NOTHING),
+        ({"OR": [{"user_id": "bob"}, {"user_id": {"ne": "bob"}}]}, BOB),
+        ({"AND": [{"OR": [{"user_id": {"ne": "nobody"}}, {"run_id": "*"}]}]}, BOB),
+        ({"AND": [{"user_id": "bob"}, {"user_id": "alice"}]}, NOTHING),
+        ({"AND": [{"user_id": "alice"}, {"user_id": "bob"}]}, REFUSED),
+        ({"user_id": "alice"}, REFUSED),
+    ],
+)
+@pytest.mark.parametrize("path", ["/v3/memories/", "/v3/memories/search/", "/search"])
+def test_a_bound_key_holds_around_whatever_filters_say(
+    locked: Service,
+    headers: dict[str, Headers],
+    owned: Owned,
+    path: str,
+    filters: Any,
+    found: list[str] | None,
+) -> None:
+    body = {"query": "tea", "filters": filters}
+    response = locked.http.post(path, json=body, headers=headers["other user's"])
+    if found is REFUSED:
+        assert response.status_code == 403
+    else:
+        assert [memory["memory"] for memory in response.json()["results"]] == found
+
+
+def test_a_bound_key_need_not_name_its_user_to_clients_of_mem0(
+    locked: Service, headers: dict[str, Headers], owned: Owned
+) -> None:
+    own = headers["own"]
+    for path in ("/v3/memories/", "/v3/memories/search/", "/search"):
+        results = locked.http.post(path, json={"query": "tea"}, headers=own).json()["results"]
+        assert [memory["id"] for memory in results] == [owned.memory_id]
+    [entity] = locked.http.get("/v1/entities/", headers=own).json()["results"]
+    assert entity["name"] == "alice"
+    # But what a client sends whose user is empty deletes nothing.
+    assert locked.http.delete("/v1/memories/", headers=own).status_code == 400
+    assert locked.http.delete("/memories", headers=own).status_code == 400
+    assert owned.now() == owned.before
 
 
 @pytest.mark.parametrize("route", ["get", "update", "history", "delete"])

@@ -21,8 +21,8 @@ def delete_all() -> DeleteAllRequest:
     """Of the query. A key's own scope alone is not enough: a client that was given an empty id of
     one memory asks the same."""
     names = ", ".join(SCOPE_KEYS)
-    for name in (*request.args, *fields()):
-        if name not in (*SCOPE_KEYS, *IGNORED):
+    for name in (*request.args.keys() - SCOPE_KEYS, *fields()):
+        if name not in IGNORED:
             raise wrong(name, f"is not understood, {_NOTHING}: give {names} in the query")
     ids = {key: value for key in SCOPE_KEYS if (value := only_once(key)) is not None}
     if not ids:

@@ -104,6 +104,20 @@ chromium:
 	fi
 	@command -v chromium >/dev/null || { echo "error: chromium not found on PATH; on Debian: apt-get install chromium" >&2; exit 1; }
 
+# The published clients that speak to the service, at the versions of tests/clients/package-lock.json.
+.PHONY: clients
+clients: setup-dev node ## test with mem0's published clients (ARGS="..." goes to pytest)
+	@cd tests/clients && npm ci --silent
+	@$(VENV)/bin/pytest -n 3 --dist load tests/clients $(ARGS)
+
+.PHONY: node
+node:
+	@if ! { command -v node && command -v npm; } >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "installing node and npm ..." >&2; \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends nodejs npm >/dev/null; \
+	fi
+	@{ command -v node && command -v npm; } >/dev/null || { echo "error: node and npm not found on PATH; on Debian: apt-get install nodejs npm" >&2; exit 1; }
+
 # Taken out of its package, which would start a server.
 .PHONY: promtool
 promtool: setup-dev ## fetch what checks docs/alerts.yml, where Debian's packages are in reach

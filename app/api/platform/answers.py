@@ -20,9 +20,14 @@ _NULLS: Answer = dict.fromkeys(
 
 def memory(found: Answer) -> Answer:
     """With every key that clients look for, null where there is nothing."""
-    categories = found["metadata"].get("categories")
-    shown = categories if isinstance(categories, list) else None
-    return {**_NULLS, **found, "categories": shown}
+    return {**_NULLS, **found, "categories": _categories(found["metadata"])}
+
+
+def _categories(metadata: Answer) -> list[str] | None:
+    """A list of texts under that key: clients join them."""
+    given = metadata.get("categories")
+    of_texts = isinstance(given, list) and all(isinstance(one, str) for one in given)
+    return given if of_texts else None
 
 
 def found_memory(found: Answer) -> Answer:

@@ -11,6 +11,7 @@ from app.memory.answers import Added
 from app.memory.extraction import Extraction
 from app.memory.idempotency import IdempotencyKey, run_once
 from app.memory.limits import ConcurrencyLimiter
+from app.memory.places import Places
 from app.memory.requests import AddRequest
 from app.memory.search import CollectionEmbedder
 from app.security.principal import Principal
@@ -57,6 +58,7 @@ class Adding:
         self._extraction = extraction
         self._limiter = limiter
         self._inferring = KeyedLock()  # by scope
+        self._places = Places()
 
     @property
     def extracts(self) -> bool:
@@ -128,6 +130,7 @@ class Adding:
         if not points:
             self._writer.nothing_new(said, asked, answer)
             return added
+        self._places.give(new.scope, [payload for _, payload in points.values()])
         write = Write(
             [
                 history_row("ADD", id_, None, payload, new.written_by)

@@ -137,5 +137,10 @@ def _while_whole(listing: Listing, parts: Iterator[T]) -> Iterator[T]:
 def _search_result(result: Ranked, explain: bool) -> dict[str, Any]:
     memory = to_memory(result.record.id, result.record.payload) | {"score": result.score}
     if explain:
-        memory |= {"similarity": result.similarity, "keyword": result.keyword}
+        memory |= {
+            "similarity": result.similarity,
+            "keyword": result.keyword,
+            "neighbours": result.neighbours,
+            "question": result.is_question,
+        }
     return memory

@@ -59,7 +59,7 @@ class Search:
     def _hydrated(self, best: Sequence[Ranked]) -> Chunk[Ranked]:
         records = self._store.hydrate([found.record for found in best])
         there = [
-            Ranked(record, found.similarity, found.keyword)
+            Ranked(record, found.similarity, found.keyword, found.neighbours)
             for found, record in zip(best, records, strict=True)
             if record is not None
         ]

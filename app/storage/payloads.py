@@ -17,7 +17,15 @@ Payload = dict[str, Any]
 # Keys beside the scope that callers see at the top level of a memory.
 _SHOWN_IF_SET = ("actor_id", "role", "attributed_to", "expiration_date")
 
-_CORE_KEYS = ("data", "hash", "created_at", "updated_at", "id", "text_lemmatized")
+PLACE = "_place"
+"""In the order of writing: a number, one more for each memory of a conversation."""
+ASKS = "_asks"
+"""True where the text is a question."""
+
+_CORE_KEYS = ("data", "hash", "created_at", "updated_at", "id", "text_lemmatized", PLACE, ASKS)
+
+_QUESTION_MARKS = ("?", "？", "؟")
+_CLOSING = " \t\r\n\"'”’»」』)）"  # what may stand behind one
 
 RESERVED_KEYS = frozenset((*SCOPE_KEYS, *_SHOWN_IF_SET, *_CORE_KEYS))
 """The payload keys of mem0 and of a scope. Metadata may not use them: `created_at: 5`
@@ -54,11 +62,11 @@ def today() -> str:
 def new_payload(text: str, scope: Scope, metadata: Mapping[str, Any], **own: str | None) -> Payload:
     """The payload of a new memory; `own` are mem0's keys such as role, where not None."""
     created_at = now()
+    own_keys = {**own, **_text_keys(text)}
     return {
         **metadata,
         **scope,
-        **{key: value for key, value in own.items() if value is not None},
-        **_text_keys(text),
+        **{key: value for key, value in own_keys.items() if value is not None},
         "created_at": created_at,
         "updated_at": created_at,
     }
@@ -68,15 +76,17 @@ def changed_payload(payload: Payload, text: str | None, changes: Mapping[str, An
     """`payload` with another text and with `changes` to its other keys; None removes a date."""
     text_keys = {} if text is None else _text_keys(text)
     changed = {**payload, **changes, **text_keys, "updated_at": now()}
-    if changed.get("expiration_date") is None:
-        changed.pop("expiration_date", None)
+    for key in ("expiration_date", ASKS):
+        if changed.get(key) is None:
+            changed.pop(key, None)
     return changed
 
 
-def _text_keys(text: str) -> dict[str, str]:
+def _text_keys(text: str) -> Payload:
     # md5 because mem0 finds duplicates by it; nothing secret hangs on it.
     digest = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
-    return {"data": text, "hash": digest}
+    asks = text.rstrip(_CLOSING).endswith(_QUESTION_MARKS)
+    return {"data": text, "hash": digest, ASKS: asks or None}
 
 
 def to_memory(memory_id: str, payload: Payload) -> dict[str, Any]:

@@ -22,12 +22,12 @@ from qdrant_client import QdrantClient
 from app.embeddings import EmbedderInfo, Vector
 from app.errors import EmbedderMismatch, MemoryNotFound, VectorStoreUnavailable
 from app.security.scopes import Scope
-from app.storage.payloads import Payload
+from app.storage.payloads import ASKS, PLACE, Payload
 from app.storage.vectors.bm25 import Bm25Encoder
 from app.storage.vectors.edge import EdgeStore
 from app.storage.vectors.filters import compile_filters, corpus_of, in_scope
 from app.storage.vectors.paging import CHUNK_BYTES, PAGE, Cursor
-from app.storage.vectors.ranking import Record, rank
+from app.storage.vectors.ranking import Record, Turn, rank
 from app.storage.vectors.server import ServerStore
 from app.storage.vectors.store import VectorStore
 from tests.servers.qdrant import QdrantServer
@@ -841,6 +841,47 @@ class TestHybrid:
         put_many(store, [*range(10)])
         similar, worded, _ = store.hybrid("tea", EAST, EVERYTHING, 4)
         assert (len(similar), len(worded)) == (4, 4)
+
+    @pytest.mark.parametrize("ids_only", [False, True])
+    def test_what_only_one_list_has_gets_its_score_of_the_other_too(
+        self, store: VectorStore, ids_only: bool
+    ) -> None:
+        for vector in (EAST, NORTH_EAST):
+            put(store, "coffee", vector)
+        for _ in range(2):
+            put(store, "green tea", NORTH)
+        put(store, "tea " * 9, NORTH_EAST, user_id="v")
+        scope = {"user_id": "u"}
+        similar, worded, words = store.hybrid(
+            "tea", EAST, in_scope(scope), 2, corpus=corpus_of(scope), ids_only=ids_only
+        )
+        assert [round(record.score, 3) for record in similar] == [1, 0.6, 0, 0]
+        assert len(worded) == 2
+        assert worded[0].score == worded[1].score > 0
+        assert {record.id for record in similar[2:]} == {record.id for record in worded}
+        similar, worded, words = store.hybrid(
+            "tea coffee", NORTH, in_scope(scope), 2, corpus=corpus_of(scope), ids_only=ids_only
+        )
+        assert all(words.intersection(record.tokens) for record in worded)
+        assert {record.id for record in similar} == {record.id for record in worded}
+
+    @pytest.mark.parametrize("limit", [10, 1000])
+    @pytest.mark.parametrize("ids_only", [False, True])
+    def test_tells_the_turn_of_each_memory_in_its_conversation(
+        self, store: VectorStore, ids_only: bool, limit: int
+    ) -> None:
+        put(store, "green tea?", run_id="r", **{PLACE: 7, ASKS: True})
+        turn = Turn(("u", None, None, "r"), 7, None, True)
+        for _ in range(2):  # read, and then known
+            similar, worded, _ = store.hybrid("tea", EAST, EVERYTHING, limit, ids_only=ids_only)
+            assert [record.turn for record in (*similar, *worded)] == [turn, turn]
+
+    def test_what_is_written_over_has_another_turn(self, store: VectorStore) -> None:
+        point_id = put(store, **{PLACE: 7})
+        for place in (7, 8):
+            store.overwrite_payload(point_id, payload(**{PLACE: place}))
+            [similar], _, _ = store.hybrid("tea", EAST, EVERYTHING, 10, ids_only=True)
+            assert similar.turn.number == place
 
     @pytest.mark.parametrize("others", [0, 1, 3, 10])
     def test_words_are_counted_in_the_corpus_that_is_named(

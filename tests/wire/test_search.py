@@ -74,6 +74,62 @@ def test_without_a_scope_spans_all_users(service: Service, user: str) -> None:
     assert set(texts(service, word)[:2]) == {f"the first {word}", f"the second {word}"}
 
 
+def test_finds_chinese_by_meaning_without_a_shared_word(service: Service, user: str) -> None:
+    others = ["我住在杭州的西湖边", "我的猫叫小白", "我在银行工作"]
+    remember(service, user, *others, "我周末常去登山远足")
+    assert texts(service, "户外爱好", user_id=user)[0] == "我周末常去登山远足"
+
+
+def test_finds_a_memory_in_another_language_than_the_question(service: Service, user: str) -> None:
+    remember(service, user, *OTHER_THINGS, PEANUTS)
+    assert texts(service, "他对什么食物过敏？", user_id=user)[0] == PEANUTS
+
+
+class TestConversations:
+    SAID = ("What should I bring?", "Just the green tent", "And there is a bus at noon")
+
+    def told(self, service: Service, **scope: str) -> dict[str, dict[str, Any]]:
+        asked = {"query": "What should I bring?", "explain": True, **scope}
+        found = service.ask("search", **asked)["results"]
+        return {memory["memory"]: memory for memory in found}
+
+    def test_an_answer_profits_from_its_question(self, service: Service, user: str) -> None:
+        for text in self.SAID:
+            service.ask("add", data=text, user_id=user)
+        found = self.told(service, user_id=user)
+        question, answer, bus = (found[text] for text in self.SAID)
+        own = question["similarity"] + question["keyword"]
+        share = 0.2 * (bus["similarity"] + bus["keyword"])
+        assert answer["neighbours"] == pytest.approx(0.5 * own + share)
+        assert [question["question"], answer["question"]] == [True, False]
+
+    def test_messages_of_a_run_are_in_order_and_others_are_not(
+        self, service: Service, user: str
+    ) -> None:
+        said = [{"role": "user", "content": text} for text in self.SAID]
+        service.ask("add", messages=said, user_id=user, run_id="trip")
+        found = self.told(service, user_id=user, run_id="trip")
+        assert all(found[text]["neighbours"] > 0 for text in self.SAID)
+        service.ask("add", messages=said, user_id=f"{user}-2")
+        found = self.told(service, user_id=f"{user}-2")
+        assert all(found[text]["neighbours"] == 0 for text in self.SAID)
+
+    def test_a_change_keeps_the_place_and_tells_anew_what_is_a_question(
+        self, service: Service, user: str
+    ) -> None:
+        first, *_ = [service.ask("add", data=text, user_id=user)["result"] for text in self.SAID]
+        service.ask("update", memory_id=first, data="I bring the stove", metadata={"a": 1})
+        found = self.told(service, user_id=user)
+        assert found["I bring the stove"]["question"] is False
+        assert found["I bring the stove"]["neighbours"] > 0
+        assert found["I bring the stove"]["metadata"] == {"a": 1}
+
+    @pytest.mark.parametrize("key", ["_place", "_asks"])
+    def test_metadata_cannot_say_so(self, service: Service, user: str, key: str) -> None:
+        response = service.post("add", {"data": "tea", "user_id": user, "metadata": {key: 1}})
+        assert response.status_code == 400
+
+
 class TestScores:
     @pytest.fixture
     def remembered(self, service: Service, user: str) -> str:
@@ -94,8 +150,8 @@ class TestScores:
         found = service.ask("search", query="hiking", user_id=remembered, explain=True)["results"]
         assert found[0]["keyword"] == 1
         for memory in found:
-            half = (memory["similarity"] + memory["keyword"]) / 2
-            assert memory["score"] == pytest.approx(half)
+            total = memory["similarity"] + memory["keyword"] + memory["neighbours"]
+            assert memory["score"] == pytest.approx(min(1, total * (1 - 0.2 * memory["question"])))
 
     def test_below_the_threshold_are_left_out(self, service: Service, remembered: str) -> None:
         everything = service.ask("search", query="hiking", user_id=remembered)["results"]

@@ -52,8 +52,10 @@ function chip(kind, id) {
 
 const two = (share) => share.toFixed(2);
 
-/** The score as a bar of its two halves; explained, each half with how it came about. */
-function score({ score: total, similarity, keyword }, explained) {
+/** The score as a bar of its parts; explained, each with what it is worth. */
+function score({ score: total, similarity, keyword, neighbours, question }, explained) {
+  // The sum may be more than the 1 that is shown, and a question counts less than its sum.
+  const scale = total / (similarity + keyword + neighbours || 1);
   const bar = h("div", {
     class: "bar-track",
     role: "meter",
@@ -62,7 +64,11 @@ function score({ score: total, similarity, keyword }, explained) {
     "aria-valuemax": 1,
     "aria-valuenow": two(total),
   });
-  bar.append(part("meaning", similarity / 2), part("words", keyword / 2));
+  bar.append(
+    part("meaning", similarity * scale),
+    part("words", keyword * scale),
+    part("neighbours", neighbours * scale),
+  );
   return h(
     "div",
     { class: "score" },
@@ -74,6 +80,8 @@ function score({ score: total, similarity, keyword }, explained) {
         { class: "shares" },
         share("meaning", t("meaning"), similarity),
         share("words", t("wordsShared"), keyword),
+        share("neighbours", t("neighbours"), neighbours),
+        question && h("div", {}, h("dt", {}, t("question")), h("dd", {}, "× 0.8")),
       ),
   );
 }
@@ -85,5 +93,5 @@ function part(kind, width) {
 }
 
 function share(kind, name, value) {
-  return h("div", {}, h("dt", { class: kind }, name), h("dd", {}, t("half", two(value), two(value / 2))));
+  return h("div", {}, h("dt", { class: kind }, name), h("dd", {}, two(value)));
 }

@@ -13,6 +13,7 @@ from app.security.scopes import Scope
 from app.storage.payloads import Payload
 from app.storage.vectors.base import Engine, Nearest, NewPoint, NoCollection
 from app.storage.vectors.bm25 import Bm25Encoder
+from app.storage.vectors.completing import completed
 from app.storage.vectors.filters import Filter, in_scope
 from app.storage.vectors.paging import (
     PAGE,
@@ -88,7 +89,10 @@ class VectorStore(Engine):
         corpus: Filter | None = None,
         ids_only: bool = False,
     ) -> tuple[Sequence[Record], Sequence[Record], frozenset[int]]:
-        """The two lists of a hybrid search, in one call, and the ids of the query's words.
+        """The two lists of a hybrid search and the ids of the query's words, in two calls.
+
+        The best `limit` by meaning, then those by words alone, each with its cosine; and the other
+        way round with BM25, which only memories with a word of the query have.
 
         How rare a word is, is counted among the memories of `corpus` (None: among all), so that
         no score tells of the words of others. With `ids_only` the lists are for `rank` and
@@ -96,11 +100,12 @@ class VectorStore(Engine):
         """
         words = self._bm25.query(query)
         where = _or(where, self._narrowed, where)
-        requests = [Nearest(self._checked(dense), limit, where, ids_only)]
-        if words.indices:  # a query of stop words alone has none
-            requests.append(Nearest(words, limit, where, ids_only, corpus))
-        similar, *worded = self._lists(requests)
-        return similar, worded[0] if worded else [], frozenset(words.indices)
+        by_meaning = Nearest(self._checked(dense), limit, where, ids_only)
+        if not words.indices:  # a query of stop words alone
+            return self._lists([by_meaning])[0], [], frozenset()
+        by_words = Nearest(words, limit, where, ids_only, corpus)
+        similar, worded = completed([by_meaning, by_words], self._lists)
+        return similar, worded, frozenset(words.indices)
 
     def hydrate(self, records: Sequence[Record]) -> Sequence[Record | None]:
         """Records that came `ids_only`, each with its id and payload; None where it is gone since.
@@ -112,7 +117,7 @@ class VectorStore(Engine):
         bare = [id_ for id_, record in zip(ids, records, strict=True) if not record.payload]
         found = {record.id: record.payload for record in self.get_many(bare)}
         return [
-            Record(id_, payload, record.score, record.tokens)
+            Record(id_, payload, record.score, record.tokens, record.turn)
             if (payload := record.payload or found.get(id_))
             else None
             for id_, record in zip(ids, records, strict=True)

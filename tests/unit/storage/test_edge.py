@@ -23,7 +23,7 @@ from app.errors import EmbedderMismatch, StartupError, VectorStoreUnavailable
 from app.storage.vectors import base
 from app.storage.vectors.edge import EdgeStore, collection, shard, translation
 from app.storage.vectors.edge import store as points
-from app.storage.vectors.edge.words import Words
+from app.storage.vectors.edge.details import Details
 from app.storage.vectors.filters import in_scope
 from tests.service import ROOT
 
@@ -332,8 +332,8 @@ def test_the_words_of_a_memory_that_a_search_has_met_are_those_it_has_now(
 
 
 def test_no_more_memories_words_are_kept_than_may_be(store: EdgeStore) -> None:
-    store._words = Words(most=3)
+    store._details = Details(at_once=4, most=3)
     for word in ("tea", "coffee", "milk", "water", "juice", "wine", "beer"):
         store.put({str(uuid.uuid4()): (EAST, {"data": word})})
         assert asked_words(store, word) == [1]
-        assert 1 <= len(store._words._known) <= 3
+        assert 1 <= len(store._details._known) <= 3

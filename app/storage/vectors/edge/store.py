@@ -17,6 +17,7 @@ from qdrant_edge import (
     Point,
     QueryBatchRequest,
     ScrollRequest,
+    SparseVector,
     UpdateOperation,
 )
 from qdrant_edge import Filter as EdgeFilter
@@ -25,10 +26,10 @@ from app.embeddings import EmbedderInfo
 from app.storage.payloads import Payload
 from app.storage.vectors.base import DENSE, SPARSE, Nearest, NewPoint
 from app.storage.vectors.edge.collection import EdgeCollection, beside
+from app.storage.vectors.edge.details import Details, id_text
 from app.storage.vectors.edge.shard import TAKEOVER_S, translated
 from app.storage.vectors.edge.slices import Slices, Trial, split
 from app.storage.vectors.edge.translation import NOTHING, to_edge, to_query, to_record
-from app.storage.vectors.edge.words import Words, id_text
 from app.storage.vectors.filters import Filter
 from app.storage.vectors.paging import Cursor, Listed, following, listed
 from app.storage.vectors.ranking import Record
@@ -55,7 +56,7 @@ class EdgeStore(VectorStore, engine="edge"):
         """
         super().__init__()
         self._collection = EdgeCollection(folder, min_free_mb, patience_s)
-        self._words = Words()
+        self._details = Details(self.read_at_once)
         self._slices = Slices(self._ordered, self._trial, self._estimate)
 
     @property
@@ -127,14 +128,10 @@ class EdgeStore(VectorStore, engine="edge"):
 
     def _ids_only(self, request: Nearest, hits: Sequence[Any]) -> list[Record]:
         """Records by their numbers: to write 160 ids as text would cost half of the query."""
-        ids = [hit.id.int for hit in hits]
-        if not request.by_words:
-            return [Record(id_, NOTHING, hit.score) for id_, hit in zip(ids, hits, strict=True)]
-        asked = frozenset(request.vector.indices)  # type: ignore[union-attr]  # by words
-        words = self._words.of(dict(zip(ids, hits, strict=True)), asked, self._live)
-        return [
-            Record(id_, NOTHING, hit.score, words[id_]) for id_, hit in zip(ids, hits, strict=True)
-        ]
+        by_id = {hit.id.int: hit for hit in hits}
+        words = request.vector.indices if isinstance(request.vector, SparseVector) else ()
+        details = self._details.of(by_id, frozenset(words), self._live)
+        return [Record(id_, NOTHING, hit.score, *details[id_]) for id_, hit in by_id.items()]
 
     def _public(self, engine_id: Any) -> str:
         return id_text(engine_id)
@@ -174,7 +171,7 @@ class EdgeStore(VectorStore, engine="edge"):
         # one looks, and MIN_FREE_MB is far more than the log of it takes.
         with translated():
             self._live.update(UpdateOperation.delete_points(list(ids)))
-        self._words.forget(ids)
+        self._details.forget(ids)
 
     def _count(self, where: Filter) -> int:
         plain, costly = split(where)
@@ -198,7 +195,7 @@ class EdgeStore(VectorStore, engine="edge"):
         self.check_disk_space()
         with translated():
             self._live.update(UpdateOperation.delete_points_by_filter(EdgeFilter()))
-        self._words.forget_all()
+        self._details.forget_all()
 
     def check(self) -> str | None:
         return self._collection.check()

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 from qdrant_edge import (
@@ -24,17 +25,18 @@ from qdrant_edge import Filter as EdgeFilter
 
 from app.storage.payloads import Payload
 from app.storage.vectors.base import SPARSE, Nearest
-from app.storage.vectors.edge.words import words_of
+from app.storage.vectors.edge.details import words_of
 from app.storage.vectors.filters import Filter
-from app.storage.vectors.ranking import Record
+from app.storage.vectors.ranking import Record, turn_of
 
 _CLAUSES = ("must", "should", "must_not")
 NOTHING: Payload = {}  # of an `ids_only` record
 
 
 def to_record(point: Any) -> Record:
-    score = getattr(point, "score", 0.0)
-    return Record(str(point.id), point.payload or {}, score, frozenset(words_of(point.vector)))
+    payload, score = point.payload or {}, getattr(point, "score", 0.0)
+    words = frozenset(words_of(point.vector))
+    return Record(str(point.id), payload, score, words, turn_of(payload))
 
 
 def to_query(request: Nearest) -> QueryRequest:
@@ -59,7 +61,7 @@ def to_edge(where: Filter) -> EdgeFilter:
 def _condition(part: Filter) -> Any:
     match part:
         case {"has_id": ids}:
-            return HasIdCondition(set(ids))
+            return HasIdCondition({UUID(int=id_) if isinstance(id_, int) else id_ for id_ in ids})
         case {"is_empty": {"key": key}}:
             return IsEmptyCondition(key)
         case {"is_null": {"key": key}}:

@@ -14,7 +14,7 @@ from app.storage.payloads import Payload
 from app.storage.vectors.base import DENSE, SPARSE, Nearest, NewPoint
 from app.storage.vectors.filters import Filter
 from app.storage.vectors.paging import Cursor, Listed, following, listed
-from app.storage.vectors.ranking import Record
+from app.storage.vectors.ranking import TURN_KEYS, Record, turn_of
 from app.storage.vectors.server.collection import ServerCollection
 from app.storage.vectors.server.errors import check_completed, refuse_pages_of_proxies
 from app.storage.vectors.store import VectorStore
@@ -94,13 +94,17 @@ class ServerStore(VectorStore, engine="server"):
 
     def _query(self, requests: Sequence[Nearest]) -> list[list[Record]]:
         with self._collection.asking() as client:
-            asked = [
-                self._query_request(request)
+            asked_for = [
+                request
                 for request in requests
-                if self._collection.has_words or not isinstance(request.vector, SparseVector)
+                if self._collection.has_words or not request.by_words
             ]
+            asked = [self._query_request(request) for request in asked_for]
             answers = client.query_batch_points(self._collection.name, asked) if asked else []
-            found = [[_record(point) for point in answer.points] for answer in answers]
+            found = [
+                [_record(point, bare=_bare(request)) for point in answer.points]
+                for request, answer in zip(asked_for, answers, strict=True)
+            ]
         return found + [[] for _ in range(len(requests) - len(asked))]
 
     def _query_request(self, request: Nearest) -> models.QueryRequest:
@@ -115,7 +119,7 @@ class ServerStore(VectorStore, engine="server"):
             filter=_filter(request.where),
             params=params,
             limit=request.limit,
-            with_payload=not request.ids_only or request.limit <= WITH_PAYLOADS,
+            with_payload=[*TURN_KEYS] if _bare(request) else True,
             with_vector=[SPARSE] if request.by_words else False,
         )
 
@@ -168,14 +172,21 @@ class ServerStore(VectorStore, engine="server"):
         self._collection.client.close()
 
 
-def _record(point: Any) -> Record:
+def _bare(request: Nearest) -> bool:
+    """Whether the payloads are left out, but for what ranking needs of them."""
+    return request.ids_only and request.limit > WITH_PAYLOADS
+
+
+def _record(point: Any, *, bare: bool = False) -> Record:
+    payload = point.payload or {}
     vectors = point.vector if isinstance(point.vector, dict) else {}
     sparse = vectors.get(SPARSE)
     return Record(
         id=str(point.id),
-        payload=point.payload or {},
+        payload={} if bare else payload,
         score=getattr(point, "score", 0.0),
         tokens=frozenset(sparse.indices if sparse else ()),
+        turn=turn_of(payload),
     )
 
 

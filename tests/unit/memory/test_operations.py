@@ -231,7 +231,7 @@ def test_what_an_llm_finds_belongs_to_the_app(parts: Parts, scope: Scope) -> Non
     for memory in stored:
         payload = parts.store.get_many([memory["id"]])[0].payload
         assert {key: payload[key] for key in SCOPE_KEYS if key in payload} == scope
-    prompt = parts.llm.asked[0][1]["content"]
+    prompt = parts.finder.asked[0][1]["content"]
     assert ("tea of the shop" in prompt, "tea at home" in prompt) == (True, False)
     assert parts.messages.get_last_messages(session_key(scope))
     assert parts.service.history(stored[0]["id"])
@@ -315,7 +315,8 @@ class TestPinned:
     def test_the_keys_it_keeps_for_itself(self) -> None:
         source = inspect.getsource(mem0.Memory.get)
         source += inspect.getsource(mem0.Memory._get_all_from_vector_store)
-        assert {key for key in RESERVED_KEYS if f'"{key}"' not in source} == {"app_id"}
+        ours = {"app_id", "_place", "_asks"}
+        assert {key for key in RESERVED_KEYS if f'"{key}"' not in source} == ours
 
     def test_the_switches_of_spacy(self) -> None:
         assert spacy_models._load_failed_full is True

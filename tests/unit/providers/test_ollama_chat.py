@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from app.config import Endpoint
+from app.config import Endpoint, Settings
 from app.errors import ContextTooSmall, ProviderRefused, ProviderTimeout
+from app.providers.asked import asked
 from app.providers.chat import ChatAnswer, ChatRequest
 from app.providers.ollama.chat import OllamaChat
 from tests.servers.ollama import OllamaServer
@@ -42,7 +43,8 @@ def chat(server: OllamaServer) -> Iterator[Opening]:
         def opening(**options: Any) -> OllamaChat:
             endpoint = Endpoint(server.url, None)
             options = {"num_ctx": 8192, **options}
-            made = OllamaChat(endpoint, "llama3.2", SECONDS, **options)
+            of = asked(Settings(), "LLM", "ollama", "llama3.2")
+            made = OllamaChat(endpoint, of, SECONDS, **options)
             opened.callback(made.close)
             return made
 

@@ -20,7 +20,7 @@ from app.storage.history.messages import Said
 from app.storage.journal.writer import Writer
 from app.storage.journal.writes import Write
 from app.storage.locks import KeyedLock
-from app.storage.payloads import Payload, history_row, new_id, new_payload
+from app.storage.payloads import Payload, history_row, new_id, new_payload, said_at
 from app.storage.vectors.filters import in_scope
 
 Points = Mapping[str, tuple[Vector, Payload]]
@@ -28,6 +28,13 @@ Points = Mapping[str, tuple[Vector, Payload]]
 
 def _idempotency_key(principal: Principal, asked: AddRequest, key: str) -> IdempotencyKey:
     return IdempotencyKey(principal.id, key, asked.fingerprint(), asked.fingerprint_by_0_1())
+
+
+def _all_said_at(points: Points, time: str) -> Points:
+    return {
+        id_: (vector, said_at(payload, time, place))
+        for place, (id_, (vector, payload)) in enumerate(points.items())
+    }
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,8 @@ class _New:
     scope: Scope
     metadata: Mapping[str, Any]
     expiration_date: str | None
+    said_at: str | None
+    """None for now."""
     key: IdempotencyKey | None
 
 
@@ -75,6 +84,7 @@ class Adding:
             principal.narrowed(asked.scope()),
             asked.metadata or {},
             asked.expiration_date,
+            asked.timestamp,
             _idempotency_key(principal, asked, key) if key else None,
         )
 
@@ -96,6 +106,7 @@ class Adding:
             new.scope,
             metadata=dict(new.metadata),
             expiration_date=new.expiration_date,
+            said_at=new.said_at,
         )
         with self._inferring.holding([json.dumps(new.scope, sort_keys=True)]):
             points = self._unknown(draft.points, new.scope)
@@ -120,6 +131,8 @@ class Adding:
         return self._store(points, new)
 
     def _store(self, points: Points, new: _New, failed: int = 0, said: Said = ()) -> Added:
+        if new.said_at:
+            points = _all_said_at(points, new.said_at)
         stored = [
             {"id": id_, "memory": payload["data"], "event": "ADD"}
             for id_, (_, payload) in points.items()

@@ -3,14 +3,14 @@
 import json
 import re
 import uuid
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from app.security.keys import MAX_DAYS
 from app.security.scopes import MAX_ID, UNSEEN, scope_id
-from app.storage.payloads import RESERVED_KEYS, instant
+from app.storage.payloads import RESERVED_KEYS, instant, written_down
 from app.storage.vectors.filters import Filter, check_keys, compile_filters
 from app.storage.vectors.paging import Cursor
 
@@ -18,12 +18,19 @@ MAX_TEXT = 100_000
 MAX_METADATA_BYTES = 64_000
 MAX_METADATA_DEPTH = 10
 
+CLOCKS_DIFFER = timedelta(seconds=60)
+MAX_EXACT = 2**53 - 1  # JavaScript's numbers are exact up to here
+
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _VISIBLE = re.compile(f"[^{UNSEEN}]")
 
 
+def is_blank(value: str) -> bool:
+    return not _VISIBLE.search(value)
+
+
 def _text(value: str) -> str:
-    if not _VISIBLE.search(value):
+    if is_blank(value):
         raise ValueError("must not be blank")
     return value
 
@@ -49,6 +56,33 @@ def _time(value: Any) -> datetime:
         return instant(value)
     except OverflowError:
         raise ValueError("must be a time of the years 1 to 9999 in UTC") from None
+
+
+def _timestamp(value: Any) -> str:
+    """When something was said, as a payload has it."""
+    try:
+        if isinstance(value, str):
+            said_at = instant(value)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            said_at = datetime.fromtimestamp(value, UTC)
+        else:
+            raise ValueError
+    except (ValueError, OverflowError, OSError):
+        raise ValueError(
+            "must be a time of ISO 8601, such as 2026-11-24T00:00:00Z, or seconds since 1970"
+        ) from None
+    if said_at > datetime.now(UTC) + CLOCKS_DIFFER:
+        raise ValueError("must not be in the future; a number is of seconds, not milliseconds")
+    return written_down(said_at)
+
+
+def _scope_id(value: Any) -> Any:
+    """A number is an id too, as far as every client reads it as the same one."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+        return value
+    if abs(value) > MAX_EXACT:
+        raise ValueError(f'is too large to be given as a number: send it as a text, "{value}"')
+    return str(int(value))
 
 
 def _metadata(value: dict[str, Any]) -> dict[str, Any]:
@@ -116,7 +150,10 @@ Omittable = Annotated[T | None, BeforeValidator(_not_null)]
 """A field that may be left out but not null: a `user_id` that a template left empty would
 turn one user's search into a search of everybody."""
 
-ScopeId = Annotated[str, Field(max_length=MAX_ID), AfterValidator(scope_id)]
+ScopeId = Annotated[
+    str, Field(max_length=MAX_ID), AfterValidator(scope_id), BeforeValidator(_scope_id)
+]
+Timestamp = Annotated[str, BeforeValidator(_timestamp)]
 MemoryText = Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(_text)]
 MemoryId = Annotated[str, Field(max_length=64), AfterValidator(_memory_id)]
 Date = Annotated[str, AfterValidator(_date)]

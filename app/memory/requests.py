@@ -5,8 +5,8 @@ openapi.yaml says the same to callers; the contract's test holds the two togethe
 
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, TypeVar
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import (
     AliasChoices,
@@ -29,13 +29,14 @@ from app.memory.fields import (
     MemoryId,
     MemoryText,
     Metadata,
-    Name,
     Omittable,
     ScopeId,
     Share,
     Time,
+    Timestamp,
     decoded_cursor,
 )
+from app.memory.messages import Message
 from app.security.principal import Principal
 from app.security.scopes import SCOPE_KEYS, Scope
 
@@ -48,8 +49,20 @@ class Request(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
+    means_something_as_null: ClassVar[Collection[str]] = ()
+    """Fields of which a null is not the same as to leave them out."""
+
     _sent: dict[str, Any] = PrivateAttr()
     """The body that this was read from, with the scope of the caller's key."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_nulls_out(cls, given: Any) -> Any:
+        """Clients that are made from the contract send one for every field that is not set."""
+        if not isinstance(given, dict):
+            return given
+        names = {*cls.model_fields, "top_k"} - {*SCOPE_KEYS, *cls.means_something_as_null}
+        return {k: v for k, v in given.items() if v is not None or k not in names}
 
     def fingerprint(self) -> str:
         """SHA-256 of what was sent, as JSON with sorted keys.
@@ -88,12 +101,6 @@ class InScope(Scoped):
         return self
 
 
-class Message(Request):
-    role: Literal["user", "assistant", "system"]
-    content: MemoryText
-    name: Omittable[Name] = None
-
-
 Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
 
 
@@ -116,13 +123,15 @@ class AddRequest(InScope):
     metadata: Omittable[Metadata] = None
     infer: Omittable[bool] = None
     expiration_date: Omittable[Date] = None
+    timestamp: Omittable[Timestamp] = None
+    """When it was said, where that was not now; in UTC, as a payload has it."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if (self.data is None) == (self.messages is None):
             raise ValueError("give either data or messages")
-        if self.messages and all(message.role == "system" for message in self.messages):
-            raise ValueError("give at least one message that is not of the system")
+        if all(message["role"] == "system" for message in self.said()):
+            raise ValueError("give at least one message with words of a user or an assistant")
         return self
 
     def fingerprint_by_0_1(self) -> str:
@@ -134,7 +143,7 @@ class AddRequest(InScope):
     def said(self) -> list[dict[str, str]]:
         if self.data is not None:
             return [{"role": "user", "content": self.data}]
-        return [message.model_dump(exclude_none=True) for message in self.messages or ()]
+        return [message.as_said() for message in self.messages or () if message.is_said]
 
 
 class Listed(Scoped):
@@ -160,6 +169,8 @@ class GetRequest(Request):
 
 
 class UpdateRequest(Request):
+    means_something_as_null = ("expiration_date",)
+
     memory_id: MemoryId
     data: Omittable[MemoryText] = None
     metadata: Omittable[Metadata] = None
@@ -188,6 +199,8 @@ class DeleteRequest(Request):
 
 
 class DeleteAllRequest(Chosen):
+    means_something_as_null = ("written_by", "since", "until")  # would delete more
+
     purge: bool = False
 
     @model_validator(mode="after")

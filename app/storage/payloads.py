@@ -7,7 +7,7 @@ under `data`, mem0's own keys beside it, and the caller's metadata at the same l
 import hashlib
 import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app.security.scopes import SCOPE_KEYS, Scope
@@ -72,6 +72,13 @@ def new_payload(text: str, scope: Scope, metadata: Mapping[str, Any], **own: str
     }
 
 
+def said_at(payload: Payload, time: str, place: int) -> Payload:
+    """`payload` of a new memory of something that was said at `time`; `place` is its place among
+    those of the same time, which then keep their order. What is written now is updated now."""
+    created_at = instant(time) + timedelta(microseconds=place)
+    return {**payload, "created_at": written_down(created_at)}
+
+
 def changed_payload(payload: Payload, text: str | None, changes: Mapping[str, Any]) -> Payload:
     """`payload` with another text and with `changes` to its other keys; None removes a date."""
     text_keys = {} if text is None else _text_keys(text)
@@ -132,12 +139,14 @@ def history_row(
     """The history row of a memory that was `old` and is `new`; None where it is not there.
     `written_by` is the id of the key that was used, where one was needed."""
     payload = new or old or {}
+    # A memory may be of something that was said long before it is written.
+    time = "updated_at" if old is None else "created_at"
     return {
         "memory_id": memory_id,
         "event": event,
         "old_memory": old and old.get("data"),
         "new_memory": new and new.get("data"),
-        "created_at": payload.get("created_at"),
+        "created_at": payload.get(time),
         "updated_at": now() if new is None else payload.get("updated_at"),
         "is_deleted": new is None,
         "actor_id": payload.get("actor_id"),

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -17,6 +17,7 @@ from app.api.openapi_30 import to_30
 from app.config import Settings
 from app.memory import fields
 from app.memory import requests as schemas
+from app.memory.messages import Message
 from app.storage.payloads import RESERVED_KEYS
 from tests.service import ROOT, Service
 
@@ -32,7 +33,6 @@ MODELS = {
     "HistoryRequest": schemas.HistoryRequest,
     "DeleteRequest": schemas.DeleteRequest,
     "DeleteAllRequest": schemas.DeleteAllRequest,
-    "Message": schemas.Message,
 }
 
 
@@ -114,10 +114,19 @@ def test_lists_the_same_fields(name: str) -> None:
     assert required == set(SCHEMAS[name].get("required", []))
 
 
+def test_lists_the_same_fields_and_roles_of_messages() -> None:
+    kinds = [SCHEMAS[name] for name in ("UserMessage", "OtherMessage", "ToolMessage")]
+    assert {field for kind in kinds for field in kind["properties"]} == set(Message.model_fields)
+    roles = [kind["properties"]["role"] for kind in kinds]
+    taken = get_args(Message.model_fields["role"].annotation)
+    assert {role for given in roles for role in given.get("enum", [given.get("const")])} == {*taken}
+
+
 def test_gives_the_same_bounds() -> None:
+    messages = SCHEMAS["AddRequest"]["properties"]["messages"]["anyOf"][0]
     assert SCHEMAS["Text"]["maxLength"] == fields.MAX_TEXT
     assert SCHEMAS["ScopeId"]["maxLength"] == fields.MAX_ID
-    assert SCHEMAS["AddRequest"]["properties"]["messages"]["maxItems"] == schemas.MAX_MESSAGES
+    assert messages["maxItems"] == schemas.MAX_MESSAGES
     assert SCHEMAS["Text"]["pattern"] == f"[^{fields.UNSEEN}]"
     assert SCHEMAS["ScopeId"]["pattern"] == f"^[^{fields.UNSEEN}]+$"
     assert set(SCHEMAS["Metadata"]["propertyNames"]["not"]["enum"]) == RESERVED_KEYS

@@ -23,17 +23,6 @@ from tests.service import ROOT, Service
 CASES = ROOT / "tests" / "cases"
 OLLAMA_CONTEXT = 4096  # its default, where a request names none
 
-# The whole name of a try, and why it does not hold yet.
-NOT_YET: dict[str, str] = {
-    "agent-messages-0": "messages of agents",
-    "body-encodings-bom": "what bodies may be",
-    "body-encodings-newline": "what bodies may be",
-    "imported-time-0": "timestamp",
-    "loose-clients-nulls": "null and numbers",
-    "loose-clients-search-nulls": "null and numbers",
-    "loose-clients-telegram": "null and numbers",
-}
-
 
 class Try(NamedTuple):
     name: str
@@ -64,9 +53,7 @@ def tries() -> Iterator[Any]:
         for number, what in enumerate(case["tries"]):
             name = f"{path.stem}-{what.get('name', number)}"
             settings = {**case["settings"], **what.get("settings", {})}
-            why = NOT_YET.get(name)
-            marks = [pytest.mark.xfail(strict=True, reason=why)] if why else []
-            yield pytest.param(Try(name, settings, what), id=name, marks=marks)
+            yield pytest.param(Try(name, settings, what), id=name)
 
 
 class World:

@@ -9,6 +9,7 @@ from flask import request
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge, UnsupportedMediaType
 
 from app.api.http import auth
+from app.api.http.unreadable import BOM, not_json, not_utf_8
 from app.errors import FieldError, InvalidRequest
 from app.memory.requests import Request, validated
 
@@ -40,12 +41,23 @@ def body() -> Any:
     if request.mimetype != "application/json":
         raise UnsupportedMediaType
     try:
-        return _STRICT.decode(raw.decode())
+        return _STRICT.decode(_text(raw))
     except RecursionError:
         raise InvalidRequest("The body is nested too deeply.") from None
-    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are such
-        message = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else str(error)
-        raise InvalidRequest(f"The body is not JSON: {message}.") from None
+    except json.JSONDecodeError as error:
+        raise InvalidRequest(not_json(error)) from None
+    except ValueError:  # such as an integer of too many digits
+        raise InvalidRequest("The body holds a number that is too large.") from None
+
+
+def _text(raw: bytes) -> str:
+    try:
+        text = raw.removeprefix(BOM).decode()
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(not_utf_8(raw, error)) from None
+    if "\0" in text[:2]:  # ASCII in UTF-16 is UTF-8 too, with zeros in it
+        raise InvalidRequest("The body is in UTF-16: send it in UTF-8.")
+    return text
 
 
 def _raw_body() -> bytes:

@@ -25,6 +25,9 @@ spacy_models._load_failed_full = True
 spacy_models._load_failed_lemma = True
 
 
+_OBSERVED = "\n\n## Observation Date\n"
+
+
 class FindsFacts(Protocol):
     def find(self, by_mem0: Messages, about: Conversation) -> list[Fact]:
         """As `finder.FactFinder` does it."""
@@ -48,16 +51,24 @@ class Extraction:
         self._embedder = embedder
         self._mem0 = mem0_memory(instructions)
 
-    def run(self, messages: Sequence[Mapping[str, str]], scope: Scope, **details: Any) -> Draft:
-        """What is found in `messages`; nothing is stored. `details` are more arguments of mem0's
-        `add`, and the draft sees to the scope, since mem0 knows no app. Raises what the models'
-        services failed with, also where mem0 itself would go on.
+    def run(
+        self,
+        messages: Sequence[Mapping[str, str]],
+        scope: Scope,
+        *,
+        said_at: str | None = None,
+        **details: Any,
+    ) -> Draft:
+        """What is found in `messages`; nothing is stored. `said_at` is when they were said, where
+        that was not now; `details` are more arguments of mem0's `add`, and the draft sees to the
+        scope, since mem0 knows no app. Raises what the models' services failed with, also where
+        mem0 itself would go on.
         """
         self._store.prepare(self._embedder.info)
         draft = Draft(self._store, self._history, self._embedder, scope)
         on_draft = copy.copy(self._mem0)
         of_agent = "agent_id" in scope and "user_id" not in scope
-        on_draft.llm = _LLM(self._finder, Conversation(messages, of_agent))
+        on_draft.llm = _LLM(self._finder, Conversation(messages, of_agent), said_at)
         on_draft.vector_store = draft.store
         on_draft.db = draft.history
         on_draft.embedding_model = draft.embedder
@@ -82,13 +93,26 @@ class _LLM:
     """The LLM of one run as mem0 knows it. mem0 has no other way to another system prompt than
     to be asked what it wants: its request comes in here, and goes out with our prompt."""
 
-    def __init__(self, finder: FindsFacts, about: Conversation) -> None:
+    def __init__(self, finder: FindsFacts, about: Conversation, said_at: str | None) -> None:
         self._finder = finder
         self._about = about
+        self._said_at = said_at
 
     def generate_response(self, messages: Messages, response_format: Any = None) -> str:
         """JSON as mem0's own prompt asks for it."""
+        if self._said_at:
+            messages = [_observed(message, self._said_at) for message in messages]
         return json.dumps({"memory": self._finder.find(messages, self._about)})
+
+
+def _observed(message: Mapping[str, str], said_at: str) -> Mapping[str, str]:
+    """`message` with the day by which mem0's prompt resolves words such as "yesterday". mem0 has
+    a place for it, takes today, and gives its `add` no way to say another."""
+    before, heading, after = message["content"].rpartition(_OBSERVED)
+    if not heading:
+        return message
+    day, _, rest = after.partition("\n")
+    return {**message, "content": f"{before}{heading}{said_at[: len(day)]}\n{rest}"}
 
 
 def mem0_memory(instructions: str | None = None) -> Any:

@@ -309,7 +309,7 @@ class TestInferring:
     def test_messages_keep_their_language(self, deployment: Deployment, user: str) -> None:
         deployment.service.ask("add", data="我对花生过敏", user_id=user)
         asked = [r for r in deployment.openai.requests if r.path == "/v1/chat/completions"][-1]
-        assert "language of the message" in asked.body["messages"][1]["content"]
+        assert asked.body["messages"][1]["content"].endswith("每条记忆都用中文写，不要翻译。）")
         assert deployment.stored(user) == ["我对花生过敏"]
 
 

@@ -19,6 +19,8 @@ def prepare_environment(data_dir: Path) -> None:
     # clients took 21 s on two cores, with one 4 s (2026-11-22).
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    # onnxruntime 1.32 speaks to Microsoft's servers as soon as it is imported.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     # The openai library would take another account, other headers and a log level from these.
     for name in ("ORG_ID", "PROJECT_ID", "ADMIN_KEY", "CUSTOM_HEADERS", "LOG"):
         os.environ.pop(f"OPENAI_{name}", None)

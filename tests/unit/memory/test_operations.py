@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import mem0
 import pytest
+from mem0.configs.prompts import ADDITIVE_EXTRACTION_PROMPT
 from mem0.memory import main as mem0_main
 from mem0.memory.storage import SQLiteManager
 from mem0.utils import spacy_models
@@ -177,6 +178,15 @@ class TestInferring:
         assert len(parts.finder.asked) == 1
         parts.service.add(SAID, ALICE, infer=False)
         assert len(parts.finder.asked) == 1
+
+    def test_the_request_of_mem0_is_a_prompt_and_the_messages_in_sections(
+        self, parts: Parts
+    ) -> None:
+        parts.service.add(SAID, ALICE)
+        [[system, user]] = parts.finder.asked
+        assert system == {"role": "system", "content": ADDITIVE_EXTRACTION_PROMPT}
+        assert user["role"] == "user"
+        assert user["content"].endswith("# Output:")
 
     def test_stores_nothing_when_nothing_is_found(self, parts: Parts) -> None:
         parts.finder.facts = ()

@@ -108,6 +108,7 @@ chromium:
 .PHONY: clients
 clients: setup-dev node ## test with mem0's published clients (ARGS="..." goes to pytest)
 	@cd tests/clients && npm ci --silent
+	@cd tests/clients/mcp && npm ci --silent
 	@$(VENV)/bin/pytest -n 3 --dist load tests/clients $(ARGS)
 
 .PHONY: node

@@ -7,13 +7,13 @@ from typing import Any
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
-from app.api import contract, docs, keys, ops, oss, page, platform
+from app.api import contract, docs, keys, mcp, ops, oss, page, platform
 from app.api.dialect import errors, paths
 from app.api.http import access_log, auth, headers, origins, overload, problems, rate_limit
 from app.api.memory import routes
 from app.config import Settings
 
-DIALECTS = {"platform": platform, "oss": oss}
+DIALECTS = {"platform": platform, "oss": oss, "mcp": mcp}
 """Each has its BLUEPRINTS, and the PATHS that are its own as a regular expression."""
 
 

@@ -48,7 +48,7 @@ def _none(value: Any) -> Any:
     return () if value == ("none",) else value
 
 
-Dialect = Literal["platform", "oss"]
+Dialect = Literal["platform", "oss", "mcp"]
 """Each is the name of a package in `app/api`."""
 
 Dialects = Annotated[tuple[Dialect, ...], BeforeValidator(_none), BeforeValidator(_split)]

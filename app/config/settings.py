@@ -71,7 +71,7 @@ class Settings(BaseModel):
     request_read_timeout: float = Field(15, gt=0, le=3600)
     send_timeout: float = Field(15, gt=0, le=3600)
     metrics_open: bool = False
-    dialects: Dialects = ("platform", "oss")
+    dialects: Dialects = ("platform", "oss", "mcp")
 
     qdrant_url: WebAddress | None = None
     qdrant_host: Host | None = None

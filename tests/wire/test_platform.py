@@ -478,7 +478,9 @@ def test_the_nine_routes_still_refuse_what_they_do_not_know(service: Service) ->
     [
         ("platform", "/v1/ping/", "/memories"),
         ("oss", "/memories", "/v1/ping/"),
+        ("mcp", "/mcp", "/v1/ping/"),
         ("none", "/memory/add", "/v1/ping/"),
+        ("none", "/memory/add", "/mcp"),
     ],
 )
 def test_dialects_can_be_turned_off(tmp_path: Path, chosen: str, there: str, absent: str) -> None:

@@ -31,33 +31,41 @@ class Paged(NamedTuple):
 
 
 def add(given: Fields) -> AddRequest:
-    place = _place(given, _filters(given))
-    if "filters" in place:
+    whose = place(given)
+    if "filters" in whose:
         raise wrong("filters", "only names whose memories an add stores: " + ", ".join(SCOPE_KEYS))
-    return add_request(given, place)
+    return add_request(given, whose)
 
 
 def search(given: Fields) -> FilteredSearchRequest:
-    place = _place(given, _filters(given, "metadata", "categories"))
+    whose = place(given, "metadata", "categories")
     what = picked(given, query="query", limit="limit", show_expired="show_expired")
     what |= picked(given, top_k="limit")
     limit = threshold(given["threshold"] if given.get("threshold") is not None else THRESHOLD)
-    return asked(FilteredSearchRequest, {**what, **place, "threshold": limit})
+    return asked(FilteredSearchRequest, {**what, **whose, "threshold": limit})
 
 
 def listing(given: Fields, *, always_paged: bool = False) -> Paged:
     """`given` is the body, or for GET the query; where the page stands is the query's."""
     paging = numbers("page", "page_size")
     size = paging.get("page_size", PAGE_SIZE)
-    place = _place(given, _filters(given, "categories"))
+    whose = place(given, "categories")
     if request.method == "GET":
         what: dict[str, Any] = {"show_expired": flag("show_expired")}
     else:
         what = picked(given, show_expired="show_expired")
     if not (paging or always_paged):
-        return Paged(asked(FilteredGetAllRequest, {**what, **place}), None, size)
-    page = asked(FilteredGetAllRequest, {**what, **place, "limit": size})
+        return Paged(asked(FilteredGetAllRequest, {**what, **whose}), None, size)
+    page = asked(FilteredGetAllRequest, {**what, **whose, "limit": size})
     return Paged(page, paging.get("page", 1), size)
+
+
+def place(given: Fields, *more: str) -> dict[str, Any]:
+    """The fields of a request that say whose memories are meant, and which of them; `more` are
+    conditions that stand beside `filters`."""
+    ids, rest = scope.lifted(_filters(given, *more))
+    scope.must_name_somebody(auth.principal(), ids, rest)
+    return {**ids, "filters": rest} if rest else dict(ids)
 
 
 def _filters(given: Fields, *more: str) -> scope.Filters:
@@ -74,10 +82,3 @@ def _filters(given: Fields, *more: str) -> scope.Filters:
         return all_of([translated(condition) for condition in conditions if condition])
     except ValueError as error:
         raise wrong("filters", str(error)) from None
-
-
-def _place(given: Fields, filters: scope.Filters) -> dict[str, Any]:
-    """The fields that say whose memories are meant, and which of them."""
-    ids, rest = scope.lifted(filters)
-    scope.must_name_somebody(auth.principal(), ids, rest)
-    return {**ids, "filters": rest} if rest else dict(ids)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Operation = tuple[str, dict[str, Any]]
-"""A route of the service, and its body."""
+"""A route of the service, or another path of it, and its body."""
 
 WHAT = ["hiking", "cycling", "painting", "chess", "coffee", "gardening", "opera", "sailing"]
 WHERE = ["the mountains", "the old town", "a small cafe", "the garden", "the harbour"]
@@ -119,7 +119,8 @@ class Connection:
         """The status, or 599 where the server broke off, and the body."""
         route, body = operation
         text = json.dumps(body).encode()
-        head = f"POST /memory/{route} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        path = route if route.startswith("/") else f"/memory/{route}"
+        head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
         head += f"Content-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n"
         try:
             if self._writer is None:

@@ -355,6 +355,18 @@ def test_expired_memories_belong_to_entities_too(client: Client) -> None:
     assert client.user in names
 
 
+@pytest.mark.parametrize("spelt", ["app_id", "appId"])
+def test_an_app_is_an_id_as_the_others_are(client: Client, spelt: str) -> None:
+    app = f"app-{client.user}"
+    client.add("tea", app_id=app)
+    client.add("coffee")
+    assert client.texts(**{spelt: app}) == ["tea"]
+    kinds = {one["name"]: one["type"] for one in client.told("GET", "/v1/entities/")["results"]}
+    assert kinds[app] == "app"
+    client.told("DELETE", f"/v2/entities/app/{app}/")
+    assert client.texts() == ["coffee"]
+
+
 def test_a_kind_of_entity_that_there_is_not(client: Client) -> None:
     assert "must be one of" in client.refusal("DELETE", "/v2/entities/planet/mars/")
     assert "reset deletes" in client.refusal("DELETE", "/v2/entities/user/*/")
@@ -453,9 +465,19 @@ def test_failures_are_json_with_a_detail(
     assert response.json()["detail"]
 
 
-def test_a_wrong_field_is_named_in_the_detail(client: Client) -> None:
-    body = {"query": "x", "filters": {"user_id": "a"}, "threshold": 7}
-    assert "threshold: " in client.refusal("POST", "/v3/memories/search/", body)
+@pytest.mark.parametrize(
+    ("field", "value"), [("threshold", 7), ("threshold", {}), ("top_k", 1001), ("query", " ")]
+)
+def test_a_wrong_field_is_named_in_the_detail(client: Client, field: str, value: Any) -> None:
+    body = {"query": "x", "filters": {"user_id": "a"}, field: value}
+    assert f"{field}: " in client.refusal("POST", "/v3/memories/search/", body)
+    assert "text: " in client.refusal("PUT", f"/v1/memories/{NEW_ID}/", {"text": " "})
+
+
+def test_a_page_that_would_be_cut_short_is_refused(client: Client) -> None:
+    body = {"filters": {"user_id": client.user}}
+    paging = {"page_size": 1001}
+    assert "page_size: " in client.refusal("POST", "/v3/memories/", body, params=paging)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from app.api.dialect.fields import asked, picked
+from app.api.dialect.fields import asked, picked, wrong
 from app.memory.answers import Added
 from app.memory.requests import AddRequest
 
@@ -19,8 +19,9 @@ def add_request(given: Mapping[str, Any], scope: Mapping[str, Any]) -> AddReques
     fields |= picked(given, expiration_date="expiration_date")
     if given.get("infer") is not True:
         fields |= picked(given, infer="infer")
-    if "messages" in fields:
-        fields["messages"] = _listed(fields["messages"])
+    if "messages" not in fields:
+        raise wrong("messages", "is needed")
+    fields["messages"] = _listed(fields["messages"])
     return asked(AddRequest, {**fields, **scope})
 
 

@@ -12,6 +12,9 @@ from app.memory.requests import Request, validated
 
 R = TypeVar("R", bound=Request)
 
+THEIRS = {"data": "text", "limit": "top_k"}
+"""Our names of fields that have another one in their bodies."""
+
 
 def fields() -> dict[str, Any]:
     """The body of the current request. Raises InvalidRequest where it is no object."""
@@ -49,8 +52,12 @@ def only_once(name: str) -> str | None:
 
 
 def asked(model: type[R], given: dict[str, Any]) -> R:
-    """`given` as `model`, by the caller. InvalidRequest names each wrong field."""
-    return validated(model, given, auth.principal())
+    """`given` as `model`, by the caller. InvalidRequest names each wrong field as it was sent."""
+    try:
+        return validated(model, given, auth.principal())
+    except InvalidRequest as error:
+        errors = [FieldError(THEIRS.get(name, name), what) for name, what in error.errors]
+        raise InvalidRequest(error.detail, errors) from None
 
 
 def change(memory_id: Any, given: Mapping[str, Any], **names: str) -> dict[str, Any]:

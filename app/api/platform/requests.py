@@ -18,6 +18,7 @@ from app.security.scopes import SCOPE_KEYS
 Fields = Mapping[str, Any]
 
 PAGE_SIZE = 100
+MAX_PAGE_SIZE = 1000
 THRESHOLD = 0.1
 """What mem0 documents for clients that send none."""
 
@@ -49,6 +50,8 @@ def listing(given: Fields, *, always_paged: bool = False) -> Paged:
     """`given` is the body, or for GET the query; where the page stands is the query's."""
     paging = numbers("page", "page_size")
     size = paging.get("page_size", PAGE_SIZE)
+    if size > MAX_PAGE_SIZE:  # a shorter page would look like the last one
+        raise wrong("page_size", f"must not be more than {MAX_PAGE_SIZE}")
     whose = place(given, "categories")
     if request.method == "GET":
         what: dict[str, Any] = {"show_expired": flag("show_expired")}

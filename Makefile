@@ -149,7 +149,7 @@ workflows: setup-dev ## check .github/workflows, also by actionlint where it is 
 	else echo "no actionlint here: .github/workflows is checked by its schema alone"; fi
 
 .PHONY: check
-check: ## lint, types, compose-file, workflows, test (CI: that, soak and browser)
+check: ## lint, types, compose-file, workflows, test (CI: that, soak, browser and clients)
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory compose-file
 	@$(MAKE) --no-print-directory workflows

@@ -19,7 +19,8 @@ def beside(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def lifted(filters: Filters) -> tuple[Scope, Filters]:
-    """The ids that every memory must have that passes `filters`, and what else they ask.
+    """The ids that every memory must have that passes `filters`, which are well formed, and what
+    else they ask.
 
     As a scope they are what the store is good at, and a key that is bound to another says so. A
     second id of one kind stays a filter, which nothing passes then.
@@ -34,9 +35,7 @@ def _lift(part: Filters, scope: Scope) -> Filters:
         if key in SCOPE_KEYS and isinstance(value, str) and value != "*":
             if scope.setdefault(key, value) != value:
                 rest[key] = value
-        elif (
-            key == "AND" and isinstance(value, list) and all(isinstance(one, dict) for one in value)
-        ):
+        elif key == "AND":
             if kept := [one for inner in value if (one := _lift(inner, scope))]:
                 rest[key] = kept
         else:

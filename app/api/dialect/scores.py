@@ -6,13 +6,21 @@ allergic to nuts." has 0.16 for "What are my dietary restrictions?" with the loc
 their similarity is 0.33 (2026-11-27).
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 SCALE = 2.0
 
+DEFAULT = 0.1
+"""The threshold that mem0 takes where a client sends none."""
 
-def threshold(asked: Any) -> Any:
-    """Theirs as one of the service's own; what is none as it is, to be refused as a field."""
+
+def threshold(given: Mapping[str, Any]) -> Any:
+    """The one of a body, or mem0's own, on the service's scale; what is none as it is, to be
+    refused as a field."""
+    asked = given.get("threshold")
+    if asked is None:
+        asked = DEFAULT
     if not isinstance(asked, int | float) or isinstance(asked, bool) or asked > 1:
         return asked
     return asked / SCALE

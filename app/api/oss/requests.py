@@ -13,14 +13,10 @@ from app.memory.filtered import FilteredGetAllRequest, FilteredSearchRequest
 from app.security.scopes import SCOPE_KEYS
 from app.storage.vectors.filters import MAX_DEPTH
 
-THRESHOLD = 0.1
-"""mem0's own, where none is sent."""
-
 
 def search(given: Mapping[str, Any]) -> FilteredSearchRequest:
     what = picked(given, query="query", limit="limit", explain="explain")
     what |= picked(given, show_expired="show_expired", top_k="limit")
-    limit = threshold(given["threshold"] if given.get("threshold") is not None else THRESHOLD)
     filters = given.get("filters") or {}
     try:
         checked = _checked(filters, MAX_DEPTH)
@@ -30,7 +26,7 @@ def search(given: Mapping[str, Any]) -> FilteredSearchRequest:
     ids, rest = scope.lifted({"AND": [beside, checked]})
     scope.must_name_somebody(auth.principal(), ids, rest)
     place = {**ids, "filters": rest} if rest else dict(ids)
-    return asked(FilteredSearchRequest, {**what, **place, "threshold": limit})
+    return asked(FilteredSearchRequest, {**what, **place, "threshold": threshold(given)})
 
 
 def listing() -> FilteredGetAllRequest:

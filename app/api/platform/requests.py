@@ -19,8 +19,6 @@ Fields = Mapping[str, Any]
 
 PAGE_SIZE = 100
 MAX_PAGE_SIZE = 1000
-THRESHOLD = 0.1
-"""What mem0 documents for clients that send none."""
 
 
 class Paged(NamedTuple):
@@ -42,8 +40,7 @@ def search(given: Fields) -> FilteredSearchRequest:
     whose = place(given, "metadata", "categories")
     what = picked(given, query="query", limit="limit", show_expired="show_expired")
     what |= picked(given, top_k="limit")
-    limit = threshold(given["threshold"] if given.get("threshold") is not None else THRESHOLD)
-    return asked(FilteredSearchRequest, {**what, **whose, "threshold": limit})
+    return asked(FilteredSearchRequest, {**what, **whose, "threshold": threshold(given)})
 
 
 def listing(given: Fields, *, always_paged: bool = False) -> Paged:

@@ -60,13 +60,78 @@ def test_a_word_keeps_its_id_up_to_the_limit() -> None:
     assert ENCODER.document(word).indices == ENCODER._words.embed_document(word).indices
 
 
-def test_chinese_without_a_space_is_not_cut() -> None:
+def test_a_long_chinese_text_is_found_by_its_words() -> None:
     text = "我喜欢在周末去爬山，也喜欢喝龙井茶。" * 200
-    plain = ENCODER._words.embed_document(text)
-    assert ENCODER.document(text).indices == plain.indices
-    assert ENCODER.document(text).values == plain.values
+    assert found(text, "龙井茶")
+    assert found(text, "爬山")
+    assert not found(text, "咖啡")
 
 
 def test_a_text_of_usual_words_is_as_it_was() -> None:
     text = " ".join(letters(RANDOM.randint(1, 12), string.ascii_lowercase) for _ in range(5000))
     assert ENCODER.document(text).indices == ENCODER._words.embed_document(text).indices
+
+
+@pytest.mark.parametrize(
+    ("text", "query"),
+    [
+        ("나는 매일 커피를 마신다", "커피"),
+        ("우리 강아지 이름은 초코입니다", "강아지"),
+        ("서울에서 살았다", "서울"),
+        ("차를 마신다", "차"),
+        ("東京都に住んでいます", "東京"),
+        ("週末はいつも山に登ります", "週末"),
+        ("週末はいつも山に登ります", "山"),
+        ("ｺｰﾋｰを飲みます", "コーヒー"),
+        ("図書館で本を読む", "圖書館"),
+        ("发表了论文", "発表"),
+        ("我喜歡喝龍井茶", "龙井茶"),
+        ("我喜欢喝龙井茶", "龍井茶"),
+        ("他在銀行工作", "银行"),
+        ("我想喝水", "水"),
+        ("北京大学", "大学"),
+        ("ฉันชอบดื่มชาเขียว", "ชาเขียว"),
+        ("والكتاب على الطاولة", "كتاب"),
+        ("قرأت بالكتاب", "الكتاب"),
+        ("للكتاب", "كتاب"),
+        ("أحمد يعمل", "احمد"),
+        ("كِتَابٌ", "كتاب"),
+        ("Ich wohne in der Hauptstraße", "Hauptstrasse"),
+        ("STRASSE", "straße"),
+        ("café au lait", "cafe"),
+        ("e\u0301cole", "école"),
+        ("Tôi thích cà phê", "ca phe"),
+        ("łódź", "lodz"),
+        ("Iğdır", "igdir"),
+        ("smørrebrød", "smorrebrod"),
+        ("Καλημέρα", "καλημερα"),
+        ("две книги и ёлка", "книга"),
+        ("ёлка", "елка"),
+        ("ＡＢＣ １２３", "abc 123"),
+    ],
+)
+def test_words_are_found_in_every_script(text: str, query: str) -> None:
+    assert found(text, query)
+
+
+@pytest.mark.parametrize(
+    ("text", "query"),
+    [("우리 강아지", "아침"), ("北京大学", "东京"), ("الكتاب", "مدينة"), ("книга", "город")],
+)
+def test_other_words_are_not(text: str, query: str) -> None:
+    assert not {*ENCODER.query(query).indices} & {*ENCODER.document(text).indices}
+
+
+def test_chinese_beside_english_and_numbers_has_all_its_words() -> None:
+    text = "下周二 Anna 付 INV-20417 的款，共 300 元"
+    for query in ("Anna", "INV-20417", "下周", "300"):
+        assert found(text, query)
+
+
+def test_a_repeated_pair_weighs_more_and_a_long_text_less() -> None:
+    [pair] = ENCODER.query("龙井").indices
+    once, twice, in_long = (
+        dict(zip(vector.indices, vector.values, strict=True))[pair]
+        for vector in map(ENCODER.document, ["龙井", "龙井，龙井", "龙井" + "，我喝水" * 50])
+    )
+    assert twice > once > in_long

@@ -1,0 +1,87 @@
+"""What is one word in the scripts that are written in more than one way, or without spaces.
+
+Two things happen before a text is cut into words. Forms that mean the same become one: traditional,
+simplified and Japanese characters, a German sharp s, letters with a stroke, the forms of an Arabic
+alif; and what is written before an Arabic article goes. Chinese, Japanese and Korean
+become pairs of characters: a dictionary cuts the same characters here in one way and there in
+another, and Korean writes a particle to the end of a word. On XQuAD in Chinese the pairs find more
+than a dictionary does, see benchmarks/README.md.
+"""
+
+import re
+import unicodedata
+from collections import Counter
+from pathlib import Path
+
+HAN_FILE = Path(__file__).with_name("han.txt")
+"""Made by tools/words/han.py."""
+
+_HAN = "\u3005\u3400-\u4dbf\u4e00-\u9fff"
+_KANA = "\u3041-\u3096\u30a1-\u30fa\u30fc"
+_HANGUL = "\uac00-\ud7a3"
+_RUN = re.compile(f"[{_HAN}{_KANA}]+|[{_HANGUL}]+")
+_HAN_ALONE = re.compile(f"[{_HAN}]")
+_PARTICLES = frozenset("은는이가을를의에도만로와과랑")
+"""Korean ones of one syllable: behind one of another, that one is a word."""
+
+_COMPATIBLE = re.compile("[\u1100-\u11ff\uf900-\ufaff\uff10-\uffdc]")
+"""Characters with a form of their own for old encodings, such as half-width kana, and the parts of
+Korean syllables."""
+
+_EUROPEAN = {"ß": "ss", "ẞ": "ss", "ł": "l", "Ł": "l", "ø": "o", "Ø": "o", "đ": "d", "Đ": "d"}
+_EUROPEAN |= {"ı": "i", "ё": "е", "Ё": "Е"}
+# Forms of alif, yeh, teh marbuta and kaf, also the Persian ones; a stroke that makes words longer.
+_ARABIC_FORMS = {"أ": "ا", "إ": "ا", "آ": "ا", "ٱ": "ا", "ى": "ي", "ی": "ي", "ة": "ه"}
+_ARABIC_FORMS |= {"ک": "ك", "ـ": ""}
+_VOWEL_SIGNS = dict.fromkeys(map(chr, range(0x64B, 0x653)), "")  # mostly they are not written
+_HAN_FORMS = {line[0]: line[1] for line in HAN_FILE.read_text("utf-8").splitlines()}
+_FORMS: dict[int, str] = {
+    ord(one): other
+    for one, other in (_HAN_FORMS | _EUROPEAN | _ARABIC_FORMS | _VOWEL_SIGNS).items()
+}
+
+_ARABIC = "[\u0621-\u064a]"
+_ARTICLE = re.compile(f"(?<!{_ARABIC})(?:[وف]?[بك]?ال|[وف]?لل)(?={_ARABIC}{{3}})")
+"""An article with the conjunction and the preposition before it, in front of three letters."""
+_PLAIN_ARTICLE = "ال"  # the tokenizer makes a word of its own of it
+
+
+def unified(text: str) -> str:
+    """`text` with one form for each character that has several. Plain ASCII is as it was."""
+    if text.isascii():
+        return text
+    text = _COMPATIBLE.sub(lambda found: unicodedata.normalize("NFKC", found[0]), text)
+    text = unicodedata.normalize("NFC", text).translate(_FORMS)
+    return _ARTICLE.sub(_PLAIN_ARTICLE, text)
+
+
+def split(text: str) -> tuple[str, list[str]]:
+    """What of a unified text is no run of Chinese, Japanese or Korean, and those runs."""
+    if text.isascii():
+        return text, []
+    return _RUN.sub(" ", text), _RUN.findall(text)
+
+
+def asked(runs: list[str]) -> set[str]:
+    """The pairs that a query looks for; a character alone where it stands alone."""
+    return {pair for run in runs for pair in _pairs(run) or [run]}
+
+
+def written(runs: list[str]) -> Counter[str]:
+    """The pairs that a memory has, and the characters that may be asked for alone."""
+    found: Counter[str] = Counter()
+    for run in runs:
+        found.update(_pairs(run))
+        found.update(_words_of_one(run))
+    return found
+
+
+def _pairs(run: str) -> list[str]:
+    return [run[start : start + 2] for start in range(len(run) - 1)]
+
+
+def _words_of_one(run: str) -> list[str]:
+    if "\uac00" <= run[0] <= "\ud7a3":
+        is_word = len(run) == 1 or (len(run) == 2 and run[1] in _PARTICLES)
+        return [run[0]] if is_word else []
+    return [run] if len(run) == 1 else _HAN_ALONE.findall(run)

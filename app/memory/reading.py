@@ -14,7 +14,7 @@ from app.security.scopes import SCOPE_KEYS, Scope
 from app.storage.history.rows import History
 from app.storage.listings import Listing, Listings
 from app.storage.payloads import is_expired, to_memory
-from app.storage.vectors.filters import corpus_of, in_scope
+from app.storage.vectors.filters import corpus_of, created_between, in_scope
 from app.storage.vectors.ranking import Ranked, Record
 from app.storage.vectors.store import VectorStore
 
@@ -78,6 +78,7 @@ class Reading:
     def found(self, principal: Principal, asked: SearchRequest) -> Iterator[list[dict[str, Any]]]:
         scope = principal.narrowed(asked.scope())
         where = in_scope(scope, show_expired=asked.show_expired, extra=asked.filters)
+        where["must"] += created_between(asked.since, asked.until)
 
         def read() -> Iterator[list[dict[str, Any]]]:
             results = self._search.best(

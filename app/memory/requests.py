@@ -161,6 +161,8 @@ class SearchRequest(Listed):
     limit: Limit = Field(10, validation_alias=AliasChoices("limit", "top_k"))
     threshold: Omittable[Share] = None
     explain: bool = False
+    since: Omittable[Time] = None
+    until: Omittable[Time] = None
 
 
 class GetRequest(Request):

@@ -130,6 +130,32 @@ class TestConversations:
         assert response.status_code == 400
 
 
+class TestTime:
+    def test_since_is_inclusive_and_until_exclusive(self, service: Service, user: str) -> None:
+        for text in ("green tea", "black tea", "white tea"):
+            service.ask("add", data=text, user_id=user)
+        listed = service.ask("get_all", user_id=user)["results"]
+        at = {memory["memory"]: memory["created_at"] for memory in listed}
+        since = {"since": at["black tea"]}
+        until = {"until": at["white tea"]}
+        for route, more in (("search", {"query": "tea"}), ("get_all", {})):
+
+            def found(route: str = route, more: Any = more, **bounds: str) -> set[str]:
+                results = service.ask(route, user_id=user, **more, **bounds)["results"]
+                return {memory["memory"] for memory in results}
+
+            assert found(**since) == {"black tea", "white tea"}
+            assert found(**until) == {"green tea", "black tea"}
+            assert found(**since, **until) == {"black tea"}
+
+    @pytest.mark.parametrize("time", ["yesterday", "2026-11-24", "2026-11-24T00:00:00", 5])
+    def test_anything_but_a_time_with_its_zone_is_refused(
+        self, service: Service, time: Any
+    ) -> None:
+        response = service.post("search", {"query": "tea", "since": time})
+        assert (response.status_code, response.json()["errors"][0]["field"]) == (400, "since")
+
+
 class TestScores:
     @pytest.fixture
     def remembered(self, service: Service, user: str) -> str:

@@ -59,4 +59,4 @@ def test_an_update_after_a_failed_one_stays(deployment: Deployment, user: str) -
 @pytest.mark.filterwarnings("ignore:Generating overly large repr")  # as in test_hostile.py
 def test_some_hostile_requests(tmp_path: Path) -> None:
     with service_with_a_witness(tmp_path / "data") as target:
-        shoot(target, 200, always_the_same=True)
+        shoot(target, 100, always_the_same=True)

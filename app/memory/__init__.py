@@ -42,13 +42,6 @@ def open_memory(settings: Settings) -> MemoryService:
     check_embedder = _embedder_check(settings, parts)
     if not settings.on_server:
         _recover(parts)  # nothing to wait for, and nobody has seen it half yet
-    checks = {
-        "vector_store": parts.store.check,
-        "history": parts.database.check,
-        "embedder": check_embedder,
-    }
-    if check_llm := open_llm_check(settings):
-        checks["llm"] = check_llm
     service = MemoryService(
         parts.store,
         History(parts.database),
@@ -56,7 +49,7 @@ def open_memory(settings: Settings) -> MemoryService:
         parts.embedder,
         _finder(settings),
         instructions=settings.custom_instructions,
-        checks=checks,
+        checks=_checks(settings, parts, check_embedder),
         flush_seconds=settings.flush_seconds,
         llm_concurrency=settings.llm_places,
     )
@@ -64,6 +57,18 @@ def open_memory(settings: Settings) -> MemoryService:
     in_thread = settings.on_server or not start_waits_for_embedder(settings)
     _look_once(check_embedder, in_thread=in_thread)
     return service
+
+
+def _checks(settings: Settings, parts: Parts, embedder: Check) -> dict[str, Check]:
+    """Of each dependency, by its name at /ready."""
+    checks = {
+        "vector_store": parts.store.check,
+        "history": parts.database.check,
+        "embedder": embedder,
+    }
+    if llm := open_llm_check(settings):
+        checks["llm"] = llm
+    return checks
 
 
 def _finder(settings: Settings) -> FactFinder | None:

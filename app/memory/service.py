@@ -63,9 +63,7 @@ class MemoryService:
         messages = Messages(history.database)
         self._writer = Writer(store, messages, journal)
         embeds = CollectionEmbedder(store, embedder)
-        extraction = None
-        if finder:
-            extraction = Extraction(store, messages, embedder, finder, instructions)
+        extraction = Extraction(store, messages, embedder, finder, instructions) if finder else None
         limiter = ConcurrencyLimiter(llm_concurrency)
         choosing = Choosing(store, history)
         self._reading = Reading(store, history, Search(store, embeds), journal.listings, choosing)

@@ -73,13 +73,17 @@ class Service:
             return ONCE.get(f"{self.url}/health").status_code == 200
         return False
 
+    def reconnect(self) -> None:
+        """Let go of the connections to a process that ends."""
+        self.http.close()
+        self.http = self.client()
+
     def client(self) -> httpx.Client:
         """A client of its own."""
         return httpx.Client(base_url=self.url, timeout=60, verify=NO_TLS)
 
     def stop(self, with_signal: int = signal.SIGTERM) -> int:
-        self.http.close()
-        self.http = self.client()
+        self.reconnect()
         workers = self.workers()
         self.process.send_signal(with_signal)
         status = self.process.wait(timeout=120)  # requests at work may finish

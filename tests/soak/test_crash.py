@@ -60,8 +60,7 @@ def work_until_killed(
             kill(service)
         for thread in working:
             thread.result()
-    service.http.close()
-    service.http = service.client()
+    service.reconnect()
     if qdrant:
         qdrant.clear_faults()
         qdrant.requests.clear()

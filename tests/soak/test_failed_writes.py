@@ -6,24 +6,17 @@ it was about at once; then the service settles what it could not know, or is kil
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.model.looking import kill, listing, mistake, settle
-from tests.servers.disk import DiskFaults
-from tests.servers.qdrant import QdrantServer
-from tests.service import Service, wait_for
+from tests.model.looking import listing, mistake, settle
+from tests.service import wait_for
+from tests.soak.deployment import LASTING, POINTS, Deployment
 
-POINTS = "/collections/memories/points"
-QDRANT_S = 1
-FLUSH_S = 1.0
 SYNCS = 5  # of the history, which is as many as a purge needs, and others fewer
-LASTING = 1000  # all until it is mended: what the service does about the failure fails too
 BARRED_S = 30  # the longest that a write may be kept waiting by one that failed
 CODES = {
     "history_unavailable",
@@ -37,16 +30,12 @@ CODES = {
 Arm = Callable[[], Any]
 
 
-class Deployment:
-    """A service on a store that can be told to fail, each time in one more way."""
+class FailingWrites(Deployment):
+    """Fails each time in one more way."""
 
-    def __init__(self, service: Service, disk: DiskFaults, qdrant: QdrantServer | None) -> None:
-        self.service = service
-        self.disk = disk
-        self.qdrant = qdrant
-        self.failed = 0
+    failed = 0
 
-    def again(self) -> "Deployment":
+    def again(self) -> "FailingWrites":
         """For the next test."""
         self.mend()
         self.failed = 0
@@ -79,11 +68,6 @@ class Deployment:
         self.failed += 1
         return True
 
-    def mend(self) -> None:
-        self.disk.clear()
-        if self.qdrant:
-            self.qdrant.clear_faults()
-
     def insist(self, route: str, body: dict[str, Any], **options: Any) -> httpx.Response:
         """Ask until it is no 503, or 409: who writes after a failure may be kept waiting for it."""
 
@@ -98,10 +82,8 @@ class Deployment:
     def end(self, how: str) -> None:
         assert self.failed, "nothing failed: this tests nothing"
         if how == "killed":
-            kill(self.service)
-            self.service.http.close()
-            self.service.http = self.service.client()
-            self.service.start()
+            self.kill()
+            self.start_again()
         settle(self.service)
 
     def rows(self, memory_id: str) -> list[dict[str, Any]]:
@@ -110,29 +92,16 @@ class Deployment:
         return rows
 
 
-@contextmanager
-def deploy(folder: Path, store: str) -> Iterator[Deployment]:
-    with ExitStack() as stack:
-        disk = DiskFaults(folder, folder / "data")
-        settings = {"FLUSH_SECONDS": str(FLUSH_S), **disk.environ}
-        qdrant = stack.enter_context(QdrantServer()) if store == "server" else None
-        if qdrant:
-            settings |= {"QDRANT_URL": qdrant.url, "QDRANT_TIMEOUT": str(QDRANT_S)}
-        service = stack.enter_context(Service(folder / "data", **settings))
-        wait_for(lambda: service.http.get("/ready").json()["status"] == "ok", 30)
-        yield Deployment(service, disk, qdrant)
-
-
 @pytest.fixture(scope="module", params=["embedded", "server"])
 def started(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Deployment]:
-    with deploy(tmp_path_factory.mktemp(request.param), request.param) as deployment:
+) -> Iterator[FailingWrites]:
+    with FailingWrites.running(tmp_path_factory.mktemp(request.param), request.param) as deployment:
         yield deployment
 
 
 @pytest.fixture
-def deployment(started: Deployment) -> Deployment:
+def deployment(started: FailingWrites) -> FailingWrites:
     return started.again()
 
 
@@ -141,7 +110,7 @@ ends = pytest.mark.parametrize("end", ["settled", "killed"])
 
 @ends
 def test_an_update_of_what_a_failed_add_left_stays(
-    deployment: Deployment, user: str, end: str
+    deployment: FailingWrites, user: str, end: str
 ) -> None:
     service = deployment.service
     updated = {}
@@ -165,7 +134,7 @@ def test_an_update_of_what_a_failed_add_left_stays(
 
 @ends
 def test_a_failed_add_that_is_sent_again_with_its_key_is_stored_once(
-    deployment: Deployment, user: str, end: str
+    deployment: FailingWrites, user: str, end: str
 ) -> None:
     service = deployment.service
     stored = {}
@@ -185,7 +154,7 @@ def test_a_failed_add_that_is_sent_again_with_its_key_is_stored_once(
 
 @ends
 def test_an_update_after_a_failed_one_stays_and_the_history_has_both(
-    deployment: Deployment, user: str, end: str
+    deployment: FailingWrites, user: str, end: str
 ) -> None:
     service = deployment.service
     id_ = service.ask("add", data="text", user_id=user)["result"]
@@ -206,7 +175,7 @@ def test_an_update_after_a_failed_one_stays_and_the_history_has_both(
 
 
 @ends
-def test_an_add_after_a_failed_reset_stays(deployment: Deployment, user: str, end: str) -> None:
+def test_an_add_after_a_failed_reset_stays(deployment: FailingWrites, user: str, end: str) -> None:
     service = deployment.service
     for number, failing in deployment.failures(lasting=end == "settled"):  # not so many starts
         deployment.insist("add", {"data": f"old {number}", "user_id": user})
@@ -222,7 +191,7 @@ def test_an_add_after_a_failed_reset_stays(deployment: Deployment, user: str, en
 
 @ends
 def test_adds_after_a_failed_purge_keep_their_texts_and_their_keys(
-    deployment: Deployment, user: str, end: str
+    deployment: FailingWrites, user: str, end: str
 ) -> None:
     service = deployment.service
     answers = {}
@@ -249,7 +218,7 @@ def test_adds_after_a_failed_purge_keep_their_texts_and_their_keys(
 @ends
 @pytest.mark.parametrize("route", ["delete", "delete_all"])
 def test_a_failed_deletion_that_is_asked_for_again_is_told_once(
-    deployment: Deployment, user: str, end: str, route: str
+    deployment: FailingWrites, user: str, end: str, route: str
 ) -> None:
     service = deployment.service
     ids = []

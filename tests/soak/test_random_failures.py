@@ -15,7 +15,6 @@ import random
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +22,10 @@ import pytest
 
 from tests.model.calls import Clients
 from tests.model.judge import Judge
-from tests.model.looking import histories, kill, listing, settle
+from tests.model.looking import histories, listing, settle
 from tests.model.orders import illegal_orders
-from tests.servers.disk import DiskFaults
-from tests.servers.qdrant import QdrantServer
-from tests.service import Service, wait_for
+from tests.service import Service
+from tests.soak.deployment import LASTING, POINTS, Deployment
 from tests.soak.rounds import ROUNDS
 
 CLIENTS = 6
@@ -45,13 +43,9 @@ SHARES = {
     "reset": 1,
 }
 KEYED = 0.5
-FLUSH_S = 0.7  # longer than most faults, so that much is asked before they are settled
-QDRANT_S = 1
 FAULTS_A_ROUND = (2, 5)
 FAULT_S = (0.05, 0.3)
-LASTING = 1000  # every call until it is mended
 KILLED = 3  # every so many rounds end so
-POINTS = "/collections/memories/points"
 MISTAKES = {  # as they are printed
     "lost": "lost",
     "doubled": "doubled",
@@ -65,11 +59,8 @@ MISTAKES = {  # as they are printed
 }
 
 
-class Deployment:
-    def __init__(self, service: Service, disk: DiskFaults, qdrant: QdrantServer | None) -> None:
-        self.service = service
-        self.disk = disk
-        self.qdrant = qdrant
+class FailingAtRandom(Deployment):
+    flush_s = 0.7  # longer than most faults, so that much is asked before they are settled
 
     def fail(self, rng: random.Random) -> None:
         """Something, for the next few calls."""
@@ -81,12 +72,6 @@ class Deployment:
         if self.qdrant:
             faults = [self._history, self._answers, self._answers, self._refusals]
         rng.choice(faults)(rng)
-
-    def mend(self) -> None:
-        self.disk.clear()
-        if self.qdrant:
-            self.qdrant.clear_faults()
-            self.qdrant.start()
 
     def _history(self, rng: random.Random) -> None:
         calls, after = rng.choice([("sync", 8), ("write", 80)])
@@ -123,28 +108,10 @@ class Deployment:
         assert self.qdrant
         self.qdrant.stop()
 
-    def kill(self) -> None:
-        kill(self.service)
-        self.mend()
 
-    def start_again(self) -> None:
-        self.service.http.close()
-        self.service.http = self.service.client()
-        self.service.start()
-
-
-def deploy(stack: ExitStack, folder: Path, store: str) -> Deployment:
-    disk = DiskFaults(folder, folder / "data")
-    settings = {"FLUSH_SECONDS": str(FLUSH_S), **disk.environ}
-    qdrant = stack.enter_context(QdrantServer()) if store == "server" else None
-    if qdrant:
-        settings |= {"QDRANT_URL": qdrant.url, "QDRANT_TIMEOUT": str(QDRANT_S)}
-    service = stack.enter_context(Service(folder / "data", **settings))
-    wait_for(lambda: service.http.get("/ready").json()["status"] == "ok", 30)
-    return Deployment(service, disk, qdrant)
-
-
-def work(deployment: Deployment, clients: Clients, rng: random.Random, *, killed: bool) -> None:
+def work(
+    deployment: FailingAtRandom, clients: Clients, rng: random.Random, *, killed: bool
+) -> None:
     stop = threading.Event()
     with ThreadPoolExecutor(CLIENTS) as pool:
         seeds = [rng.getrandbits(32) for _ in range(CLIENTS)]
@@ -170,7 +137,7 @@ def warm_up(clients: Clients) -> None:
     clients.hot = [id_ for add in adds for id_ in add.ids]
 
 
-def come_to_rest(deployment: Deployment, judge: Judge) -> None:
+def come_to_rest(deployment: FailingAtRandom, judge: Judge) -> None:
     try:
         settle(deployment.service)
     except AssertionError as error:
@@ -209,8 +176,7 @@ def keep_failing(folder: Path, store: str, rounds: int) -> Judge:
     print(f"\n{store}: TEST_SEED={seed}")
     rng = random.Random(seed)
     judge = Judge(failures=True)
-    with ExitStack() as stack:
-        deployment = deploy(stack, folder, store)
+    with FailingAtRandom.running(folder, store) as deployment:
         clients = Clients(deployment.service, USERS, SHARES, keyed=KEYED)
         for number in range(rounds):
             warm_up(clients)

@@ -9,7 +9,7 @@ from tests.service import Service
 from tests.soak import test_concurrency as concurrency
 from tests.soak import test_failed_writes as failed_writes
 from tests.soak.test_crash import keep_killing
-from tests.soak.test_failed_writes import Deployment
+from tests.soak.test_failed_writes import FailingWrites
 from tests.soak.test_hostile import service_with_a_witness, shoot
 from tests.soak.test_random_failures import KILLED, keep_failing
 
@@ -36,21 +36,21 @@ def test_a_delete_all_is_seen_whole_or_not_at_all(service: Service, user: str) -
 
 
 @pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    with failed_writes.deploy(tmp_path_factory.mktemp("failing"), "embedded") as deployment:
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FailingWrites]:
+    with FailingWrites.running(tmp_path_factory.mktemp("failing"), "embedded") as deployment:
         yield deployment
 
 
 @pytest.fixture
-def deployment(started: Deployment) -> Deployment:
+def deployment(started: FailingWrites) -> FailingWrites:
     return started.again()
 
 
-def test_an_update_of_what_a_failed_add_left_stays(deployment: Deployment, user: str) -> None:
+def test_an_update_of_what_a_failed_add_left_stays(deployment: FailingWrites, user: str) -> None:
     failed_writes.test_an_update_of_what_a_failed_add_left_stays(deployment, user, "settled")
 
 
-def test_an_update_after_a_failed_one_stays(deployment: Deployment, user: str) -> None:
+def test_an_update_after_a_failed_one_stays(deployment: FailingWrites, user: str) -> None:
     failed_writes.test_an_update_after_a_failed_one_stays_and_the_history_has_both(
         deployment, user, "settled"
     )

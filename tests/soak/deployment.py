@@ -1,0 +1,54 @@
+"""A service on a store that can be told to fail."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Self
+
+from tests.model.looking import kill
+from tests.servers.disk import DiskFaults
+from tests.servers.qdrant import QdrantServer
+from tests.service import Service, wait_for
+
+POINTS = "/collections/memories/points"
+QDRANT_S = 1
+LASTING = 1000  # every call until it is mended: what the service does about a failure fails too
+
+
+class Deployment:
+    """The service, its disk, and the stand-in for Qdrant where it is on one."""
+
+    flush_s = 1.0
+
+    def __init__(self, service: Service, disk: DiskFaults, qdrant: QdrantServer | None) -> None:
+        self.service = service
+        self.disk = disk
+        self.qdrant = qdrant
+
+    @classmethod
+    @contextmanager
+    def running(cls, folder: Path, store: str) -> Iterator[Self]:
+        """On the `store` "embedded" or "server", when all is ready."""
+        with ExitStack() as stack:
+            disk = DiskFaults(folder, folder / "data")
+            settings = {"FLUSH_SECONDS": str(cls.flush_s), **disk.environ}
+            qdrant = stack.enter_context(QdrantServer()) if store == "server" else None
+            if qdrant:
+                settings |= {"QDRANT_URL": qdrant.url, "QDRANT_TIMEOUT": str(QDRANT_S)}
+            service = stack.enter_context(Service(folder / "data", **settings))
+            wait_for(lambda: service.http.get("/ready").json()["status"] == "ok", 30)
+            yield cls(service, disk, qdrant)
+
+    def mend(self) -> None:
+        self.disk.clear()
+        if self.qdrant:
+            self.qdrant.clear_faults()
+            self.qdrant.start()
+
+    def kill(self) -> None:
+        kill(self.service)
+        self.mend()
+
+    def start_again(self) -> None:
+        self.service.reconnect()
+        self.service.start()

@@ -136,9 +136,10 @@ class AddRequest(InScope):
 
     def fingerprint_by_0_1(self) -> str:
         """What version 0.1 kept in place of `fingerprint`: a repeat may come after an upgrade."""
-        given = {"data", "messages", "metadata", "infer", "expiration_date"}
-        scope = {"user_id", "agent_id", "run_id"}
-        return _sha256(self.model_dump(include=given | scope))
+        content = {"data", "messages", "metadata", "infer", "expiration_date"}
+        known = content | {"user_id", "agent_id", "run_id"}
+        given = self.model_dump().items()
+        return _sha256({name: v for name, v in given if name in known or v is not None})
 
     def said(self) -> list[dict[str, str]]:
         if self.data is not None:

@@ -14,8 +14,9 @@ CHANGING = "Another change of the same is still at work; ask again."
 class ScopeLock:
     """Who writes single memories shares it with others; who deletes a scope has it alone.
 
-    Alone among those within the scope: the writers of other scopes go on. Who comes to have a
-    scope alone keeps new sharers out of it, so that its turn comes. After LOCK_S ServiceBusy.
+    Alone among those within the scope: the writers of other scopes go on. Whoever waits to have a
+    scope alone keeps new sharers out of it, so that its turn comes. Who has waited for LOCK_S is
+    told ServiceBusy.
     """
 
     def __init__(self, seconds: float = LOCK_S) -> None:
@@ -27,7 +28,8 @@ class ScopeLock:
     @contextmanager
     def shared(self, scope: Callable[[], Scope]) -> Iterator[None]:
         """For a memory of `scope`, which is asked for only where somebody deletes a scope."""
-        # A look without the lock: of who comes a moment later it is not asked whose memory it is.
+        # Looked at without the lock. A deletion that begins a moment later finds None here, which
+        # may be any memory, and waits for it.
         mine = scope() if self._alone else None
         with self._changed:
             self._wait(lambda: not any(_holds(alone, mine) for alone in self._alone))
@@ -79,7 +81,7 @@ def _place(scopes: list[Scope], mine: Scope) -> int:
 
 
 class Lock:
-    """One holder at a time; after LOCK_S ServiceBusy, which says `detail`."""
+    """One holder at a time. Who has waited for LOCK_S is told ServiceBusy with `detail`."""
 
     def __init__(self, seconds: float = LOCK_S, detail: str = CHANGING) -> None:
         self._seconds = seconds
@@ -95,7 +97,7 @@ class Lock:
 
 
 class KeyedLock:
-    """One holder at a time of each key; after LOCK_S ServiceBusy."""
+    """One holder at a time of each key. Who has waited for LOCK_S is told ServiceBusy."""
 
     def __init__(self, seconds: float = LOCK_S) -> None:
         self._seconds = seconds

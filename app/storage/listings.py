@@ -13,7 +13,7 @@ WAIT_S = 10.0
 
 
 class Listing:
-    """What somebody reads of a scope, for as long as he keeps this."""
+    """What somebody reads of a scope. It ends when nobody holds this object any more."""
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
@@ -25,7 +25,7 @@ class Listings:
     """The listings that are open in this process."""
 
     def __init__(self, seconds: float = WAIT_S) -> None:
-        """For so long a listing waits for a deletion."""
+        """`seconds`: how long a listing waits for a deletion."""
         self._seconds = seconds
         self._open: WeakSet[Listing] = WeakSet()
         self._deleting: list[Scope] = []

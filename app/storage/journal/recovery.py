@@ -60,7 +60,8 @@ class Recovery:
 
     def recover_left_beside(self, store: VectorStore) -> None:
         """What dead processes left, where some may have died since this one looked last."""
-        # Where the store is this process's own, nobody can die beside it later.
+        # An embedded store is one process's alone: once what was left there is recovered, nobody
+        # else can leave anything.
         may_be = not self._flushes or self._left_behind
         if may_be and self._intents.writing_beside(self._liveness.process):
             with self._recovering:

@@ -34,7 +34,7 @@ BUSY = "memory_service.busy"
 
 SPARE = 8  # threads, for short answers
 TICK_S = 0.25  # how often the main loop looks after what the threads have
-YOUNG_S = 0.25  # who is this new may still send something, or waits for a thread's turn
+YOUNG_S = 0.25  # a newer connection may still send something, or waits for a thread's turn
 REST_S = 5.0  # after so long without a request the threads are let go
 GOODBYE_S = 2.0  # for idle connections at a stop, as gunicorn's STOP_KEEPALIVE_LINGER
 MAX_CONNECTIONS = 4096
@@ -167,7 +167,8 @@ class Worker(ThreadWorker):
     def _cut(
         self, heads: list[Connection], requests: int, bodies: list[Connection], now: float
     ) -> None:
-        """Who should have sent all by now, and the oldest of too many half-sent heads."""
+        """Read no further from who should have sent all by now, nor from the oldest ones of too
+        many half-sent heads."""
         room = min(self.cfg.threads // 2, self.cfg.threads - self._spare - requests)
         too_many = max(0, len(heads) - max(1, self._spare // 2, room))
         limits = dict.fromkeys(heads[:too_many], YOUNG_S)

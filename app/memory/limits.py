@@ -1,4 +1,4 @@
-"""Room for so many at once: what waits for an LLM must not take every thread there is."""
+"""How many may wait for an LLM at once: they must not take every thread there is."""
 
 import threading
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from app.errors import TooManyRequests
 
 WAIT_S = 2.0
-WAITING_SHARE = 8  # so many may wait: one for each 8 places
+WAITING_SHARE = 8  # for each 8 places one more may wait for a place
 
 
 class ConcurrencyLimiter:

@@ -17,7 +17,7 @@ _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 def init_app(app: Flask) -> None:
-    """Before what else looks at requests: the first function before one, and the last after."""
+    """To be called first: its function then runs first before a request, and last after it."""
     app.before_request(_begin)
     app.after_request(_end)
 

@@ -61,7 +61,8 @@ def streamed(parts: Iterator[Part], *, bare: bool = False) -> Response:
 
 
 def _few(results: list[Answer]) -> Iterator[list[Answer]]:
-    """As many as are made JSON at once, where a text takes up to twelve times its room."""
+    """Lists that are small enough to be made JSON at once: there a text may take twelve times its
+    room."""
     few, size = list[Answer](), 0
     for memory in results:
         few.append(memory)

@@ -279,4 +279,4 @@ class StartupError(Exception):
 
 
 class NotYet(StartupError):
-    """It cannot start yet: what is in its way goes by itself, if late."""
+    """It cannot start yet, but will: what is in its way goes away by itself."""

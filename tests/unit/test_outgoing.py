@@ -101,6 +101,19 @@ def test_each_client_goes_through_an_http_proxy(
     assert server.requests
 
 
+def test_no_client_follows_a_redirect(
+    client: tuple[Callable[[str], None], StubServer], variables: pytest.MonkeyPatch
+) -> None:
+    """The texts and the key go where the settings say, and nowhere else."""
+    ask, server = client
+    with type(server)() as elsewhere:
+        server.fault("/", status=307, body={}, headers={"Location": f"{elsewhere.url}/api/embed"})
+        with pytest.raises(Exception):  # noqa: B017, PT011  (each library's own)
+            ask(server.url)
+        assert server.requests
+        assert elsewhere.requests == []
+
+
 def test_a_proxy_that_is_down_is_told_where_qdrant_is_called_through_it(
     variables: pytest.MonkeyPatch,
 ) -> None:

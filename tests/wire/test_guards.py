@@ -77,6 +77,28 @@ def test_the_service_s_own_page_may_ask(named: Service) -> None:
         assert named.post("get_all", headers=own).status_code == 200
 
 
+def test_its_page_is_known_behind_tls_by_what_only_a_browser_can_say(named: Service) -> None:
+    page = {"Origin": "https://mem0", "Sec-Fetch-Site": "same-origin", "Host": "mem0"}
+    assert named.post("get_all", headers=page).status_code == 200
+    through = {"Host": f"127.0.0.1:{named.port}", "X-Forwarded-Proto": "https"}  # nginx
+    assert named.post("get_all", headers={**page, **through}).status_code == 200
+    for site in ("same-site", "none"):
+        assert code(named.post("get_all", headers={**page, "Sec-Fetch-Site": site})) == REFUSED
+
+
+def test_a_page_that_is_rebound_to_here_says_the_same_and_is_refused(named: Service) -> None:
+    host = "rebound.evil.example"
+    page = {"Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin", "Host": host}
+    assert code(named.post("reset", headers=page)) == (403, "host_not_allowed")
+
+
+def test_what_a_proxy_passed_on_is_refused_with_what_to_set(named: Service) -> None:
+    page = {"Origin": "https://mem0", "Host": "mem0", "X-Forwarded-Proto": "https"}
+    response = named.post("get_all", headers=page)
+    assert code(response) == REFUSED
+    assert "PROXY_HOPS" in response.json()["detail"]
+
+
 def test_somebody_may_follow_a_link_to_here(named: Service) -> None:
     link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
     there = named.http.get("/openapi.yaml", headers={**link, "Sec-Fetch-Dest": "document"})

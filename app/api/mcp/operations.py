@@ -6,7 +6,6 @@ from typing import Any
 
 from app.api.dialect import adding, deleting
 from app.api.dialect.fields import asked, change, wrong
-from app.api.dialect.scores import rescored
 from app.api.memory.routes import memory
 from app.api.platform import requests
 from app.memory.filtered import FilteredGetAllRequest
@@ -34,7 +33,7 @@ def add(principal: Principal, given: Arguments) -> Answer:
 
 def search(principal: Principal, given: Arguments) -> Answer:
     found = memory().found(principal, requests.search(given))
-    return {"results": [_brief(rescored(one)) for part in found for one in part]}
+    return {"results": [_brief(one) for part in found for one in part]}
 
 
 def list_page(principal: Principal, given: Arguments) -> Answer:

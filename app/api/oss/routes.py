@@ -8,7 +8,6 @@ from flask import Blueprint
 from app.api.dialect import deleting, scope
 from app.api.dialect.adding import add_request, message
 from app.api.dialect.fields import asked, change, fields, flag
-from app.api.dialect.scores import rescored
 from app.api.http.auth import admin_only, principal, writes
 from app.api.http.body import idempotency_key
 from app.api.http.streaming import Answer, streamed, whole_or_streamed
@@ -34,7 +33,7 @@ def add() -> Answer:
 @route("/search", methods=["POST"])
 def search() -> Any:
     parts = memory().found(principal(), requests.search(fields()))
-    return whole_or_streamed(([rescored(one) for one in part], {}) for part in parts)
+    return whole_or_streamed((part, {}) for part in parts)
 
 
 @route("/memories", methods=["GET"])

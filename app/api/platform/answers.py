@@ -5,7 +5,6 @@ from urllib.parse import urlencode
 
 from flask import request
 
-from app.api.dialect.scores import rescored
 from app.security.scopes import SCOPE_KEYS
 
 Answer = dict[str, Any]
@@ -28,10 +27,6 @@ def _categories(metadata: Answer) -> list[str] | None:
     given = metadata.get("categories")
     of_texts = isinstance(given, list) and all(isinstance(one, str) for one in given)
     return given if of_texts else None
-
-
-def found_memory(found: Answer) -> Answer:
-    return memory(rescored(found))
 
 
 def ends_of_page(number: int, size: int, total: int) -> Answer:

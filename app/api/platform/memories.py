@@ -14,7 +14,7 @@ from app.api.http.body import idempotency_key
 from app.api.http.streaming import Answer, streamed, whole_or_streamed
 from app.api.memory.routes import memory
 from app.api.platform import requests
-from app.api.platform.answers import ends_of_page, found_memory
+from app.api.platform.answers import ends_of_page
 from app.api.platform.answers import memory as shown
 from app.memory.requests import DeleteRequest, GetRequest, HistoryRequest, UpdateRequest
 
@@ -59,7 +59,7 @@ def search_before_v3() -> Any:
 
 def _found(given: requests.Fields, *, bare: bool) -> Any:
     found = memory().found(principal(), requests.search(given))
-    parts = (([found_memory(one) for one in part], Answer()) for part in found)
+    parts = (([shown(one) for one in part], Answer()) for part in found)
     return streamed(parts, bare=True) if bare else whole_or_streamed(parts)
 
 

@@ -57,9 +57,10 @@ def statuses(service: Service, key: str, requests: int = 24) -> set[int]:
     """Of requests on connections of their own, which reach both processes."""
 
     def ask(_: int) -> int:
-        return httpx.get(f"{service.url}/scopes", headers={"X-API-Key": key}).status_code
+        headers = {"X-API-Key": key}
+        return httpx.get(f"{service.url}/scopes", headers=headers, timeout=60).status_code
 
-    with ThreadPoolExecutor(12) as pool:
+    with ThreadPoolExecutor(4) as pool:
         return {*pool.map(ask, range(requests))}
 
 

@@ -17,6 +17,8 @@ Arguments = Mapping[str, Any]
 Answer = dict[str, Any]
 
 PAGE_SIZE = 50
+MAX_PAGE_SIZE = 1000
+MAX_PAGE = 10**9
 
 
 def add(principal: Principal, given: Arguments) -> Answer:
@@ -37,9 +39,8 @@ def search(principal: Principal, given: Arguments) -> Answer:
 
 
 def list_page(principal: Principal, given: Arguments) -> Answer:
-    page, size = given.get("page", 1), given.get("page_size", PAGE_SIZE)
-    if not isinstance(page, int) or isinstance(page, bool) or not 0 < page < 10**9:
-        raise wrong("page", "must be a whole number, 1 or more")
+    page = _number(given, "page", 1, MAX_PAGE)
+    size = _number(given, "page_size", PAGE_SIZE, MAX_PAGE_SIZE)
     sent = asked(FilteredGetAllRequest, {**requests.place(given), "limit": size})
     pages = [*memory().listing(principal, sent, size * (page - 1))]
     results = [_brief(one) for part in pages for one in part.memories]
@@ -83,6 +84,13 @@ def _brief(memory: Answer) -> Answer:
     return {
         key: value for key, value in memory.items() if key != "hash" and value not in (None, {})
     }
+
+
+def _number(given: Arguments, name: str, default: int, most: int) -> int:
+    number = given.get(name, default)
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 < number <= most:
+        raise wrong(name, f"must be a whole number, 1 to {most}")
+    return number
 
 
 def _one(given: Arguments) -> Answer:

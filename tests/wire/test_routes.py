@@ -353,7 +353,22 @@ def test_an_id_that_is_no_uuid_is_400(service: Service, route: str, memory_id: A
 @pytest.mark.parametrize("key", ["user_id", "agent_id", "app_id", "run_id"])
 @pytest.mark.parametrize(
     "value",
-    ["*", "", " ", "a b", "a\t", "a\n", "\x00", "\u200b", "\ud800", "x" * 257, 5, True, None],
+    [
+        "*",
+        "",
+        " ",
+        "a b",
+        "a\t",
+        "a\n",
+        "\x00",
+        "\u200b",
+        "\ud800",
+        "x" * 257,
+        5.5,
+        2**53,
+        True,
+        None,
+    ],
 )
 @pytest.mark.parametrize("route", ["add", "get_all", "search", "delete_all"])
 def test_a_bad_scope_id_is_400(service: Service, route: str, key: str, value: Any) -> None:
@@ -361,6 +376,10 @@ def test_a_bad_scope_id_is_400(service: Service, route: str, key: str, value: An
     response = post_json(service, route, {key: value, **needed})
     assert response.status_code == 400
     assert key in errors(response)
+
+
+MESSAGE = "messages.0.content"
+LONG = "x" * 60_000
 
 
 @pytest.mark.parametrize(
@@ -383,9 +402,21 @@ def test_a_bad_scope_id_is_400(service: Service, route: str, key: str, value: An
         ("add", {"messages": ["x"], "user_id": "a"}, "messages.0"),
         (
             "add",
-            {"messages": [{"role": "tool", "content": "x"}], "user_id": "a"},
+            {"messages": [{"role": "narrator", "content": "x"}], "user_id": "a"},
             "messages.0.role",
         ),
+        ("add", {"messages": [{"role": "tool", "content": "x"}], "user_id": "a"}, "body"),
+        ("add", {"messages": [{"role": "assistant", "content": None}], "user_id": "a"}, "body"),
+        ("add", {"messages": [{"role": "user", "content": " "}], "user_id": "a"}, MESSAGE),
+        ("add", {"messages": [{"role": "user", "content": None}], "user_id": "a"}, MESSAGE),
+        ("add", {"messages": [{"role": "user", "content": 5}], "user_id": "a"}, MESSAGE),
+        ("add", {"messages": [{"role": "user", "content": [5]}], "user_id": "a"}, MESSAGE),
+        ("add", {"messages": [{"role": "user", "content": [LONG, LONG]}], "user_id": "a"}, MESSAGE),
+        ("add", {"data": "x", "user_id": "a", "timestamp": "yesterday"}, "timestamp"),
+        ("add", {"data": "x", "user_id": "a", "timestamp": True}, "timestamp"),
+        ("add", {"data": "x", "user_id": "a", "timestamp": 10**30}, "timestamp"),
+        ("add", {"data": "x", "user_id": "a", "timestamp": 1712345678000}, "timestamp"),
+        ("add", {"data": "x", "user_id": "a", "timestamp": "2999-01-01T00:00:00Z"}, "timestamp"),
         ("add", {"messages": [{"role": "user"}], "user_id": "a"}, "messages.0.content"),
         ("add", {"messages": [{"role": "system", "content": "x"}], "user_id": "a"}, "body"),
         ("add", {"data": "x", "user_id": "a", "infer": "yes"}, "infer"),

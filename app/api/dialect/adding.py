@@ -16,7 +16,7 @@ def add_request(given: Mapping[str, Any], scope: Mapping[str, Any]) -> AddReques
     """The body of an add. `infer: true`, which some clients always send, is left to the service:
     without an LLM it stores as given, and `message` says so."""
     fields = picked(given, messages="messages", metadata="metadata")
-    fields |= picked(given, expiration_date="expiration_date")
+    fields |= picked(given, expiration_date="expiration_date", timestamp="timestamp")
     if given.get("infer") is not True:
         fields |= picked(given, infer="infer")
     if "messages" not in fields:

@@ -132,10 +132,7 @@ UNREADABLE: dict[str, tuple[bytes, str]] = {
     "UTF-16 with a mark": (BODY.encode("utf-16"), "in UTF-16: send it in UTF-8"),
     "UTF-16 without one": ('{"a": 1}'.encode("utf-16-le"), "in UTF-16"),
     "GBK": (BODY.replace("\u00e9", "e").encode("gbk"), "seems to be in GBK"),
-    "Latin-1": (
-        BODY[:26].encode("latin-1") + b'"}',
-        "line 1, byte 26 of it. It seems to be in Latin",
-    ),
+    "Latin-1": (BODY[:30].encode("latin-1") + b'"}', "line 1, byte 30 of it. It seems to be in L"),
     "a line break": (b'{"data": "a\nb"}', "line 1, column 12 (character 11): a line break"),
     "a quotation mark": (b'{"data": "a "b" c"}', "a quotation mark inside a text has to be"),
     "a backslash": (b'{"data": "C:\\Users"}', "a backslash in a text has to be escaped"),

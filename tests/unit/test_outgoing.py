@@ -11,6 +11,8 @@ import pytest
 from app.config import Endpoint, Settings
 from app.config.outgoing import CERTIFICATES, goes_past_proxies, proxy_for
 from app.errors import ServiceError, StartupError
+from app.providers.asked import Asked
+from app.providers.fitting import FittingCalls
 from app.providers.ollama.client import Clients
 from app.providers.openai.client import Client, connect
 from app.providers.openai.embeddings import OpenAIEmbeddings
@@ -24,6 +26,7 @@ from tests.servers.qdrant import QdrantServer
 from tests.servers.socks import Socks
 
 SECONDS = 3.0
+NAMES = Asked("EMBEDDER", "a-model", "The service", "OPENAI_BASE_URL", "OPENAI_API_KEY", "so")
 PASSWORD = "secret-of-the-proxy"  # noqa: S105
 
 
@@ -39,12 +42,12 @@ def variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyP
 
 def ask_openai(url: str) -> None:
     with closing(Client(f"{url}/v1", "sk-of-the-tests")) as client:
-        OpenAIEmbeddings(client, "text-embedding-3-small", SECONDS)(["tea"])
+        OpenAIEmbeddings(client, NAMES, SECONDS, FittingCalls(NAMES.model))(["tea"])
 
 
 def ask_ollama(url: str) -> None:
-    with Clients(Endpoint(url, None), SECONDS).within(SECONDS) as client:
-        client.embed("nomic-embed-text", ["tea"])
+    with closing(Clients(Endpoint(url, None), SECONDS)) as clients:
+        clients.embed({"model": "nomic-embed-text", "input": ["tea"]}, SECONDS)
 
 
 def ask_qdrant(url: str) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import httpx
@@ -14,30 +14,33 @@ from app.observability.trace import pass_on
 from app.providers.deadline import pieces_until, shorten
 from app.providers.ollama.failures import raise_refusals
 
+T = TypeVar("T")
+
 
 class Clients:
-    """A client for each time limit: the library sets it for all calls of a client."""
+    """One client for all calls, each within a time of its own, and one for pulls."""
 
     def __init__(self, endpoint: Endpoint, seconds: float) -> None:
-        """Raises StartupError for a proxy that cannot be used."""
-        self._seconds = seconds
+        """`seconds` is the usual time. Raises StartupError for a proxy that cannot be used."""
         self._options = _options(endpoint)
         self._usual = self._client(seconds)
 
-    def within(self, seconds: float) -> ollama.Client:
-        if seconds <= 0:
-            raise TimeoutError
-        if seconds >= self._seconds:
-            return self._usual
-        return self._client(seconds)
-
     def chat(self, body: dict[str, Any], seconds: float) -> ollama.ChatResponse:
         """POST /api/chat. The library's own `chat` knows neither truncate nor what is to come."""
+        return self._asked(ollama.ChatResponse, "POST", "/api/chat", seconds, json=body)
+
+    def embed(self, body: dict[str, Any], seconds: float) -> ollama.EmbedResponse:
+        return self._asked(ollama.EmbedResponse, "POST", "/api/embed", seconds, json=body)
+
+    def list(self, seconds: float) -> ollama.ListResponse:
+        return self._asked(ollama.ListResponse, "GET", "/api/tags", seconds)
+
+    def _asked(self, of: type[T], method: str, path: str, seconds: float, **body: Any) -> T:
+        """The library's own methods take no time limit."""
         if seconds <= 0:
             raise TimeoutError
-        return self._usual._request(
-            ollama.ChatResponse, "POST", "/api/chat", json=body, timeout=seconds
-        )
+        answer: T = self._usual._request(of, method, path, timeout=seconds, **body)
+        return answer
 
     def close(self) -> None:
         """Closes its connections, for who has several in one process."""

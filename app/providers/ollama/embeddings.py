@@ -2,6 +2,7 @@
 
 import time
 from functools import partial
+from typing import Any
 
 from app.config import Endpoint
 from app.embeddings import Vector
@@ -37,10 +38,16 @@ class OllamaEmbeddings:
         deadline = time.monotonic() + self._seconds
         return self._calls(texts, lambda part: self._ask(part, deadline))
 
+    def close(self) -> None:
+        """Closes its connections, for who has several in one process."""
+        self._clients.close()
+
     def _ask(self, texts: list[str], deadline: float) -> list[Vector]:
         def request(left: float) -> list[Vector]:
-            client = self._clients.within(left)
-            answer = client.embed(self._asked.model, texts, dimensions=self._dimensions)
+            body: dict[str, Any] = {"model": self._asked.model, "input": texts}
+            if self._dimensions:
+                body["dimensions"] = self._dimensions
+            answer = self._clients.embed(body, left)
             self._meter.tokens(answer.prompt_eval_count)
             return [list(vector) for vector in answer.embeddings]
 

@@ -34,7 +34,7 @@ class OllamaModel:
         """The model, where Ollama does not have it."""
 
         def request(left: float) -> list[str]:
-            found = self._clients.within(left).list().models
+            found = self._clients.list(left).models
             names = {_full(model.model or "") for model in found}
             return [] if _full(self._asked.model) in names else [self._asked.model]
 

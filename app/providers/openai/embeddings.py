@@ -53,6 +53,10 @@ class OpenAIEmbeddings:
         deadline = time.monotonic() + self._seconds
         return self._calls(texts, lambda part: self._ask(part, deadline))
 
+    def close(self) -> None:
+        """Closes its connections, for who has several in one process."""
+        self._client.close()
+
     def _ask(self, texts: list[str], deadline: float) -> list[Vector]:
         def request(_left: float) -> list[Vector]:
             return self._known.ask(lambda forms: self._post(texts, forms, deadline))

@@ -1,13 +1,15 @@
 """Chat by OpenAI's API as services speak it: what is asked, what they refuse, what they answer."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from typing import Any
 
 import pytest
 
+from app.config import Settings
 from app.errors import ContextTooSmall, ProviderBadAnswer, ProviderRefused
+from app.providers.asked import asked
 from app.providers.chat import THINKING_TOKENS, ChatAnswer, ChatRequest, with_extra
 from app.providers.openai.chat import OpenAIChat
 from app.providers.openai.client import Client
@@ -69,8 +71,12 @@ def client(server: Picky) -> Iterator[Client]:
 # ---- what is asked
 
 
+def chat_of(client: Client, model: str, extra: Mapping[str, Any] | None = None) -> OpenAIChat:
+    return OpenAIChat(client, asked(Settings(), "LLM", "openai", model), extra)
+
+
 def test_it_asks_for_a_schema_a_cap_and_no_chance(server: Picky, client: Client) -> None:
-    assert OpenAIChat(client, "qwen3")(ASKED, SECONDS) == ChatAnswer(FOUND)
+    assert chat_of(client, "qwen3")(ASKED, SECONDS) == ChatAnswer(FOUND)
     assert server.requests[-1].path == "/v1/chat/completions"
     assert server.requests[-1].body == {
         "model": "qwen3",
@@ -88,7 +94,7 @@ def test_it_asks_for_a_schema_a_cap_and_no_chance(server: Picky, client: Client)
 def test_a_model_that_thinks_in_hiding_gets_its_own_cap(
     server: Picky, client: Client, model: str
 ) -> None:
-    OpenAIChat(client, model)(ASKED, SECONDS)
+    chat_of(client, model)(ASKED, SECONDS)
     body = server.requests[-1].body
     assert body["max_completion_tokens"] == THINKING_TOKENS
     assert {"max_tokens", "temperature"}.isdisjoint(body)
@@ -100,13 +106,13 @@ def test_a_model_that_thinks_in_hiding_gets_its_own_cap(
 def test_other_models_are_capped_by_the_usual_name(
     server: Picky, client: Client, model: str, cap: int
 ) -> None:
-    OpenAIChat(client, model)(ASKED, SECONDS)
+    chat_of(client, model)(ASKED, SECONDS)
     assert server.requests[-1].body["max_tokens"] == cap
 
 
 def test_more_fields_are_sent_with_each_call_and_win(server: Picky, client: Client) -> None:
     extra = {"enable_thinking": False, "temperature": None, "max_tokens": 5}
-    OpenAIChat(client, "qwen3", extra)(ASKED, SECONDS)
+    chat_of(client, "qwen3", extra)(ASKED, SECONDS)
     body = server.requests[-1].body
     assert (body["enable_thinking"], body["max_tokens"]) == (False, 5)
     assert "temperature" not in body
@@ -194,7 +200,7 @@ def test_what_a_service_does_not_take_is_found_out_once(
     refused, words, instead = REFUSALS[who]
     server.refuses = lambda body: words if refused(body) else None
     server.status = status
-    chat = OpenAIChat(client, "a-model")
+    chat = chat_of(client, "a-model")
     assert chat(ASKED, SECONDS) == ChatAnswer(FOUND)
     asked = len(server.requests)
     assert 2 <= asked <= 4
@@ -216,13 +222,13 @@ def test_several_things_are_found_out_one_after_another(server: Picky, client: C
         return next(found, None)
 
     server.refuses = refuses
-    assert OpenAIChat(client, "a-model")(ASKED, SECONDS) == ChatAnswer(FOUND)
+    assert chat_of(client, "a-model")(ASKED, SECONDS) == ChatAnswer(FOUND)
 
 
 def test_a_refusal_that_names_nothing_is_told_after_one_call(server: Picky, client: Client) -> None:
     server.refuses = lambda _: "upstream error: the request was rejected"
     with pytest.raises(ProviderRefused):
-        OpenAIChat(client, "a-model")(ASKED, SECONDS)
+        chat_of(client, "a-model")(ASKED, SECONDS)
     assert len(server.requests) == 1
 
 
@@ -234,7 +240,7 @@ def test_a_context_that_is_too_small_is_told_with_its_numbers_and_changes_nothin
         "length is 4096 tokens and your request has 8050 input tokens."
     )
     with pytest.raises(ContextTooSmall, match=r"8050 tokens, it takes 4096"):
-        OpenAIChat(client, "a-model")(ASKED, SECONDS)
+        chat_of(client, "a-model")(ASKED, SECONDS)
     assert len(server.requests) == 1
 
 
@@ -272,7 +278,7 @@ ANSWERS: dict[str, tuple[bytes, ChatAnswer]] = {
 @pytest.mark.parametrize("shape", ANSWERS)
 def test_each_shape_of_an_answer_is_read(server: Picky, client: Client, shape: str) -> None:
     server.sends, said = ANSWERS[shape]
-    assert OpenAIChat(client, "a-model")(ASKED, SECONDS) == said
+    assert chat_of(client, "a-model")(ASKED, SECONDS) == said
 
 
 @pytest.mark.parametrize(
@@ -285,4 +291,4 @@ def test_each_shape_of_an_answer_is_read(server: Picky, client: Client, shape: s
 def test_what_is_no_answer_is_a_bad_answer(server: Picky, client: Client, body: bytes) -> None:
     server.sends = body
     with pytest.raises(ProviderBadAnswer):
-        OpenAIChat(client, "a-model")(ASKED, SECONDS)
+        chat_of(client, "a-model")(ASKED, SECONDS)

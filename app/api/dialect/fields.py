@@ -12,6 +12,9 @@ from app.memory.requests import Request, validated
 
 R = TypeVar("R", bound=Request)
 
+THRESHOLD = 0.1
+"""Of the least score, where a client sends none: as mem0 documents it."""
+
 THEIRS = {"data": "text", "limit": "top_k"}
 """Our names of fields that have another one in their bodies."""
 
@@ -27,6 +30,14 @@ def fields() -> dict[str, Any]:
 def picked(given: Mapping[str, Any], **names: str) -> dict[str, Any]:
     """Those fields of `given` that are not null, by `theirs="ours"`; the last of several wins."""
     return {ours: given[name] for name, ours in names.items() if given.get(name) is not None}
+
+
+def threshold(given: Mapping[str, Any]) -> Any:
+    """The one of a body, or mem0's own. A paraphrase has to pass the 0.3 that mem0's CLI asks for:
+    "I am a vegetarian and allergic to nuts." has 0.34 for "What are my dietary restrictions?" with
+    the local embedder (2026-11-27)."""
+    asked_for = given.get("threshold")
+    return THRESHOLD if asked_for is None else asked_for
 
 
 def numbers(*names: str) -> dict[str, Any]:

@@ -6,8 +6,7 @@ from typing import Any
 from flask import request
 
 from app.api.dialect import scope
-from app.api.dialect.fields import asked, flag, numbers, picked, wrong
-from app.api.dialect.threshold import threshold
+from app.api.dialect.fields import asked, flag, numbers, picked, threshold, wrong
 from app.api.http import auth
 from app.memory.filtered import FilteredGetAllRequest, FilteredSearchRequest
 from app.security.scopes import SCOPE_KEYS

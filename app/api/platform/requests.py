@@ -7,8 +7,7 @@ from flask import request
 
 from app.api.dialect import scope
 from app.api.dialect.adding import add_request
-from app.api.dialect.fields import asked, flag, numbers, picked, wrong
-from app.api.dialect.threshold import threshold
+from app.api.dialect.fields import asked, flag, numbers, picked, threshold, wrong
 from app.api.http import auth
 from app.api.platform.filters import all_of, translated
 from app.memory.filtered import FilteredGetAllRequest, FilteredSearchRequest

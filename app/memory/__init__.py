@@ -12,7 +12,7 @@ from contextlib import suppress
 from app.config import Settings
 from app.errors import ServiceError, VectorStoreTimeout, VectorStoreUnavailable
 from app.memory import mem0_import  # noqa: F401  # the first of those that import mem0
-from app.memory.answers import Page
+from app.memory.answers import Found, Page
 from app.memory.extraction.choice import choose_prompt
 from app.memory.extraction.finder import FactFinder
 from app.memory.parts import Parts, open_parts
@@ -26,7 +26,7 @@ from app.providers.registry import (
 )
 from app.storage.history.rows import History
 
-__all__ = ["MemoryService", "Page", "open_memory"]
+__all__ = ["Found", "MemoryService", "Page", "open_memory"]
 
 log = logging.getLogger(__name__)
 

@@ -8,12 +8,12 @@ from typing import Any
 from app.embeddings import Vector
 from app.errors import LLMNotConfigured
 from app.memory.answers import Added
+from app.memory.embedding import CollectionEmbedder
 from app.memory.extraction import Extraction
 from app.memory.idempotency import IdempotencyKey, run_once
 from app.memory.limits import ConcurrencyLimiter
 from app.memory.places import Places
 from app.memory.requests import AddRequest
-from app.memory.search import CollectionEmbedder
 from app.security.principal import Principal
 from app.security.scopes import Scope
 from app.storage.history.messages import Said

@@ -29,6 +29,14 @@ class Deleted:
     """After a purge: `where` the texts may still stand, and in `detail` until when."""
 
 
+class Found(NamedTuple):
+    """A part of what a search found."""
+
+    memories: list[dict[str, Any]]
+    degraded: str | None = None
+    """Why it was by words alone; None where it was by meaning too."""
+
+
 class Page(NamedTuple):
     """A part of a listing."""
 

@@ -6,9 +6,9 @@ from typing import Any
 from app.embeddings import Vector
 from app.memory.answers import Deleted
 from app.memory.choosing import Choosing
+from app.memory.embedding import CollectionEmbedder
 from app.memory.reading import Reading
 from app.memory.requests import DeleteAllRequest, DeleteRequest, UpdateRequest
-from app.memory.search import CollectionEmbedder
 from app.security.principal import Principal
 from app.storage.journal.writer import Writer
 from app.storage.journal.writes import Deletion, Write

@@ -5,7 +5,7 @@ from itertools import chain
 from typing import Any, TypeVar
 
 from app.errors import MemoryNotFound, ServiceBusy
-from app.memory.answers import Entity, Page
+from app.memory.answers import Entity, Found, Page
 from app.memory.choosing import Choosing
 from app.memory.requests import GetAllRequest, GetRequest, HistoryRequest, SearchRequest
 from app.memory.search import Search
@@ -75,20 +75,21 @@ class Reading:
 
         return self._unbroken(scope, read)
 
-    def found(self, principal: Principal, asked: SearchRequest) -> Iterator[list[dict[str, Any]]]:
+    def found(self, principal: Principal, asked: SearchRequest) -> Iterator[Found]:
         scope = principal.narrowed(asked.scope())
         where = in_scope(scope, show_expired=asked.show_expired, extra=asked.filters)
         where["must"] += created_between(asked.since, asked.until)
 
-        def read() -> Iterator[list[dict[str, Any]]]:
-            results = self._search.best(
+        def read() -> Iterator[Found]:
+            results, degraded = self._search.best(
                 asked.query,
                 where,
                 limit=asked.limit,
                 threshold=asked.threshold,
                 corpus=corpus_of(scope),
             )
-            return ([_search_result(result, asked.explain) for result in part] for part in results)
+            for part in results:
+                yield Found([_search_result(one, asked.explain) for one in part], degraded)
 
         return self._unbroken(scope, read)
 

@@ -160,7 +160,7 @@ class GetAllRequest(Listed, Chosen):
 class SearchRequest(Listed):
     query: MemoryText
     limit: Limit = Field(10, validation_alias=AliasChoices("limit", "top_k"))
-    threshold: Omittable[Share] = None
+    threshold: Omittable[Share | Literal["auto"]] = None
     explain: bool = False
     since: Omittable[Time] = None
     until: Omittable[Time] = None

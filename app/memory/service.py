@@ -6,9 +6,10 @@ from typing import Any
 
 from app.errors import ServiceError
 from app.memory.adding import Adding
-from app.memory.answers import Added, Deleted, Entity, Page
+from app.memory.answers import Added, Deleted, Entity, Found, Page
 from app.memory.changing import Changing
 from app.memory.choosing import Choosing
+from app.memory.embedding import CollectionEmbedder
 from app.memory.extraction import Extraction, FindsFacts
 from app.memory.limits import ConcurrencyLimiter
 from app.memory.readiness import Check, Readiness
@@ -23,7 +24,7 @@ from app.memory.requests import (
     SearchRequest,
     UpdateRequest,
 )
-from app.memory.search import CollectionEmbedder, Search
+from app.memory.search import Search
 from app.providers.base import Embedder
 from app.security.principal import Principal
 from app.storage.history.issued import IssuedKeys
@@ -102,9 +103,10 @@ class MemoryService:
         """
         return self._reading.listing(principal, asked, skip)
 
-    def found(self, principal: Principal, asked: SearchRequest) -> Iterator[list[dict[str, Any]]]:
-        """Best first, in lists of which each is small enough to be held; at least one. No scope
-        means all users. Raises what `listing` raises."""
+    def found(self, principal: Principal, asked: SearchRequest) -> Iterator[Found]:
+        """Best first, in parts of which each is small enough to be held; at least one. No scope
+        means all users. By words alone where the query cannot be embedded. Raises what `listing`
+        raises."""
         return self._reading.found(principal, asked)
 
     def scopes(self, principal: Principal) -> dict[str, list[dict[str, Any]]]:

@@ -19,6 +19,9 @@ missing. Takes a few seconds at most."""
 class Embedder(Protocol):
     """Text to vectors. `memory_action` is mem0's: add, search or update."""
 
+    zero: float | None
+    """The cosine that it gives unrelated texts; None where nobody has measured it."""
+
     @property
     def info(self) -> EmbedderInfo:
         """Its name and the size of its vectors; may have to ask the model once."""
@@ -67,6 +70,9 @@ class Provider:
     """Texts of one call to its embedder."""
     embedder_seconds: ClassVar[float | None] = None
     """How long a text waits for its vector; None for EMBEDDER_TIMEOUT."""
+
+    zero: ClassVar[float | None] = None
+    """The cosine that its embedders give unrelated texts; None to have it measured."""
 
     def open_embedder(self, settings: Settings, model: str) -> EmbeddingModel:
         """Connects to nothing yet. Raises StartupError where something is not installed."""

@@ -35,6 +35,7 @@ def open_embedder(settings: Settings) -> CheckedEmbedder:
         # A vector of a text behind another prefix is another vector.
         known_as=f"{model.name} after {own!r}" if own else model.name,
         dimensions=settings.embedder_dimensions,
+        zero=provider.zero,
     )
 
 

@@ -26,11 +26,13 @@ class CheckedEmbedder:
         *,
         known_as: str = "",
         dimensions: int | None = None,
+        zero: float | None = None,
     ) -> None:
         """`ask_itself` is for `check`, where `ask` may answer without asking the model; `prefix`
         is that of Provider. Collections know the embedder as `known_as`, where that is not its
-        name; `dimensions` are those that it was asked for."""
+        name; `dimensions` are those that it was asked for; `zero` is that of Embedder."""
         self.name = name
+        self.zero = zero
         self._ask = ask
         self._ask_itself = ask_itself or ask
         self._prefix = prefix

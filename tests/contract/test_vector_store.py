@@ -211,6 +211,21 @@ class TestCollection:
         assert ids_of(again) == [point_id]
 
 
+class TestZero:
+    def test_is_kept_with_the_collection(self, reopen: Callable[[], VectorStore]) -> None:
+        store = reopen()
+        store.prepare(EMBEDDER)
+        assert store.zero() is None
+        store.keep_zero(0.25)
+        assert store.zero() == 0.25
+        again = reopen()
+        assert again.zero() == 0.25
+        assert again.embedder() == EMBEDDER
+
+    def test_before_there_is_a_collection_there_is_none(self, new: VectorStore) -> None:
+        assert new.zero() is None
+
+
 class TestPoints:
     def test_a_memory_comes_back_as_it_was_put(self, store: VectorStore) -> None:
         keys = {
@@ -841,6 +856,13 @@ class TestHybrid:
         put_many(store, [*range(10)])
         similar, worded, _ = store.hybrid("tea", EAST, EVERYTHING, 4)
         assert (len(similar), len(worded)) == (4, 4)
+
+    def test_without_a_vector_it_is_by_words_alone(self, store: VectorStore) -> None:
+        point_id = put(store, "green tea")
+        put(store, "coffee")
+        similar, worded, _ = store.hybrid("tea", None, EVERYTHING, 10)
+        assert ([*similar], [record.id for record in worded]) == ([], [point_id])
+        assert store.hybrid("of the", None, EVERYTHING, 10) == ([], [], frozenset())
 
     @pytest.mark.parametrize("ids_only", [False, True])
     def test_what_only_one_list_has_gets_its_score_of_the_other_too(

@@ -83,7 +83,10 @@ def test_from_local_to_openai_and_back_loses_nothing(
     with Service(data, **settings, **by_openai(openai)) as refusing:
         unready = wait_for(lambda: refusing.http.get("/ready").json()["checks"]["embedder"])
         assert unready["code"] == "embedder_mismatch"
-        response = refusing.post("search", {"query": "tea", "user_id": "alice"})
+        found = refusing.ask("search", query="violin number 2", user_id="alice")
+        assert (found["degraded"], "embedder_mismatch" in found["reason"]) == (True, True)
+        assert found["results"][0]["memory"] == "violin number 2"
+        response = refusing.post("add", {"data": "tea", "user_id": "alice", "infer": False})
         assert (response.status_code, response.json()["code"]) == (503, "embedder_mismatch")
         for part in ("local/multilingual-e5-small (384", "openai/text-embedding-3-small (1536"):
             assert part in response.json()["detail"]
@@ -121,7 +124,7 @@ def test_another_model_of_equal_size_is_refused(tmp_path: Path, openai: OpenAISe
         wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
         service.stop()
     with Service(data, **by_openai(openai), EMBEDDER_MODEL="text-embedding-3-large") as service:
-        response = service.post("search", {"query": "tea"})
+        response = service.post("add", {"data": "tea", "user_id": "alice", "infer": False})
         assert response.json()["code"] == "embedder_mismatch"
         assert "text-embedding-3-large (1536" in response.json()["detail"]
 

@@ -148,8 +148,9 @@ def test_a_look_at_ready_does_not_ask_for_an_embedding(
 def test_down_and_back(shared: tuple[Service, OllamaServer], user: str) -> None:
     service, ollama = shared
     ollama.stop()
-    response = service.post("search", {"query": "x", "user_id": user})
+    response = service.post("add", {"data": "x", "user_id": user, "infer": False})
     assert code(response) == (503, "provider_unavailable")
+    assert service.ask("search", query="x", user_id=user)["degraded"] is True
     ollama.start()
     wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
     assert service.post("search", {"query": "x", "user_id": user}).status_code == 200

@@ -185,6 +185,22 @@ class TestScores:
         found = service.ask("search", query="hiking", user_id=remembered, threshold=threshold)
         assert found["results"] == everything[:2]
 
+    def test_auto_leaves_an_answer_empty_where_nothing_is_meant(
+        self, service: Service, remembered: str
+    ) -> None:
+        def found(query: str) -> list[str]:
+            return texts(service, query, user_id=remembered, threshold="auto")
+
+        assert found("outdoor hobbies")[0] == "I love hiking in the mountains"
+        assert found("Wie heißt meine Katze?")[0] == "My cat is called Minka"
+        assert found("quarterly earnings of the steel industry") == []
+
+    @pytest.mark.parametrize("threshold", ["high", True, 1.5])
+    def test_a_threshold_that_is_none_is_refused(self, service: Service, threshold: Any) -> None:
+        response = service.post("search", {"query": "tea", "threshold": threshold})
+        assert response.status_code == 400
+        assert response.json()["errors"][0]["field"].startswith("threshold")
+
     @pytest.mark.parametrize("name", ["limit", "top_k"])
     def test_stop_at_the_limit(self, service: Service, remembered: str, name: str) -> None:
         assert len(texts(service, "hiking", user_id=remembered, **{name: 2})) == 2

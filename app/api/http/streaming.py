@@ -8,7 +8,7 @@ from typing import Any
 from flask import Response, json
 
 from app.errors import ServiceError
-from app.memory import Page
+from app.memory import Found, Page
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +25,12 @@ def listed(pages: Iterator[Page]) -> Iterator[Part]:
         number += len(page.memories)
         total = number if page.total is None else page.total
         yield page.memories, {"total": total, "next_cursor": page.cursor}
+
+
+def found(parts: Iterator[Found]) -> Iterator[Part]:
+    for part in parts:
+        reason = part.degraded
+        yield part.memories, {"degraded": True, "reason": reason} if reason else {}
 
 
 def whole_or_streamed(parts: Iterator[Part]) -> Answer | Response:

@@ -4,7 +4,7 @@ from flask import Blueprint, Response, current_app
 
 from app.api.http.auth import admin_only, principal, writes
 from app.api.http.body import idempotency_key, parse
-from app.api.http.streaming import Answer, listed, streamed, whole_or_streamed
+from app.api.http.streaming import Answer, found, listed, streamed, whole_or_streamed
 from app.memory import MemoryService
 from app.memory.requests import (
     AddRequest,
@@ -53,8 +53,7 @@ def get() -> Answer:
 
 @bp.post("/search")
 def search() -> Answer | Response:
-    found = memory().found(principal(), parse(SearchRequest))
-    return whole_or_streamed((results, {}) for results in found)
+    return whole_or_streamed(found(memory().found(principal(), parse(SearchRequest))))
 
 
 @bp.post("/update")

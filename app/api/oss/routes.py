@@ -10,7 +10,7 @@ from app.api.dialect.adding import add_request, message
 from app.api.dialect.fields import asked, change, fields, flag
 from app.api.http.auth import admin_only, principal, writes
 from app.api.http.body import idempotency_key
-from app.api.http.streaming import Answer, streamed, whole_or_streamed
+from app.api.http.streaming import Answer, found, streamed, whole_or_streamed
 from app.api.memory.routes import memory
 from app.api.oss import requests
 from app.errors import NotOffered
@@ -33,7 +33,7 @@ def add() -> Answer:
 @route("/search", methods=["POST"])
 def search() -> Any:
     parts = memory().found(principal(), requests.search(fields()))
-    return whole_or_streamed((part, {}) for part in parts)
+    return whole_or_streamed(found(parts))
 
 
 @route("/memories", methods=["GET"])

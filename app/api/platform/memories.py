@@ -11,7 +11,7 @@ from app.api.dialect.adding import message
 from app.api.dialect.fields import asked, change, fields, flag
 from app.api.http.auth import principal, writes
 from app.api.http.body import idempotency_key
-from app.api.http.streaming import Answer, streamed, whole_or_streamed
+from app.api.http.streaming import Answer, found, streamed, whole_or_streamed
 from app.api.memory.routes import memory
 from app.api.platform import requests
 from app.api.platform.answers import ends_of_page
@@ -58,8 +58,8 @@ def search_before_v3() -> Any:
 
 
 def _found(given: requests.Fields, *, bare: bool) -> Any:
-    found = memory().found(principal(), requests.search(given))
-    parts = (([shown(one) for one in part], Answer()) for part in found)
+    results = found(memory().found(principal(), requests.search(given)))
+    parts = (([shown(one) for one in part], beside) for part, beside in results)
     return streamed(parts, bare=True) if bare else whole_or_streamed(parts)
 
 

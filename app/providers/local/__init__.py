@@ -37,6 +37,7 @@ class Local(Provider):
     default_embedder = E5
     asked_at_start = AskedAtStart.AT_ONCE
     max_batch = BATCH
+    zero = 0.0  # e5 is centred, see `neutral`; MiniLM's are near enough
     embedder_seconds = 600.0  # it cannot hang, only be busy
 
     def open_embedder(self, settings: Settings, model: str) -> Metered:

@@ -103,6 +103,14 @@ class Engine(ABC):
         """Keep the embedder's name beside a collection that has none."""
 
     @abstractmethod
+    def _read_zero(self) -> float | None:
+        """What `_record_zero` kept beside the collection."""
+
+    @abstractmethod
+    def _record_zero(self, zero: float) -> None:
+        """Keep a number beside the collection, for as long as it has this embedder."""
+
+    @abstractmethod
     def rebuild_target(self, embedder: EmbedderInfo) -> Self | None:
         """A store beside this one, prepared for `embedder`, perhaps half filled already.
 

@@ -38,6 +38,7 @@ class VectorStore(Engine):
     def __init__(self) -> None:
         self._bm25 = Bm25Encoder()
         self._prepared: EmbedderInfo | None = None
+        self._zero: float | None = None
 
     def prepare(self, embedder: EmbedderInfo) -> None:
         """Make the collection for `embedder`, or see that it is of this one.
@@ -82,7 +83,7 @@ class VectorStore(Engine):
     def hybrid(
         self,
         query: str,
-        dense: Vector,
+        dense: Vector | None,
         where: Filter,
         limit: int,
         *,
@@ -95,17 +96,19 @@ class VectorStore(Engine):
         way round with BM25, which only memories with a word of the query have.
 
         How rare a word is, is counted among the memories of `corpus` (None: among all), so that
-        no score tells of the words of others. With `ids_only` the lists are for `rank` and
+        no score tells of the words of others. Without `dense` the first list is empty. With
+        `ids_only` the lists are for `rank` and
         `hydrate` alone, see Nearest.
         """
         words = self._bm25.query(query)
         where = _or(where, self._narrowed, where)
-        by_meaning = Nearest(self._checked(dense), limit, where, ids_only)
-        if not words.indices:  # a query of stop words alone
-            return self._lists([by_meaning])[0], [], frozenset()
-        by_words = Nearest(words, limit, where, ids_only, corpus)
-        similar, worded = completed([by_meaning, by_words], self._lists)
-        return similar, worded, frozenset(words.indices)
+        requests = {}
+        if dense is not None:
+            requests["similar"] = Nearest(self._checked(dense), limit, where, ids_only)
+        if words.indices:  # a query of stop words alone has none
+            requests["worded"] = Nearest(words, limit, where, ids_only, corpus)
+        lists = dict(zip(requests, completed([*requests.values()], self._lists), strict=True))
+        return lists.get("similar", []), lists.get("worded", []), frozenset(words.indices)
 
     def hydrate(self, records: Sequence[Record]) -> Sequence[Record | None]:
         """Records that came `ids_only`, each with its id and payload; None where it is gone since.
@@ -122,6 +125,17 @@ class VectorStore(Engine):
             else None
             for id_, record in zip(ids, records, strict=True)
         ]
+
+    def zero(self) -> float | None:
+        """What `keep_zero` was told of this collection's embedder; None where nothing."""
+        if self._zero is None:
+            self._zero = self._read_zero()
+        return self._zero
+
+    def keep_zero(self, zero: float) -> None:
+        """Keep the cosine that the collection's embedder gives unrelated texts."""
+        self._record_zero(zero)
+        self._zero = zero
 
     def nearest(self, vector: Vector, limit: int, scope: Scope) -> Sequence[Record]:
         """The memories of a scope that are most like `vector`, best first; without the expired."""

@@ -48,6 +48,7 @@ class WordEmbedder:
     """Texts that share words are near: each word adds to one of 16 numbers."""
 
     info = EmbedderInfo("test/words", 16)
+    zero = 0.0
 
     def __init__(self) -> None:
         self.calls: list[list[str]] = []

@@ -5,7 +5,7 @@ import logging
 import shutil
 import threading
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from qdrant_edge import EdgeShard
 
@@ -71,8 +71,11 @@ class EdgeCollection:
     def embedder(self) -> EmbedderInfo | None:
         if not self._exists():
             return None
-        signed = json.loads(self._signature.read_text()) if self._signature.exists() else {}
-        return EmbedderInfo(signed.get("name", ""), stored_dimensions(self.folder))
+        return EmbedderInfo(self._signed().get("name", ""), stored_dimensions(self.folder))
+
+    def zero(self) -> float | None:
+        zero: float | None = self._signed().get("zero")
+        return zero
 
     def create(self, embedder: EmbedderInfo) -> None:
         self.check_disk_space()
@@ -83,8 +86,20 @@ class EdgeCollection:
                     self._shard = open_shard(self.folder, embedder.dimensions)
 
     def record_embedder(self, embedder: EmbedderInfo) -> None:
+        self._sign({"name": embedder.name})
+
+    def record_zero(self, zero: float) -> None:
+        self._sign(self._signed() | {"zero": zero})
+
+    def _signed(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        if self._signature.exists():
+            found = json.loads(self._signature.read_text())
+        return found
+
+    def _sign(self, known: dict[str, Any]) -> None:
         unfinished = self._signature.with_suffix(".part")
-        unfinished.write_text(json.dumps({"name": embedder.name}))
+        unfinished.write_text(json.dumps(known))
         unfinished.replace(self._signature)
 
     def swap_in(self, target: Self) -> None:

@@ -75,6 +75,12 @@ class EdgeStore(VectorStore, engine="edge"):
     def _record_embedder(self, embedder: EmbedderInfo) -> None:
         self._collection.record_embedder(embedder)
 
+    def _read_zero(self) -> float | None:
+        return self._collection.zero()
+
+    def _record_zero(self, zero: float) -> None:
+        self._collection.record_zero(zero)
+
     def rebuild_target(self, embedder: EmbedderInfo) -> Self | None:
         if self.embedder() in (None, embedder):
             return None

@@ -23,6 +23,7 @@ from app.storage.vectors.server.errors import CONFLICT, FAILED, NOT_FOUND, trans
 log = logging.getLogger(__name__)
 
 SIGNATURE = "embedder"  # the key of the collection's metadata that names who made the vectors
+ZERO = "unrelated"  # and that which has the cosine of unrelated texts
 CORPUS_SINCE = (1, 19)  # the version from which words can be counted in a scope alone
 
 
@@ -73,9 +74,26 @@ class ServerCollection:
                     raise
         self._inspected = False
 
+    def zero(self) -> float | None:
+        zero: float | None = self._metadata().get(ZERO)
+        return zero
+
+    def record_zero(self, zero: float) -> None:
+        # With what is there: whether a server adds to it or writes over it is its version's.
+        with translated():
+            self.client.update_collection(self.name, metadata=self._metadata() | {ZERO: zero})
+
+    def _metadata(self) -> dict[str, Any]:
+        """Nothing where there is no collection."""
+        with translated():
+            if not self.client.collection_exists(self.name):
+                return {}
+            return dict(self.client.get_collection(self.name).config.metadata or {})
+
     def record_embedder(self, embedder: EmbedderInfo) -> None:
         with translated():
-            self.client.update_collection(self.name, metadata={SIGNATURE: embedder.name})
+            known = {SIGNATURE: embedder.name, ZERO: None}
+            self.client.update_collection(self.name, metadata=known)
 
     def rebuild_target(self, embedder: EmbedderInfo) -> Self | None:
         """Another for `embedder`, perhaps there already; None where this one lacks nothing."""

@@ -57,6 +57,12 @@ class ServerStore(VectorStore, engine="server"):
     def _record_embedder(self, embedder: EmbedderInfo) -> None:
         self._collection.record_embedder(embedder)
 
+    def _read_zero(self) -> float | None:
+        return self._collection.zero()
+
+    def _record_zero(self, zero: float) -> None:
+        self._collection.record_zero(zero)
+
     def rebuild_target(self, embedder: EmbedderInfo) -> Self | None:
         beside = self._collection.rebuild_target(embedder)
         if beside is None:

@@ -6,7 +6,7 @@ openapi.yaml says the same to callers; the contract's test holds the two togethe
 import hashlib
 import json
 from collections.abc import Collection, Mapping
-from typing import Annotated, Any, ClassVar, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import (
     AliasChoices,

@@ -6,6 +6,7 @@ from typing import Any
 
 from app.api.dialect import adding, deleting
 from app.api.dialect.fields import asked, change, wrong
+from app.api.http.streaming import found
 from app.api.memory.routes import memory
 from app.api.platform import requests
 from app.memory.filtered import FilteredGetAllRequest
@@ -34,8 +35,9 @@ def add(principal: Principal, given: Arguments) -> Answer:
 
 
 def search(principal: Principal, given: Arguments) -> Answer:
-    found = memory().found(principal, requests.search(given))
-    return {"results": [_brief(one) for part in found for one in part]}
+    parts = [*found(memory().found(principal, requests.search(given)))]
+    _, beside = parts[-1]
+    return {"results": [_brief(one) for part, _ in parts for one in part], **beside}
 
 
 def list_page(principal: Principal, given: Arguments) -> Answer:

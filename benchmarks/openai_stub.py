@@ -90,7 +90,13 @@ def control(body: dict[str, Any]) -> str:
     return json.dumps(settings)
 
 
+def models(_body: dict[str, Any]) -> str:
+    names = ("gpt-5-mini", "text-embedding-3-small")
+    return json.dumps({"object": "list", "data": [{"id": name} for name in names]})
+
+
 ROUTES = {
+    "/v1/models": (models, ""),
     "/v1/embeddings": (embeddings, "embed_ms"),
     "/v1/chat/completions": (chat, "chat_ms"),
     "/control": (control, ""),

@@ -63,7 +63,8 @@ def _unquoted(value: str) -> str:
 
 
 def _dotenv() -> Mapping[str, str | None]:
-    if not DOTENV.exists() or DOTENV.is_dir():  # some keep a virtual environment by that name
+    # Some keep a virtual environment by that name. Where nobody may look, there is none.
+    if not os.path.exists(DOTENV) or os.path.isdir(DOTENV):
         return {}
     try:
         content = DOTENV.read_bytes()

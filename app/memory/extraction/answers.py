@@ -19,7 +19,7 @@ Fact = dict[str, str]
 """`text`, and `attributed_to` where it was said."""
 
 _LISTS = ("memory", "memories", "facts", "fact")
-_TEXTS = ("text", "memory", "fact")
+_TEXTS = ("text", "memory", "fact", "content")
 _THOUGHTS_END = re.compile(r".*(</think(ing)?>|</thoughts?>|</reasoning>|<\|message\|>)", re.DOTALL)
 _THOUGHTS_BEGIN = re.compile(r"\s*<(think(ing)?|thoughts?|reasoning)>")
 _START = re.compile(r"[\[{]")
@@ -141,14 +141,19 @@ def _under(value: Any) -> list[Any] | None:
         case None | "":
             return []
         case str():
-            return [value]
+            inner = _loaded(value)  # a text, or JSON in a text
+            return _items(inner) if isinstance(inner, list | dict) else [value]
         case dict() if _text(value) is not None:
             return [value]
+        case dict() if value and all(key.isdecimal() for key in value):
+            return [*value.values()]  # by their numbers
     return None
 
 
 def _text(item: Any) -> str | None:
     if isinstance(item, dict):
+        if "role" in item:
+            return None  # a message, said again
         item = next((item[name] for name in _TEXTS if isinstance(item.get(name), str)), None)
     return item if isinstance(item, str) else None
 

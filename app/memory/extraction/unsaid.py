@@ -1,4 +1,4 @@
-"""What nobody said of the user: refusals, questions, and the assistant's own words.
+"""What nobody said of the user: refusals, questions, "none", the assistant's own words.
 
 Small models copy these into their answer. Only plain cases are taken out; what the user said
 themselves is kept.
@@ -18,6 +18,10 @@ _REFUSAL = re.compile(
     | (很|非常)?(抱歉|对不起|對不起|不好意思).{0,12}(不能|无法|無法|没法|沒法)
     | (作为|作為).{0,3}(AI|人工智能|人工智慧|语言模型|語言模型)
     | (申し訳|すみません|ごめん).{0,20}(できません|お手伝い|お答え)
+    | (none|null|n/?a|nothing|no\ (new|relevant|memorable)?\ ?(memor(y|ies)|facts?|information))
+      (\ to\ (remember|extract|store|save)|\ (was\ |were\ |is\ |are\ )?(found|available|given))?
+      (\ (in|from)\ the\ \w+)?\W*$
+    | (无|無|没有(新的|值得|需要|可).{0,12})[。\s]*$
     | lo\ siento\b.{0,20}\bno\ puedo\b
     | (je\ suis\ )?désolée?\b.{0,20}\bne\ peux\ pas\b
     | (es\ )?tut\ mir\ leid\b.{0,20}\bkann\b

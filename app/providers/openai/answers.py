@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from app.providers.chat import ChatAnswer
+from app.providers.refusals import Refusal, Refused
 
 _STREAM = (b"data:", b"event:", b":")  # how the lines of a stream begin; no JSON does
 _THOUGHTS = ("reasoning_content", "reasoning")
@@ -18,15 +19,30 @@ def parsed(content: bytes) -> Any:
 
 
 def spoken(answer: Any) -> ChatAnswer:
-    """Raises LookupError, TypeError, AttributeError or ValueError for what is no answer."""
+    """Raises Refused where a filter took the answer away; LookupError, TypeError, AttributeError
+    or ValueError for what is no answer."""
     choice = answer["choices"][0]
     message = choice["message"]
-    cut = choice.get("finish_reason") in ("length", "max_tokens")
+    end = choice.get("finish_reason")
+    cut = end in ("length", "max_tokens")
     text = _text(message.get("content"))
+    if not text.strip() and end == "content_filter":
+        raise Refused(Refusal(200, "finish_reason: content_filter", {}, {}, is_page=False))
     if not text.strip() and not cut:
-        # Some servers take the whole answer of a model for its thoughts.
-        text = next((t for name in _THOUGHTS if (t := _text(message.get(name)))), "")
+        text = _elsewhere(message)
     return ChatAnswer(text, cut)
+
+
+def _elsewhere(message: dict[str, Any]) -> str:
+    """Some servers take a whole answer for thoughts, some models for the call of a tool."""
+    calls = message.get("tool_calls") or [{}]
+    places = [*(message.get(name) for name in _THOUGHTS), calls[0].get("function")]
+    for place in places:
+        if isinstance(place, dict):
+            place = place.get("arguments")
+        if text := _text(place):
+            return text
+    return ""
 
 
 def _text(content: Any) -> str:

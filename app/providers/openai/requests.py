@@ -33,7 +33,11 @@ def choices(model: str) -> dict[str, Choice]:
             formats, ["response_format", "schema", "json_object", "grammar", "structured output"]
         ),
         "temperature": Choice(temperatures, ["temperature"]),
-        "cap": Choice(caps, ["max_tokens", "max_completion_tokens", "max_output_tokens"]),
+        # vLLM counts the cap as a part of what must fit into the context.
+        "cap": Choice(
+            caps,
+            ["max_tokens", "max_completion_tokens", "max_output_tokens", "in the completion"],
+        ),
         "system": Choice(
             [True, False],
             ["system role", "'system'", "system message", "developer instruction"],

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from app.config import Settings
-from app.errors import ContextTooSmall, ProviderBadAnswer, ProviderRefused
-from app.providers.asked import asked
+from app.errors import ContextTooSmall, ProviderBadAnswer, ProviderContentFiltered, ProviderRefused
+from app.providers.asked import asked as asked_of
 from app.providers.chat import THINKING_TOKENS, ChatAnswer, ChatRequest, with_extra
 from app.providers.openai.chat import OpenAIChat
 from app.providers.openai.client import Client
@@ -68,15 +68,15 @@ def client(server: Picky) -> Iterator[Client]:
         yield opened
 
 
+def chat(client: Client, model: str, extra: Mapping[str, Any] | None = None) -> OpenAIChat:
+    return OpenAIChat(client, asked_of(Settings(), "LLM", "openai", model), extra)
+
+
 # ---- what is asked
 
 
-def chat_of(client: Client, model: str, extra: Mapping[str, Any] | None = None) -> OpenAIChat:
-    return OpenAIChat(client, asked(Settings(), "LLM", "openai", model), extra)
-
-
 def test_it_asks_for_a_schema_a_cap_and_no_chance(server: Picky, client: Client) -> None:
-    assert chat_of(client, "qwen3")(ASKED, SECONDS) == ChatAnswer(FOUND)
+    assert chat(client, "qwen3")(ASKED, SECONDS) == ChatAnswer(FOUND)
     assert server.requests[-1].path == "/v1/chat/completions"
     assert server.requests[-1].body == {
         "model": "qwen3",
@@ -94,7 +94,7 @@ def test_it_asks_for_a_schema_a_cap_and_no_chance(server: Picky, client: Client)
 def test_a_model_that_thinks_in_hiding_gets_its_own_cap(
     server: Picky, client: Client, model: str
 ) -> None:
-    chat_of(client, model)(ASKED, SECONDS)
+    chat(client, model)(ASKED, SECONDS)
     body = server.requests[-1].body
     assert body["max_completion_tokens"] == THINKING_TOKENS
     assert {"max_tokens", "temperature"}.isdisjoint(body)
@@ -106,13 +106,13 @@ def test_a_model_that_thinks_in_hiding_gets_its_own_cap(
 def test_other_models_are_capped_by_the_usual_name(
     server: Picky, client: Client, model: str, cap: int
 ) -> None:
-    chat_of(client, model)(ASKED, SECONDS)
+    chat(client, model)(ASKED, SECONDS)
     assert server.requests[-1].body["max_tokens"] == cap
 
 
 def test_more_fields_are_sent_with_each_call_and_win(server: Picky, client: Client) -> None:
     extra = {"enable_thinking": False, "temperature": None, "max_tokens": 5}
-    chat_of(client, "qwen3", extra)(ASKED, SECONDS)
+    chat(client, "qwen3", extra)(ASKED, SECONDS)
     body = server.requests[-1].body
     assert (body["enable_thinking"], body["max_tokens"]) == (False, 5)
     assert "temperature" not in body
@@ -200,11 +200,11 @@ def test_what_a_service_does_not_take_is_found_out_once(
     refused, words, instead = REFUSALS[who]
     server.refuses = lambda body: words if refused(body) else None
     server.status = status
-    chat = chat_of(client, "a-model")
-    assert chat(ASKED, SECONDS) == ChatAnswer(FOUND)
+    llm = chat(client, "a-model")
+    assert llm(ASKED, SECONDS) == ChatAnswer(FOUND)
     asked = len(server.requests)
     assert 2 <= asked <= 4
-    assert chat(ASKED, SECONDS) == ChatAnswer(FOUND)
+    assert llm(ASKED, SECONDS) == ChatAnswer(FOUND)
     assert len(server.requests) == asked + 1
     for path, value in instead.items():
         assert at(server.requests[-1].body, path) == value
@@ -222,26 +222,48 @@ def test_several_things_are_found_out_one_after_another(server: Picky, client: C
         return next(found, None)
 
     server.refuses = refuses
-    assert chat_of(client, "a-model")(ASKED, SECONDS) == ChatAnswer(FOUND)
+    assert chat(client, "a-model")(ASKED, SECONDS) == ChatAnswer(FOUND)
 
 
 def test_a_refusal_that_names_nothing_is_told_after_one_call(server: Picky, client: Client) -> None:
     server.refuses = lambda _: "upstream error: the request was rejected"
     with pytest.raises(ProviderRefused):
-        chat_of(client, "a-model")(ASKED, SECONDS)
+        chat(client, "a-model")(ASKED, SECONDS)
     assert len(server.requests) == 1
 
 
-def test_a_context_that_is_too_small_is_told_with_its_numbers_and_changes_nothing(
+def test_a_context_that_is_too_small_is_told_with_its_numbers(
     server: Picky, client: Client
 ) -> None:
     server.refuses = lambda _: (
-        "'max_tokens' or 'max_completion_tokens' is too large: 1500. This model's maximum context "
-        "length is 4096 tokens and your request has 8050 input tokens."
+        "request (8050 tokens) exceeds the available context size (4096 tokens), try increasing it"
     )
     with pytest.raises(ContextTooSmall, match=r"8050 tokens, it takes 4096"):
-        chat_of(client, "a-model")(ASKED, SECONDS)
+        chat(client, "a-model")(ASKED, SECONDS)
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "'max_tokens' or 'max_completion_tokens' is too large: 16000. This model's maximum context "
+        "length is 8192 tokens and your request has 600 input tokens.",
+        "This model's maximum context length is 8192 tokens. However, you requested 16600 tokens "
+        "(600 in the messages, 16000 in the completion).",
+    ],
+)
+def test_a_cap_that_does_not_fit_into_the_context_is_left_out(
+    server: Picky, client: Client, words: str
+) -> None:
+    caps = {"max_tokens", "max_completion_tokens"}
+    server.refuses = lambda body: None if caps.isdisjoint(body) else words
+    assert chat(client, "deepseek-r1")(ASKED, SECONDS) == ChatAnswer(FOUND)
+
+
+def test_what_a_filter_took_away_is_told_as_such(server: Picky, client: Client) -> None:
+    server.sends = choice("content_filter", content="")
+    with pytest.raises(ProviderContentFiltered):
+        chat(client, "a-model")(ASKED, SECONDS)
 
 
 # ---- what is answered
@@ -264,6 +286,10 @@ ANSWERS: dict[str, tuple[bytes, ChatAnswer]] = {
         choice("length", content="", reasoning_content="Hm"),
         ChatAnswer("", cut=True),
     ),
+    "the call of a tool": (
+        choice("tool_calls", content=None, tool_calls=[{"function": {"arguments": FOUND}}]),
+        ChatAnswer(FOUND),
+    ),
     "nothing": (choice(content=None), ChatAnswer("")),
     "a cut": (choice("length", content='{"mem'), ChatAnswer('{"mem', cut=True)),
     "a stream": (streamed(FOUND), ChatAnswer(FOUND)),
@@ -278,7 +304,7 @@ ANSWERS: dict[str, tuple[bytes, ChatAnswer]] = {
 @pytest.mark.parametrize("shape", ANSWERS)
 def test_each_shape_of_an_answer_is_read(server: Picky, client: Client, shape: str) -> None:
     server.sends, said = ANSWERS[shape]
-    assert chat_of(client, "a-model")(ASKED, SECONDS) == said
+    assert chat(client, "a-model")(ASKED, SECONDS) == said
 
 
 @pytest.mark.parametrize(
@@ -291,4 +317,4 @@ def test_each_shape_of_an_answer_is_read(server: Picky, client: Client, shape: s
 def test_what_is_no_answer_is_a_bad_answer(server: Picky, client: Client, body: bytes) -> None:
     server.sends = body
     with pytest.raises(ProviderBadAnswer):
-        chat_of(client, "a-model")(ASKED, SECONDS)
+        chat(client, "a-model")(ASKED, SECONDS)

@@ -28,6 +28,10 @@ def kept(text: str, *, of_agent: bool = False, who: str = "user") -> bool:
         "Lo siento, pero no puedo ayudar con eso.",
         "Désolé, je ne peux pas répondre.",
         "Es tut mir leid, dabei kann ich nicht helfen.",
+        "None",
+        "No relevant information found in the messages.",
+        "Nothing to remember",
+        "没有值得记住的内容。",
     ],
 )
 def test_a_refusal_is_left_out(text: str) -> None:
@@ -67,6 +71,9 @@ def test_the_assistants_own_words_are_left_out_where_they_are_given_as_the_users
         "I'm sorry, I can't help you with the boxes.",
         "User is sorry that they can't help with the boxes",
         "Cannot eat gluten",
+        "Nothing makes her happier than tea",
+        "No facts are as dear to her as numbers of trains",
+        "没有孩子",
         "I can't eat gluten",
         "Favourite film: Who's Afraid of Virginia Woolf?",
         "Favourite books are Who Moved My Cheese? and Dune",

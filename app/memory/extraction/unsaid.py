@@ -21,7 +21,7 @@ _REFUSAL = re.compile(
     | (none|null|n/?a|nothing|no\ (new|relevant|memorable)?\ ?(memor(y|ies)|facts?|information))
       (\ to\ (remember|extract|store|save)|\ (was\ |were\ |is\ |are\ )?(found|available|given))?
       (\ (in|from)\ the\ \w+)?\W*$
-    | (无|無|没有(新的|值得|需要|可).{0,12})[。\s]*$
+    | (无|無|没有(任何|新的|值得|需要|可以?)?(记住|记忆|提取|保存|记录)的?\w{0,4})[。\s]*$
     | lo\ siento\b.{0,20}\bno\ puedo\b
     | (je\ suis\ )?désolée?\b.{0,20}\bne\ peux\ pas\b
     | (es\ )?tut\ mir\ leid\b.{0,20}\bkann\b

@@ -32,6 +32,7 @@ def kept(text: str, *, of_agent: bool = False, who: str = "user") -> bool:
         "No relevant information found in the messages.",
         "Nothing to remember",
         "没有值得记住的内容。",
+        "没有新的记忆",
     ],
 )
 def test_a_refusal_is_left_out(text: str) -> None:
@@ -74,6 +75,8 @@ def test_the_assistants_own_words_are_left_out_where_they_are_given_as_the_users
         "Nothing makes her happier than tea",
         "No facts are as dear to her as numbers of trains",
         "没有孩子",
+        "没有可靠的朋友",
+        "没有新的工作",
         "I can't eat gluten",
         "Favourite film: Who's Afraid of Virginia Woolf?",
         "Favourite books are Who Moved My Cheese? and Dune",

@@ -160,6 +160,13 @@ class VectorStoreRefused(VectorStoreUnavailable):
     """What was to be written was certainly not: nothing was sent, or it was refused as a whole."""
 
 
+class VectorStoreFull(VectorStoreRefused):
+    """The vector store has no room to write; reads go on."""
+
+    code = "storage_full"
+    retry_after = 60
+
+
 class HistoryUnavailable(Unavailable):
     code = "history_unavailable"
 

@@ -54,6 +54,22 @@ Dialect = Literal["platform", "oss", "mcp"]
 Dialects = Annotated[tuple[Dialect, ...], BeforeValidator(_none), BeforeValidator(_split)]
 
 
+def _indexes(given: tuple[str, ...]) -> tuple[str, ...]:
+    for one in given:
+        if not re.fullmatch(rf"{_INDEX_KEY}(:({'|'.join(INDEX_TYPES)}))?", one):
+            raise ValueError(
+                f"{one} is no key of metadata such as kind or address.city, perhaps with a type: "
+                f"year:integer (one of {', '.join(INDEX_TYPES)})"
+            )
+    return given
+
+
+INDEX_TYPES = ("keyword", "integer", "float", "bool", "datetime", "text")
+_INDEX_KEY = r"[\w-]+(\.[\w-]+)*"
+MetadataIndexes = Annotated[Names, AfterValidator(_indexes)]
+"""Keys of metadata, each perhaps with the type of its values, which is keyword if not said."""
+
+
 def _json_object(value: Any) -> Any:
     if not isinstance(value, str):
         return value

@@ -33,6 +33,7 @@ from app.config.fields import (
     Key,
     LLMProvider,
     LogLevel,
+    MetadataIndexes,
     Names,
     OfProvider,
     Origins,
@@ -79,6 +80,10 @@ class Settings(BaseModel):
     qdrant_api_key: Key | None = None
     qdrant_collection: str = Field("memories", pattern=r"^[A-Za-z0-9_-]{1,200}$")
     qdrant_timeout: int = Field(5, ge=1, le=300)
+    qdrant_grpc: Annotated[Literal["auto", "on", "off"], InAnyCase] = "auto"
+    qdrant_grpc_port: int | None = Field(None, ge=1, le=65535)
+    qdrant_search_everybody: bool = False
+    metadata_indexes: MetadataIndexes = ()
 
     llm_provider: Annotated[LLMProvider, OfProvider] = "none"
     llm_base_url: WebAddress | None = None

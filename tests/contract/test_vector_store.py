@@ -28,7 +28,7 @@ from app.storage.vectors.edge import EdgeStore
 from app.storage.vectors.filters import compile_filters, corpus_of, in_scope
 from app.storage.vectors.paging import CHUNK_BYTES, PAGE, Cursor
 from app.storage.vectors.ranking import Record, Turn, rank
-from app.storage.vectors.server import ServerStore
+from app.storage.vectors.server import Options, ServerStore
 from app.storage.vectors.store import VectorStore
 from tests.servers.qdrant import QdrantServer
 
@@ -44,11 +44,12 @@ START = datetime(2024, 5, 1, tzinfo=UTC)
 STORES: dict[str, Callable[[Path], VectorStore]] = {
     "edge": lambda folder: EdgeStore(folder / "qdrant"),
     "server": lambda folder: on_server(STAND_IN.url, folder),
+    "server, gRPC": lambda folder: on_server(STAND_IN.url, folder, STAND_IN.grpc_port),
 }
 if real_server := os.environ.get("QDRANT_TEST_URL"):
     STORES["real server"] = lambda folder: on_server(real_server, folder)
 
-STAND_IN = QdrantServer()
+STAND_IN = QdrantServer(grpc=True)
 
 
 class KeptOpen(QdrantClient):
@@ -62,21 +63,23 @@ class KeptOpen(QdrantClient):
 
 
 @cache
-def client(url: str) -> KeptOpen:
-    return KeptOpen(url=url, check_compatibility=False)
+def client(url: str, grpc_port: int) -> KeptOpen:
+    return KeptOpen(url=url, grpc_port=grpc_port, check_compatibility=False)
 
 
-def on_server(url: str, folder: Path) -> VectorStore:
+def on_server(url: str, folder: Path, grpc_port: int = 0) -> VectorStore:
     """A collection of the folder's own; unlike a folder's, it has to have a name of its own."""
     name = f"test-{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}"
-    return ServerStore(client(url), name)
+    options = Options(grpc="on" if grpc_port else "off")
+    return ServerStore(client(url, grpc_port), name, options=options)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def stand_in() -> Iterator[None]:
     with STAND_IN:
         yield
-        client(STAND_IN.url).end()
+        for port in (0, STAND_IN.grpc_port):
+            client(STAND_IN.url, port).end()
 
 
 @pytest.fixture(params=STORES)

@@ -20,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from qdrant_client import QdrantClient, models
 
 from tests.servers.base import Answer, Json, Request, StubServer, run
+from tests.servers.qdrant_grpc import GrpcListener
 from tests.servers.strict_mode import QdrantError, StrictMode, flat
 
 OPEN_PATHS = ("/healthz", "/readyz", "/livez")
@@ -132,8 +133,10 @@ class QdrantServer(StubServer):
         version: str = "1.20.0",
         read_only_api_key: str | None = None,
         folder: Path | None = None,
+        grpc: bool = False,
         **options: Any,
     ) -> None:
+        """`grpc`: answer over gRPC too, at `grpc_port`."""
         super().__init__(port, **options)
         self.version = version
         self.read_only_api_key = read_only_api_key
@@ -142,6 +145,9 @@ class QdrantServer(StubServer):
         self._operations = itertools.count()
         self._routes = self._table()
         self.full = False
+        self.grpc_port = 0
+        self._over_grpc = grpc
+        self._grpc: GrpcListener | None = None
         self._writes = {
             *(self._upsert, self._delete, self._batch, self._set_payload, self._delete_payload),
             *(self._overwrite_payload, self._clear_payload, self._update_vectors),
@@ -151,6 +157,18 @@ class QdrantServer(StubServer):
     @property
     def client(self) -> QdrantClient:
         return self._store.client
+
+    def start(self) -> Self:
+        if self._over_grpc and self._grpc is None:
+            self._grpc = GrpcListener(self, self.host, self.grpc_port)
+            self.grpc_port = self._grpc.port
+        return super().start()
+
+    def stop(self) -> None:
+        super().stop()  # which lets the calls go that a fault holds
+        if self._grpc is not None:
+            self._grpc.stop()
+            self._grpc = None
 
     def wipe(self) -> None:
         with self.lock:

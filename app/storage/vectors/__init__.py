@@ -8,9 +8,9 @@ from app.storage.vectors.store import VectorStore
 def open_store(settings: Settings) -> VectorStore:
     """The store that the settings name. Each module imports its engine only when chosen."""
     if settings.on_server:
-        from app.storage.vectors.server import ServerStore, connect
+        from app.storage.vectors.server import open_server_store
 
-        return ServerStore(connect(settings), settings.qdrant_collection)
+        return open_server_store(settings)
     from app.storage.vectors.edge import EdgeStore
 
     # The worker before this one still answers; then its threads end.

@@ -1,5 +1,7 @@
 """A Qdrant server, through qdrant-client."""
 
-from app.storage.vectors.server.store import ServerStore, connect
+from app.storage.vectors.server.address import Address
+from app.storage.vectors.server.options import Options
+from app.storage.vectors.server.store import ServerStore, connect, open_server_store
 
-__all__ = ["ServerStore", "connect"]
+__all__ = ["Address", "Options", "ServerStore", "connect", "open_server_store"]

@@ -2,62 +2,104 @@
 
 import hashlib
 import logging
-import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Self
 
 from qdrant_client import QdrantClient, models
-from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
+from qdrant_client.http.exceptions import UnexpectedResponse
 
 from app.embeddings import EmbedderInfo
-from app.storage.vectors.base import (
-    DATETIME_INDEXES,
-    DENSE,
-    KEYWORD_INDEXES,
-    SPARSE,
-    NoCollection,
+from app.errors import ServiceError, VectorStoreRefused, VectorStoreUnavailable
+from app.storage.vectors.base import SPARSE, NoCollection
+from app.storage.vectors.filters import Filter
+from app.storage.vectors.paging import PAGE
+from app.storage.vectors.server.address import Address
+from app.storage.vectors.server.errors import translated
+from app.storage.vectors.server.grpc_points import GrpcPoints
+from app.storage.vectors.server.options import Options
+from app.storage.vectors.server.points import Points
+from app.storage.vectors.server.refusals import CONFLICT, OPERATOR_S, NotAllowed
+from app.storage.vectors.server.rest import RestPoints
+from app.storage.vectors.server.shape import (
+    SIGNATURE,
+    ZERO,
+    ForeignCollection,
+    Shape,
+    graph,
+    shape_of,
+    wanted_indexes,
 )
-from app.storage.vectors.server.errors import CONFLICT, FAILED, NOT_FOUND, translated
+from app.storage.vectors.server.version import ServerVersion
 
 log = logging.getLogger(__name__)
 
-SIGNATURE = "embedder"  # the key of the collection's metadata that names who made the vectors
-ZERO = "unrelated"  # and that which has the cosine of unrelated texts
-CORPUS_SINCE = (1, 19)  # the version from which words can be counted in a scope alone
+NOBODY = "00000000-0000-0000-0000-000000000000"
+"""The id of a point that is never there: asked for, or deleted, to see whether that is done."""
+SAMPLE = 3  # of the points of a collection that nobody signed
+PROBE_S = 1.0  # in which the port of gRPC has to answer
 
 
 class ServerCollection:
     """The collection, or the alias, of a name."""
 
-    def __init__(self, client: QdrantClient, name: str) -> None:
+    def __init__(self, client: QdrantClient, name: str, address: Address, options: Options) -> None:
         self.client = client
         self.name = name
-        self.has_words = False
-        self._version: tuple[int, int] | None = None
-        self._inspected = False
-        self._warned = False
+        self.address = address
+        self.options = options
+        self._version = ServerVersion(client)
+        self._shape: Shape | None = None
+        self._points: Points | None = None
+        self._wrote = False
+        self._told: set[str] = set()
+
+    def beside(self, name: str) -> Self:
+        """Another collection of the same server."""
+        return type(self)(self.client, name, self.address, self.options)
+
+    # ---- what it is
+
+    @property
+    def has_words(self) -> bool:
+        return self._shape is not None and self._shape.has_words
+
+    @property
+    def rows(self) -> int:
+        """That one request may ask for."""
+        return self._shape.rows if self._shape else PAGE
 
     @property
     def counts_in_scope(self) -> bool:
         """Whether the server can count words in a scope alone; known once it was asked."""
-        return self._version is not None and self._version >= CORPUS_SINCE
+        return self._version.counts_in_scope
+
+    def check_filter(self, where: Filter) -> None:
+        """Raises InvalidRequest for what this server would not understand."""
+        self._version.check_filter(where)
 
     def embedder(self) -> EmbedderInfo | None:
-        with translated():
-            try:
-                config = self.client.get_collection(self.name).config
-            except UnexpectedResponse as error:
-                if error.status_code == NOT_FOUND:
-                    return None
-                raise
-        vectors: Any = config.params.vectors
-        dense = vectors[DENSE] if isinstance(vectors, dict) else vectors
-        name = (config.metadata or {}).get(SIGNATURE, "")
-        return EmbedderInfo(name, dense.size)
+        try:
+            with self._translated():
+                return self._look().embedder
+        except NoCollection:
+            return None
+
+    def _look(self) -> Shape:
+        """At the collection, which anybody may have made. Raises ForeignCollection."""
+        self._version.ask()
+        shape = shape_of(self.name, self.client.get_collection(self.name))
+        if not shape.embedder.name:
+            sample = min(SAMPLE, shape.rows)
+            points, _ = self.client.scroll(self.name, limit=sample, with_payload=["data"])
+            if points and not any(point.payload for point in points):
+                raise ForeignCollection(self.name, "its points have no text in `data`")
+        return shape
+
+    # ---- made and replaced
 
     def create(self, embedder: EmbedderInfo) -> None:
-        with translated():
+        with self._translated():
             try:
                 self.client.create_collection(
                     self.name,
@@ -67,12 +109,13 @@ class ServerCollection:
                     sparse_vectors_config={
                         SPARSE: models.SparseVectorParams(modifier=models.Modifier.IDF)
                     },
+                    hnsw_config=graph(search_everybody=self.options.search_everybody),
                     metadata={SIGNATURE: embedder.name},
                 )
             except UnexpectedResponse as error:
                 if error.status_code != CONFLICT:  # another process was faster
                     raise
-        self._inspected = False
+        self._points = None
 
     def zero(self) -> float | None:
         zero: float | None = self._metadata().get(ZERO)
@@ -80,32 +123,32 @@ class ServerCollection:
 
     def record_zero(self, zero: float) -> None:
         # With what is there: whether a server adds to it or writes over it is its version's.
-        with translated():
+        with suppress(NotAllowed), self._translated():
             self.client.update_collection(self.name, metadata=self._metadata() | {ZERO: zero})
 
     def _metadata(self) -> dict[str, Any]:
         """Nothing where there is no collection."""
-        with translated():
+        with self._translated():
             if not self.client.collection_exists(self.name):
                 return {}
             return dict(self.client.get_collection(self.name).config.metadata or {})
 
     def record_embedder(self, embedder: EmbedderInfo) -> None:
-        with translated():
+        with suppress(NotAllowed), self._translated():  # then it stays unsigned
             known = {SIGNATURE: embedder.name, ZERO: None}
             self.client.update_collection(self.name, metadata=known)
 
     def rebuild_target(self, embedder: EmbedderInfo) -> Self | None:
         """Another for `embedder`, perhaps there already; None where this one lacks nothing."""
         stored = self.embedder()
-        beside = type(self)(self.client, self._rebuild_name(embedder))
+        beside = self.beside(self._rebuild_name(embedder))
         if stored is None:  # gone already: an earlier run was cut off while it swapped
             return beside if beside.exists() else None
         with self.asking():
             return None if stored == embedder and self.has_words else beside
 
     def exists(self) -> bool:
-        with translated():
+        with self._translated():
             return self.client.collection_exists(self.name)
 
     def _rebuild_name(self, embedder: EmbedderInfo) -> str:
@@ -115,7 +158,7 @@ class ServerCollection:
 
     def swap_in(self, target: Self) -> None:
         """Let the name lead to `target`, and delete what it led to."""
-        with translated():
+        with self._translated():
             here = {a.alias_name: a.collection_name for a in self.client.get_aliases().aliases}
             old = here.get(self.name)
             changes: list[Any] = []
@@ -130,61 +173,109 @@ class ServerCollection:
             if old:
                 self.client.delete_collection(old)
 
-    def _inspect_collection(self) -> None:
-        """Look once at the collection, which mem0 may have made: its indexes, its slots."""
-        if self._inspected:
-            return
-        # Several threads may look at the same moment. No lock: it would make them wait in turn
-        # for a server that hangs.
-        info = self.client.get_collection(self.name)
-        self.has_words = SPARSE in (info.config.params.sparse_vectors or {})
-        if not self.has_words and not self._warned:
-            self._warned = True
-            log.warning(
-                "the collection %s has no %s vectors and is searched by meaning alone; "
-                "'python -m app.reembed' adds them",
-                self.name,
-                SPARSE,
-            )
-        wanted = dict.fromkeys(KEYWORD_INDEXES, models.PayloadSchemaType.KEYWORD)
-        wanted |= dict.fromkeys(DATETIME_INDEXES, models.PayloadSchemaType.DATETIME)
-        for field, kind in wanted.items():
-            if field not in info.payload_schema:
-                self.client.create_payload_index(self.name, field, kind)
-        self._version = self._version or self._asked_version()
-        self._inspected = True
-
-    def _asked_version(self) -> tuple[int, int]:
-        """Of the server; (0, 0) where it does not say."""
-        try:
-            said = self.client.info().version
-        except UnexpectedResponse as error:
-            if error.status_code is None or error.status_code >= FAILED:
-                raise
-            said = ""  # something before the server lets the collections through alone
-        except ResponseHandlingException as error:
-            if not isinstance(error.source, ValueError):
-                raise
-            said = ""  # or answers with a page of its own
-        known = re.match(r"(\d+)\.(\d+)", said)
-        version = (int(known[1]), int(known[2])) if known else (0, 0)
-        if version < CORPUS_SINCE:
-            log.warning(
-                "the Qdrant server is of version %s: before 1.19 the scores of a search by words "
-                "depend on the memories of all users, see SECURITY.md",
-                said or "unknown",
-            )
-        return version
+    # ---- its points
 
     @contextmanager
-    def asking(self) -> Iterator[QdrantClient]:
-        """The client, for calls about points. Raises NoCollection, and what `translated` raises."""
-        with translated():
-            try:
-                self._inspect_collection()
-                yield self.client
-            except UnexpectedResponse as error:
-                if error.status_code != NOT_FOUND:
-                    raise
-                self._inspected = False
-                raise NoCollection from error
+    def asking(self) -> Iterator[Points]:
+        """For calls about points. Raises NoCollection, and what `translated` raises."""
+        try:
+            with self._translated():
+                yield self._points or self._inspect()
+        except (NoCollection, VectorStoreRefused):
+            self._points = None  # it may have been changed: the next call looks again
+            raise
+
+    @contextmanager
+    def writing(self) -> Iterator[Points]:
+        """The same, for calls that write."""
+        try:
+            with self.asking() as points:
+                yield points
+        except NotAllowed:
+            self._wrote = False
+            raise
+        self._wrote = True
+
+    def check(self) -> None:
+        """Raises what keeps memories from being read, or the key from writing: a point is asked
+        for, since a list of collections is given also where no shard answers."""
+        try:
+            with self.asking() as points:
+                points.retrieve([NOBODY])
+            if not self._wrote:
+                with self.writing() as points:
+                    points.delete([NOBODY])
+        except NoCollection:
+            if self._shape:
+                raise VectorStoreUnavailable(
+                    f"The collection {self.name} is gone from the Qdrant server: restore it from "
+                    "a snapshot. The next memory that is added makes an empty one."
+                ) from None
+
+    def _inspect(self) -> Points:
+        """Look once, and make the indexes that are missing."""
+        # Several threads may look at the same moment. No lock: it would make them wait in turn
+        # for a server that hangs.
+        self._shape = shape = self._look()
+        if not shape.has_words:
+            self._tell(
+                f"the collection {self.name} has no {SPARSE} vectors and is searched by meaning "
+                "alone; 'python -m app.reembed' adds them"
+            )
+        for field, schema in wanted_indexes(self.options.metadata_indexes):
+            if field not in shape.indexed:
+                self._make_index(field, schema)
+        self._points = points = self._chosen()
+        return points
+
+    def _make_index(self, field: str, schema: Any) -> None:
+        try:
+            with self._translated():
+                self.client.create_payload_index(self.name, field, schema)
+        except NotAllowed as error:  # what needs the index says so; everything else works
+            self._tell(f"no index on {field} was made: {error.detail}")
+
+    def _chosen(self) -> Points:
+        rest = RestPoints(self.client, self.name)
+        if self.options.grpc == "off":
+            return rest
+
+        def over_grpc(timeout_s: float) -> GrpcPoints:
+            return GrpcPoints(
+                self.client,
+                self.name,
+                address=self.address,
+                timeout_s=timeout_s,
+                replicated=self._replicated,
+            )
+
+        try:
+            over_grpc(PROBE_S).retrieve([NOBODY])
+        except (ServiceError, NoCollection) as error:
+            if self.options.grpc == "on":
+                raise self._without_grpc() from error
+            self._tell("points are asked for over REST: no Qdrant answers at QDRANT_GRPC_PORT")
+            return rest
+        return over_grpc(self.options.timeout_s)
+
+    def _without_grpc(self) -> VectorStoreRefused:
+        error = VectorStoreRefused(
+            f"The Qdrant server at {self.address} does not answer over gRPC: see "
+            "QDRANT_GRPC_PORT, or set QDRANT_GRPC=auto."
+        )
+        error.retry_after = OPERATOR_S
+        return error
+
+    def _tell(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            log.warning("%s", text)
+
+    @property
+    def _replicated(self) -> bool:
+        return self._shape is not None and self._shape.replicated
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        with translated(self.address, replicated=self._replicated):
+            yield

@@ -1,6 +1,6 @@
-"""What the Qdrant server and its client complain of, as errors of the service."""
+"""What the Qdrant server and its client complain of over REST, as errors of the service."""
 
-import re
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,22 +16,42 @@ from app.errors import (
     VectorStoreTimeout,
     VectorStoreUnavailable,
 )
+from app.storage.vectors.base import NoCollection
+from app.storage.vectors.server.address import Address
+from app.storage.vectors.server.refusals import (
+    LIMITED,
+    NOT_FOUND,
+    OPERATOR_S,
+    UNAUTHORIZED,
+    Refusal,
+    error_of,
+)
 
-CONFLICT, NOT_FOUND, TIMED_OUT, FORBIDDEN, FAILED = 409, 404, 408, (401, 403), 500
-_OF_SHARDS = re.compile(r"\d+ out of \d+ shards")
+OF_THE_KEY = ("Must provide an API key", "Invalid API key")
+"""What the server says in plain text, where everything else is JSON."""
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """The client's failures as VectorStoreRefused, VectorStoreTimeout or VectorStoreUnavailable."""
+def translated(address: Address, *, replicated: bool = False) -> Iterator[None]:
+    """The client's failures as VectorStoreRefused, VectorStoreTimeout, VectorStoreUnavailable or
+    InvalidRequest, and NoCollection for what is not there; `replicated`: see `error_of`."""
     try:
         yield
     except ResponseHandlingException as error:
-        raise _of_transport(error) from error
+        raise _of_transport(error, address) from error
     except ResourceExhaustedResponse as error:
-        raise VectorStoreRefused("The Qdrant server is at its limits.") from error
+        after = int(error.retry_after_s)
+        refusal = Refusal(LIMITED, error.message, after)
+        raise error_of(refusal, replicated=replicated) from error
     except UnexpectedResponse as error:
-        raise _of_status(error) from error
+        refused = refusal_of(error)
+        if refused is None:
+            raise no_qdrant(address, error.status_code) from error
+        if refused.status == NOT_FOUND:
+            raise NoCollection from error
+        raise error_of(refused, replicated=replicated) from error
+    except json.JSONDecodeError as error:
+        raise no_qdrant(address) from error
 
 
 class AnsweredByProxy(Exception):
@@ -49,34 +69,56 @@ def refuse_pages_of_proxies(response: httpx.Response) -> None:
             )
 
 
-def _of_transport(error: ResponseHandlingException) -> ServiceError:
+def refusal_of(error: UnexpectedResponse) -> Refusal | None:
+    """None where what answered is no Qdrant."""
+    status, text = error.status_code or 0, (error.content or b"").decode(errors="replace")
+    if status == UNAUTHORIZED and text.startswith(OF_THE_KEY):
+        return Refusal(status, text)
+    try:
+        said = json.loads(text)["status"]["error"]
+    except (ValueError, TypeError, KeyError):
+        return None
+    return Refusal(status, str(said))
+
+
+def no_qdrant(address: Address, status: int | None = None) -> ServiceError:
+    """It may be anything, and have passed the request on."""
+    how = f" ({status})" if status else ""
+    error = VectorStoreUnavailable(
+        f"What answers at {address} is no Qdrant{how}: see QDRANT_URL.{address.hint()}"
+    )
+    error.retry_after = OPERATOR_S
+    return error
+
+
+def _of_transport(error: ResponseHandlingException, address: Address) -> ServiceError:
     """Only where no connection came about is it certain that nothing was done."""
     source = error.source
     if isinstance(source, AnsweredByProxy):
         return VectorStoreUnavailable(str(source))
-    detail = "The Qdrant server does not answer."
-    if isinstance(source, httpx.TransportError) and (proxy := proxy_for(str(source.request.url))):
-        detail = f"{detail} It is called through the proxy of {proxy.name}; see NO_PROXY."
     if isinstance(source, httpx.ConnectError | httpx.ConnectTimeout):
-        return VectorStoreRefused(detail)
+        return unreachable(address, str(source))
+    if isinstance(source, httpx.ProxyError):
+        return unreachable(address)
     if isinstance(source, httpx.TimeoutException):
         return VectorStoreTimeout("The Qdrant server did not answer in time.")
-    return VectorStoreUnavailable(detail)
+    if isinstance(source, ValueError):  # an answer of another form
+        return no_qdrant(address)
+    return VectorStoreUnavailable("The connection to the Qdrant server broke off.")
 
 
-def _of_status(error: UnexpectedResponse) -> ServiceError:
-    status = error.status_code or 0
-    said = (error.content or b"").decode(errors="replace")
-    if status in FORBIDDEN:
-        return VectorStoreRefused("The Qdrant server refuses the key: check QDRANT_API_KEY.")
-    detail = f"The Qdrant server failed ({status})."
-    # 408 is its own timeout; and what one shard refuses, another may have done.
-    clean = 400 <= status < 500 and status != TIMED_OUT and not _OF_SHARDS.search(said)
-    return VectorStoreRefused(detail) if clean else VectorStoreUnavailable(detail)
+def unreachable(address: Address, said: str = "") -> ServiceError:
+    """No connection came about, so nothing was sent."""
+    if "CERTIFICATE_VERIFY_FAILED" in said:
+        return VectorStoreRefused(
+            f"The certificate of the Qdrant server at {address} is not trusted: SSL_CERT_FILE "
+            "names a file of those that are."
+        )
+    return VectorStoreRefused(f"No Qdrant server answers at {address}.{address.hint()}")
 
 
-def check_completed(result: models.UpdateResult) -> None:
+def check_completed(status: models.UpdateStatus) -> None:
     """Raises VectorStoreTimeout for a write that is in the server's log and not carried out yet:
     `wait_timeout` and `acknowledged` come with status 200."""
-    if result.status != models.UpdateStatus.COMPLETED:
+    if status != models.UpdateStatus.COMPLETED:
         raise VectorStoreTimeout("The Qdrant server did not carry the write out in time.")

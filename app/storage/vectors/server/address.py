@@ -1,0 +1,43 @@
+"""Where a Qdrant server is, as messages name it."""
+
+from dataclasses import dataclass
+from urllib.parse import SplitResult, urlsplit
+
+from app.config.fields import in_url
+from app.config.outgoing import proxy_for
+
+REST_PORT, GRPC_PORT = 6333, 6334
+"""Qdrant's own. The client takes the first where an address names none, for https too."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """An address. Its text has nothing of a user, a password or a query that stand in it."""
+
+    url: str
+
+    @property
+    def port(self) -> int:
+        return self._parts.port or REST_PORT
+
+    def __str__(self) -> str:
+        parts = self._parts
+        host = in_url(parts.hostname or "")
+        return f"{parts.scheme}://{host}:{self.port}{parts.path.rstrip('/')}"
+
+    def hint(self) -> str:
+        """What may be wrong with it, as a sentence behind a space; empty where nothing is known."""
+        parts = self._parts
+        if proxy := proxy_for(self.url):
+            return f" It is called through the proxy of {proxy.name}; see NO_PROXY."
+        if parts.port is None:
+            usual = 443 if parts.scheme == "https" else 80
+            return (
+                f" QDRANT_URL names no port, so that {REST_PORT} is asked: behind a proxy say "
+                f":{usual}."
+            )
+        return ""
+
+    @property
+    def _parts(self) -> SplitResult:
+        return urlsplit(self.url)

@@ -1,0 +1,121 @@
+"""The service's records as gRPC messages, and back."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from qdrant_client import grpc as messages
+from qdrant_client import models
+from qdrant_client.conversions.conversion import GrpcToRest, RestToGrpc
+from qdrant_edge import SparseVector
+
+from app.storage.payloads import ASKS, PLACE, Payload
+from app.storage.vectors.base import DENSE, SPARSE, Nearest, NewPoint
+from app.storage.vectors.filters import Filter
+from app.storage.vectors.paging import Cursor
+from app.storage.vectors.ranking import NO_TURN, TURN_KEYS, Record, Turn, turn_of
+
+WITH_PAYLOAD = messages.WithPayloadSelector(enable=True)
+BARE = messages.WithPayloadSelector(enable=False)
+WITH_TURN = messages.WithPayloadSelector(include=messages.PayloadIncludeSelector(fields=TURN_KEYS))
+WITH_WORDS = messages.WithVectorsSelector(include=messages.VectorsSelector(names=[SPARSE]))
+
+
+class Filters:
+    """Filters as messages, each made once: the lists of a search have theirs in common."""
+
+    def __init__(self) -> None:
+        self._made: dict[int, tuple[Filter, Any]] = {}
+
+    def __call__(self, where: Filter) -> Any:
+        if id(where) not in self._made:
+            self._made[id(where)] = where, filter_(where)  # kept, so that its id stays its own
+        return self._made[id(where)][1]
+
+
+def filter_(where: Filter) -> Any:
+    """Our filters are the JSON of the server's REST API, which the client can convert."""
+    return RestToGrpc.convert_filter(models.Filter.model_validate(where))
+
+
+def payload(given: Payload) -> dict[str, Any]:
+    return RestToGrpc.convert_payload(given)
+
+
+def ids(given: Sequence[str]) -> list[Any]:
+    return [messages.PointId(uuid=one) for one in given]
+
+
+def selected(given: Sequence[str]) -> Any:
+    return messages.PointsSelector(points=messages.PointsIdsList(ids=ids(given)))
+
+
+def point(given: NewPoint, *, with_words: bool) -> Any:
+    vectors = {DENSE: messages.Vector(dense=messages.DenseVector(data=given.dense))}
+    if with_words:
+        vectors[SPARSE] = messages.Vector(sparse=_sparse(given.sparse))
+    return messages.PointStruct(
+        id=messages.PointId(uuid=given.id),
+        vectors=messages.Vectors(vectors=messages.NamedVectors(vectors=vectors)),
+        payload=payload(given.payload),
+    )
+
+
+def query(request: Nearest, converted: Filters) -> dict[str, Any]:
+    """The fields of a QueryPoints."""
+    vector: Any = request.vector
+    if request.by_words:
+        near = messages.VectorInput(sparse=_sparse(vector))
+        asked = {"using": SPARSE, "with_vectors": WITH_WORDS}
+    else:
+        near = messages.VectorInput(dense=messages.DenseVector(data=vector))
+        asked = {}
+    if request.corpus:
+        idf = messages.IdfParams(corpus=converted(request.corpus))
+        asked["params"] = messages.SearchParams(idf=idf)
+    return {
+        **asked,
+        "query": messages.Query(nearest=near),
+        "filter": converted(request.where),
+        "limit": request.limit,
+        "with_payload": WITH_TURN if request.ids_only else WITH_PAYLOAD,
+    }
+
+
+def newest_first(after: Cursor | None) -> Any:
+    start = None
+    if after:
+        start = messages.StartFrom(datetime=after.time.isoformat())
+    return messages.OrderBy(key="created_at", direction=messages.Direction.Desc, start_from=start)
+
+
+def record(found: Any) -> Record:
+    return Record(id_of(found), GrpcToRest.convert_payload(found.payload))
+
+
+def hit(found: Any, request: Nearest) -> Record:
+    """Of a list that was asked for by `request`."""
+    payload = {} if request.ids_only else GrpcToRest.convert_payload(found.payload)
+    tokens = frozenset(_words(found)) if request.by_words else ()
+    return Record(id_of(found), payload, found.score, tokens, _turn(found.payload))
+
+
+def _turn(payload: Any) -> Turn:
+    """Most memories have none, and nothing of their payload is read."""
+    if PLACE in payload or ASKS in payload:
+        return turn_of(GrpcToRest.convert_payload(payload))
+    return NO_TURN
+
+
+def id_of(found: Any) -> str:
+    return found.id.uuid or str(found.id.num)
+
+
+def _words(found: Any) -> Sequence[int]:
+    """Servers before 1.16 put them into `indices`."""
+    vector = found.vectors.vectors.vectors[SPARSE]
+    words: Sequence[int] = vector.sparse.indices or vector.indices.data
+    return words
+
+
+def _sparse(given: SparseVector) -> Any:
+    return messages.SparseVector(indices=given.indices, values=given.values)

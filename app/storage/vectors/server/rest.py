@@ -1,0 +1,128 @@
+"""Points over REST, through qdrant-client."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from qdrant_client import QdrantClient, models
+from qdrant_edge import SparseVector
+
+from app.storage.payloads import Payload
+from app.storage.vectors.base import DENSE, SPARSE, Nearest, NewPoint
+from app.storage.vectors.filters import Filter
+from app.storage.vectors.paging import Cursor, Listed, following, listed
+from app.storage.vectors.ranking import TURN_KEYS, Record, turn_of
+from app.storage.vectors.server.errors import check_completed
+from app.storage.vectors.server.points import EXACT_COUNT, Points
+
+
+class RestPoints(Points):
+    """The client's own failures are raised: who calls is within `errors.translated`."""
+
+    transport = "REST"
+
+    def __init__(self, client: QdrantClient, collection: str) -> None:
+        self._client = client
+        self._collection = collection
+
+    def upsert(self, points: Sequence[NewPoint], *, with_words: bool) -> None:
+        made = [_point(point, with_words=with_words) for point in points]
+        check_completed(self._client.upsert(self._collection, made, wait=True).status)
+
+    def overwrite_payload(self, point_id: str, payload: Payload) -> None:
+        done = self._client.overwrite_payload(
+            self._collection, payload, points=[point_id], wait=True
+        )
+        check_completed(done.status)
+
+    def retrieve(self, ids: Sequence[str]) -> list[Record]:
+        return [_record(point) for point in self._client.retrieve(self._collection, list(ids))]
+
+    def query(self, requests: Sequence[Nearest], offset: int) -> list[list[Record]]:
+        asked = [_query_request(request, offset) for request in requests]
+        answers = self._client.query_batch_points(self._collection, asked)
+        return [
+            [_hit(point, request) for point in answer.points]
+            for request, answer in zip(requests, answers, strict=True)
+        ]
+
+    def newest(self, where: Filter, limit: int, after: Cursor | None) -> list[Listed]:
+        order = models.OrderBy(
+            key="created_at",
+            direction=models.Direction.DESC,
+            start_from=after.time if after else None,
+        )
+        points, _ = self._client.scroll(
+            self._collection,
+            scroll_filter=_filter(following(where, after)),
+            limit=limit,
+            order_by=order,
+            with_payload=False,
+        )
+        return listed(points)
+
+    def delete(self, ids: Sequence[str]) -> None:
+        self._delete(models.PointIdsList(points=list(ids)))
+
+    def clear(self) -> None:
+        self._delete(models.FilterSelector(filter=models.Filter()))
+
+    def _delete(self, which: models.PointsSelector) -> None:
+        check_completed(self._client.delete(self._collection, which, wait=True).status)
+
+    def count(self, where: Filter) -> int:
+        return self._client.count(self._collection, _filter(where), exact=EXACT_COUNT).count
+
+    def facet(self, key: str, where: Filter, limit: int) -> list[tuple[str, int]]:
+        found = self._client.facet(self._collection, key, _filter(where), limit)
+        return [(str(hit.value), hit.count) for hit in found.hits]
+
+
+def _point(point: NewPoint, *, with_words: bool) -> models.PointStruct:
+    vectors: dict[str, Any] = {DENSE: point.dense}
+    if with_words:
+        vectors[SPARSE] = _sparse(point.sparse)
+    return models.PointStruct(id=point.id, vector=vectors, payload=point.payload)
+
+
+def _query_request(request: Nearest, offset: int) -> models.QueryRequest:
+    vector: Any = request.vector
+    params = None
+    if request.corpus:
+        corpus = models.IdfCorpusParams(corpus=_filter(request.corpus))
+        params = models.SearchParams(idf=corpus)
+    return models.QueryRequest(
+        query=_sparse(vector) if request.by_words else vector,
+        using=SPARSE if request.by_words else None,
+        filter=_filter(request.where),
+        params=params,
+        limit=request.limit,
+        offset=offset or None,
+        with_payload=[*TURN_KEYS] if request.ids_only else True,
+        with_vector=[SPARSE] if request.by_words else False,
+    )
+
+
+def _record(point: Any) -> Record:
+    return Record(str(point.id), point.payload or {})
+
+
+def _hit(point: Any, request: Nearest) -> Record:
+    """Of the list that was asked for by `request`."""
+    payload = point.payload or {}
+    sparse = point.vector[SPARSE] if request.by_words else None
+    return Record(
+        id=str(point.id),
+        payload={} if request.ids_only else payload,
+        score=point.score,
+        tokens=frozenset(sparse.indices if sparse else ()),
+        turn=turn_of(payload),
+    )
+
+
+def _sparse(vector: SparseVector) -> models.SparseVector:
+    return models.SparseVector(indices=vector.indices, values=vector.values)
+
+
+def _filter(where: Filter) -> models.Filter:
+    """Our filters are the server's own JSON."""
+    return models.Filter.model_validate(where)

@@ -1,0 +1,85 @@
+"""How old the Qdrant server is, and what it lacks for that."""
+
+import json
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from qdrant_client import QdrantClient
+from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
+
+from app.errors import FieldError, InvalidRequest
+from app.storage.vectors.filters import Filter
+from app.storage.vectors.server.refusals import FAILED
+
+log = logging.getLogger(__name__)
+
+CORPUS_SINCE = (1, 19)
+SUBSTRING_SINCE = (1, 20)
+UNKNOWN = (0, 0)
+LACKS = {
+    CORPUS_SINCE: (
+        "before 1.19 the scores of a search by words depend on the memories of all users, see "
+        "SECURITY.md, and what was stored can be missing for a while after a restart of Qdrant"
+    ),
+    SUBSTRING_SINCE: "before 1.20 the filters contains and icontains are refused",
+}
+TEXTUAL = {"substring", "text"}
+
+
+class ServerVersion:
+    """Asked for until it is known."""
+
+    def __init__(self, client: QdrantClient) -> None:
+        self._client = client
+        self._number = UNKNOWN
+        self._told: set[str] = set()
+
+    @property
+    def counts_in_scope(self) -> bool:
+        return self._number >= CORPUS_SINCE
+
+    def check_filter(self, where: Filter) -> None:
+        """Raises InvalidRequest. Where the version is not known the server says it itself."""
+        if UNKNOWN < self._number < SUBSTRING_SINCE and TEXTUAL & {*_matches(where)}:
+            number = ".".join(map(str, self._number))
+            detail = f"contains and icontains need Qdrant 1.20; the server is {number}."
+            raise InvalidRequest(detail, [FieldError("filters", detail)])
+
+    def ask(self) -> None:
+        if self._number != UNKNOWN:
+            return
+        said = self._said()
+        known = re.match(r"(\d+)\.(\d+)", said)
+        self._number = (int(known[1]), int(known[2])) if known else UNKNOWN
+        lacks = "; ".join(text for since, text in LACKS.items() if self._number < since)
+        if lacks and said not in self._told:
+            self._told.add(said)
+            log.warning("the Qdrant server is of version %s: %s", said or "unknown", lacks)
+
+    def _said(self) -> str:
+        """Empty where it does not say: something before it lets the collections through alone, or
+        answers with a page of its own."""
+        try:
+            return self._client.info().version
+        except UnexpectedResponse as error:
+            if error.status_code is None or error.status_code >= FAILED:
+                raise
+        except ResponseHandlingException as error:
+            if not isinstance(error.source, ValueError):
+                raise
+        except json.JSONDecodeError:
+            pass
+        return ""
+
+
+def _matches(where: Any) -> Iterator[str]:
+    """The kinds of match that a filter has, of the filters inside it too."""
+    if isinstance(where, Mapping):
+        yield from where.get("match", ())
+        for inner in where.values():
+            yield from _matches(inner)
+    elif isinstance(where, list):
+        for inner in where:
+            yield from _matches(inner)

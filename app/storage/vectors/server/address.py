@@ -15,10 +15,12 @@ class Address:
     """An address. Its text has nothing of a user, a password or a query that stand in it."""
 
     url: str
+    grpc_port: int | None = None
+    """Where it is asked over gRPC; None: over REST."""
 
     @property
     def port(self) -> int:
-        return self._parts.port or REST_PORT
+        return self.grpc_port or self._parts.port or REST_PORT
 
     def __str__(self) -> str:
         parts = self._parts
@@ -28,6 +30,8 @@ class Address:
     def hint(self) -> str:
         """What may be wrong with it, as a sentence behind a space; empty where nothing is known."""
         parts = self._parts
+        if self.grpc_port:
+            return " QDRANT_GRPC_PORT names its port for gRPC; with QDRANT_GRPC=off REST will do."
         if proxy := proxy_for(self.url):
             return f" It is called through the proxy of {proxy.name}; see NO_PROXY."
         if parts.port is None:

@@ -4,6 +4,7 @@ import hashlib
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any, Self
 
 from qdrant_client import QdrantClient, models
@@ -15,11 +16,12 @@ from app.storage.vectors.base import SPARSE, NoCollection
 from app.storage.vectors.filters import Filter
 from app.storage.vectors.paging import PAGE
 from app.storage.vectors.server.address import Address
+from app.storage.vectors.server.aliases import lead_to
 from app.storage.vectors.server.errors import translated
 from app.storage.vectors.server.grpc_points import GrpcPoints
 from app.storage.vectors.server.options import Options
 from app.storage.vectors.server.points import Points
-from app.storage.vectors.server.refusals import CONFLICT, OPERATOR_S, NotAllowed
+from app.storage.vectors.server.refusals import CONFLICT, NotAllowed
 from app.storage.vectors.server.rest import RestPoints
 from app.storage.vectors.server.shape import (
     SIGNATURE,
@@ -159,19 +161,7 @@ class ServerCollection:
     def swap_in(self, target: Self) -> None:
         """Let the name lead to `target`, and delete what it led to."""
         with self._translated():
-            here = {a.alias_name: a.collection_name for a in self.client.get_aliases().aliases}
-            old = here.get(self.name)
-            changes: list[Any] = []
-            if old:
-                gone = models.DeleteAlias(alias_name=self.name)
-                changes.append(models.DeleteAliasOperation(delete_alias=gone))
-            else:  # an alias cannot have the name of a collection
-                self.client.delete_collection(self.name)
-            new = models.CreateAlias(collection_name=target.name, alias_name=self.name)
-            changes.append(models.CreateAliasOperation(create_alias=new))
-            self.client.update_collection_aliases(changes)
-            if old:
-                self.client.delete_collection(old)
+            lead_to(self.client, self.name, target.name)
 
     # ---- its points
 
@@ -236,35 +226,25 @@ class ServerCollection:
             self._tell(f"no index on {field} was made: {error.detail}")
 
     def _chosen(self) -> Points:
-        rest = RestPoints(self.client, self.name)
-        if self.options.grpc == "off":
-            return rest
+        if self.options.grpc == "on":
+            return self._over_grpc(self.options.timeout_s)
+        if self.options.grpc == "auto":
+            try:
+                self._over_grpc(PROBE_S).retrieve([NOBODY])
+            except (ServiceError, NoCollection):
+                self._tell("points are asked for over REST: no Qdrant answers at QDRANT_GRPC_PORT")
+            else:
+                return self._over_grpc(self.options.timeout_s)
+        return RestPoints(self.client, self.name)
 
-        def over_grpc(timeout_s: float) -> GrpcPoints:
-            return GrpcPoints(
-                self.client,
-                self.name,
-                address=self.address,
-                timeout_s=timeout_s,
-                replicated=self._replicated,
-            )
-
-        try:
-            over_grpc(PROBE_S).retrieve([NOBODY])
-        except (ServiceError, NoCollection) as error:
-            if self.options.grpc == "on":
-                raise self._without_grpc() from error
-            self._tell("points are asked for over REST: no Qdrant answers at QDRANT_GRPC_PORT")
-            return rest
-        return over_grpc(self.options.timeout_s)
-
-    def _without_grpc(self) -> VectorStoreRefused:
-        error = VectorStoreRefused(
-            f"The Qdrant server at {self.address} does not answer over gRPC: see "
-            "QDRANT_GRPC_PORT, or set QDRANT_GRPC=auto."
+    def _over_grpc(self, timeout_s: float) -> GrpcPoints:
+        return GrpcPoints(
+            self.client,
+            self.name,
+            address=replace(self.address, grpc_port=self.options.grpc_port),
+            timeout_s=timeout_s,
+            replicated=self._replicated,
         )
-        error.retry_after = OPERATOR_S
-        return error
 
     def _tell(self, text: str) -> None:
         if text not in self._told:

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from typing import Literal, Self
 
 from app.config import Settings
-from app.storage.vectors.server.address import REST_PORT, Address
+from app.storage.vectors.server.address import GRPC_PORT, REST_PORT, Address
 
 
 @dataclass(frozen=True)
 class Options:
     grpc: Literal["auto", "on", "off"] = "off"
     """Whether points are asked for over gRPC; auto: where its port answers."""
+    grpc_port: int = GRPC_PORT
     timeout_s: int = 5
     """Of one call over gRPC; that of REST is the client's own."""
     search_everybody: bool = False
@@ -26,6 +27,7 @@ class Options:
             grpc = "auto" if Address(settings.qdrant_address).port == REST_PORT else "off"
         return cls(
             grpc,
+            settings.qdrant_grpc_port or GRPC_PORT,
             settings.qdrant_timeout,
             settings.qdrant_search_everybody,
             settings.metadata_indexes,

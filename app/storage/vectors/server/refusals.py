@@ -82,7 +82,7 @@ def _kind(
 
 _KINDS = (
     _kind(
-        r'Index required but not found for "(?P<key>(user|agent|run)_id|hash|\w+_at|\w+_date)"',
+        r'Index required but not found for "(?P<key>(user|agent|app|run)_id|hash|\w+_at|\w+_date)"',
         'The Qdrant collection has no index on "{key}", without which its strict mode answers '
         "nothing, and QDRANT_API_KEY may not make one: make it, or give another key.",
     ),

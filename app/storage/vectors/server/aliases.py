@@ -1,0 +1,22 @@
+"""Names that lead to collections: how one takes the place of another."""
+
+from typing import Any
+
+from qdrant_client import QdrantClient, models
+
+
+def lead_to(client: QdrantClient, name: str, collection: str) -> None:
+    """Let `name` lead to `collection`, and delete what it was, or led to."""
+    here = {alias.alias_name: alias.collection_name for alias in client.get_aliases().aliases}
+    old = here.get(name)
+    changes: list[Any] = []
+    if old:
+        gone = models.DeleteAlias(alias_name=name)
+        changes.append(models.DeleteAliasOperation(delete_alias=gone))
+    else:  # an alias cannot have the name of a collection
+        client.delete_collection(name)
+    new = models.CreateAlias(collection_name=collection, alias_name=name)
+    changes.append(models.CreateAliasOperation(create_alias=new))
+    client.update_collection_aliases(changes)
+    if old:
+        client.delete_collection(old)

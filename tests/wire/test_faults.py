@@ -17,6 +17,7 @@ from tests.servers.qdrant import QdrantServer
 from tests.service import ONCE, Service, wait_for
 
 KEY = "sk-a-key-that-must-not-be-seen"
+POINTS = "/collections/memories/points"
 LLM_S, EMBEDDER_S, QDRANT_S = 2, 1, 1
 
 
@@ -353,13 +354,17 @@ class TestAsGiven:
         assert (response.status_code, response.json()["code"]) == (504, "vector_store_timeout")
         assert deployment.stored(user) == ["x"]
 
-    def test_a_search_is_one_call_to_the_store(self, deployment: Deployment, user: str) -> None:
-        deployment.service.ask("add", data="tea", user_id=user, infer=False)
+    def test_a_search_asks_for_ranks_and_then_for_what_it_gives(
+        self, deployment: Deployment, user: str
+    ) -> None:
+        added = deployment.service.ask("add", data="tea", user_id=user, infer=False)
+        memory_id = added["result"]
         deployment.qdrant.requests.clear()
         assert deployment.service.ask("search", query="tea", user_id=user)["results"]
-        assert [request.path for request in deployment.qdrant.requests] == [
-            "/collections/memories/points/query/batch"
-        ]
+        lists, given = deployment.qdrant.requests
+        assert (lists.path, given.path) == (f"{POINTS}/query/batch", POINTS)
+        assert not any(search.get("with_payload") for search in lists.body["searches"])
+        assert given.body["ids"] == [memory_id]
 
 
 class TestDownAndBack:

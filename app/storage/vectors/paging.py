@@ -13,7 +13,8 @@ from app.storage.payloads import instant
 from app.storage.vectors.filters import Filter
 from app.storage.vectors.ranking import Record
 
-PAGE = 1000  # memories that are listed, or held, at once
+ROWS = 1000  # that an engine is asked for at once
+PAGE = ROWS - 1  # memories that are listed, or held, at once; one more shows that there are more
 CHUNK_BYTES = 4_000_000  # of payloads that are held at once, about
 NESTED = 16  # times the room of its text that metadata with objects inside takes, mostly
 

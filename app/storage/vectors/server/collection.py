@@ -14,7 +14,7 @@ from app.embeddings import EmbedderInfo
 from app.errors import ServiceError, VectorStoreRefused, VectorStoreUnavailable
 from app.storage.vectors.base import SPARSE, NoCollection
 from app.storage.vectors.filters import Filter
-from app.storage.vectors.paging import PAGE
+from app.storage.vectors.paging import ROWS
 from app.storage.vectors.server.address import Address
 from app.storage.vectors.server.aliases import lead_to
 from app.storage.vectors.server.errors import translated
@@ -69,7 +69,7 @@ class ServerCollection:
     @property
     def rows(self) -> int:
         """That one request may ask for."""
-        return self._shape.rows if self._shape else PAGE
+        return self._shape.rows if self._shape else ROWS
 
     @property
     def counts_in_scope(self) -> bool:

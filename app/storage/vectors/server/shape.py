@@ -9,7 +9,7 @@ from qdrant_client import models
 from app.embeddings import EmbedderInfo
 from app.errors import VectorStoreRefused
 from app.storage.vectors.base import DATETIME_INDEXES, DENSE, KEYWORD_INDEXES, SPARSE
-from app.storage.vectors.paging import PAGE
+from app.storage.vectors.paging import ROWS
 from app.storage.vectors.server.refusals import OPERATOR_S
 
 SIGNATURE = "embedder"  # the key of the collection's metadata that names who made the vectors
@@ -53,7 +53,7 @@ def shape_of(name: str, info: models.CollectionInfo) -> Shape:
         embedder=EmbedderInfo(str(embedder), _dense(name, params.vectors).size),
         has_words=SPARSE in (params.sparse_vectors or {}),
         indexed=frozenset(info.payload_schema),
-        rows=min(PAGE, limit or PAGE),
+        rows=min(ROWS, limit or ROWS),
         replicated=(params.replication_factor or 1) > 1,
     )
 

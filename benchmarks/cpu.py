@@ -1,24 +1,40 @@
 #!/usr/bin/env python3
 """CPU of each route: ms per request, as a multiple of a bare Flask handler, and against mem0.
 
-    .venv/bin/python benchmarks/cpu.py [ROUNDS [CLIENTS ["ROUTE; ROUTE"]]]
+    .venv/bin/python benchmarks/cpu.py [ROUNDS [CLIENTS ["ROUTE; ROUTE" [QDRANT]]]]
 
 One gunicorn worker, embedded engine, OpenAI's stub at 384 dimensions, 1,000 memories, CLIENTS
 (default 8); stock mem0 in process, called from as many threads; the bare handler under gunicorn's
 own threaded worker. All in turn, ROUNDS times (default 3), 2 s each. BENCH_X=... gives the service
 the setting X. Then history of a memory among 100,000 rows.
+
+QDRANT is the address of a server, with gRPC at the next port, or `stand-in`: then the service is
+measured on it over REST and over gRPC, each in a collection of its own, and mem0 uses it too.
 """
 
+import os
 import sqlite3
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from benchmarks.harness import Target, floor, in_turn, openai_stub, ours, stock_mem0
+from benchmarks.harness import (
+    Stock,
+    Target,
+    floor,
+    in_turn,
+    openai_stub,
+    ours,
+    qdrant_stub,
+    stock_mem0,
+)
 from benchmarks.load import median
 
 SCENARIOS = [
@@ -48,44 +64,70 @@ def long_history(target: Target) -> None:
     time.sleep(6)  # SQLite's log of them is emptied every 5 s, which is no request's cost
 
 
+Targets = dict[str, Target | Stock]
+
+
+@contextmanager
+def targets(folder: Path, qdrant: str) -> Iterator[Targets]:
+    with ExitStack() as stack:
+        stub = stack.enter_context(openai_stub())
+        found: Targets = {"bare": stack.enter_context(floor(folder / "floor"))}
+        if qdrant == "stand-in":
+            qdrant = stack.enter_context(qdrant_stub())
+        for name, settings in (on_qdrant(qdrant) if qdrant else {"ours": {}}).items():
+            (folder / name).mkdir()
+            found[name] = stack.enter_context(ours(stub, folder / name, **settings))
+        found["mem0"] = stack.enter_context(stock_mem0(stub, folder / "mem0", qdrant))
+        yield found
+
+
+def on_qdrant(url: str) -> dict[str, dict[str, str]]:
+    port = str((urlsplit(url).port or 6333) + 1)
+    shared = {"QDRANT_URL": url, "QDRANT_GRPC_PORT": port}
+    return {
+        f"ours, {name}": {
+            **shared,
+            "QDRANT_GRPC": grpc,
+            "QDRANT_COLLECTION": f"bench-{grpc}-{os.getpid()}",
+        }
+        for name, grpc in (("REST", "off"), ("gRPC", "on"))
+    }
+
+
+def measure(found: Targets, scenario: str, clients: int, rounds: int) -> None:
+    """One row of the table."""
+    loads = {
+        name: partial(target.load, "get" if name == "bare" else scenario, clients, SECONDS)
+        for name, target in found.items()
+    }
+    taken = in_turn(loads, rounds)
+    cpu = {name: median([one.cpu_ms for one in each]) for name, each in taken.items()}
+    failed = [one.failed for each in taken.values() for one in each if one.failed]
+    shown = " | ".join(f"{ms:.2f} ({ms / cpu['bare']:.1f})" for ms in cpu.values())
+    print(f"| {scenario} | {shown} |", failed or "", flush=True)
+
+
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     clients = int(sys.argv[2]) if len(sys.argv) > 2 else 8
     wanted = sys.argv[3].split("; ") if len(sys.argv) > 3 else SCENARIOS
-    with tempfile.TemporaryDirectory() as tmp, ExitStack() as stack:
-        folder = Path(tmp)
-        stub = stack.enter_context(openai_stub())
-        service = stack.enter_context(ours(stub, folder))
-        bare = stack.enter_context(floor(folder / "floor"))
-        mem0 = stack.enter_context(stock_mem0(stub, folder / "mem0"))
-        service.grow(1000)
-        mem0.grow(1000)
-        print("| route | bare Flask, CPU ms | ours | times bare | mem0 in process | mem0/ours |")
-        print("|---|---|---|---|---|---|")
-
-        def row(name: str, scenario: str) -> None:
-            found = in_turn(
-                {
-                    "bare": lambda: bare.load("get", clients, SECONDS),
-                    "ours": lambda: service.load(scenario, clients, SECONDS),
-                    "mem0": lambda: mem0.load(scenario, clients, SECONDS),
-                },
-                rounds,
-            )
-            cpu = {name: median([one.cpu_ms for one in each]) for name, each in found.items()}
-            failed = [one.failed for each in found.values() for one in each if one.failed]
-            print(
-                f"| {name} | {cpu['bare']:.2f} | {cpu['ours']:.2f} "
-                f"| {cpu['ours'] / cpu['bare']:.1f} | {cpu['mem0']:.2f} "
-                f"| {cpu['mem0'] / cpu['ours']:.1f} |",
-                failed or "",
-                flush=True,
-            )
-
+    qdrant = sys.argv[4] if len(sys.argv) > 4 else ""
+    with (
+        tempfile.TemporaryDirectory() as tmp,
+        targets(Path(tmp), qdrant) as found,
+    ):
+        for name, target in found.items():
+            if name != "bare":
+                target.grow(1000)
+        print("CPU ms of a request, and how many times a bare handler's")
+        print(f"| route | {' | '.join(found)} |")
+        print("|---" * (len(found) + 1) + "|")
         for scenario in wanted:
-            row(scenario, scenario)
-        long_history(service)
-        row(f"history, {ROWS:,} rows (ours)", "history")
+            measure(found, scenario, clients, rounds)
+        if not qdrant:
+            long_history(found["ours"])
+            print(f"history, {ROWS:,} rows:")
+            measure(found, "history", clients, rounds)
 
 
 if __name__ == "__main__":

@@ -65,6 +65,27 @@ def openai_stub() -> Iterator[Stub]:
         process.wait()
 
 
+@contextmanager
+def qdrant_stub() -> Iterator[str]:
+    """The address of the stand-in for Qdrant, in a process of its own; gRPC is at the next port."""
+    port = free_port()
+    command = [sys.executable, "-m", "tests.servers.qdrant", "--port", str(port)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+
+    def answers() -> bool:
+        try:
+            return bool(request(port, "GET", "/"))
+        except OSError:
+            return False
+
+    try:
+        wait_for(answers, 20)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
 def on_openai(stub: Stub) -> dict[str, str]:
     """Settings of the service in OpenAI mode, and whatever BENCH_* variables add: BENCH_X is X."""
     more = {n.removeprefix("BENCH_"): v for n, v in os.environ.items() if n.startswith("BENCH_")}
@@ -125,9 +146,10 @@ class Stock:
 
 
 @contextmanager
-def stock_mem0(stub: Stub, folder: Path) -> Iterator[Stock]:
+def stock_mem0(stub: Stub, folder: Path, qdrant: str = "") -> Iterator[Stock]:
+    """`qdrant`: the address of a server; without one it keeps its vectors in `folder`."""
     process = subprocess.Popen(
-        [sys.executable, ROOT / "benchmarks/stock_mem0.py", stub.url, str(folder)],
+        [sys.executable, ROOT / "benchmarks/stock_mem0.py", stub.url, str(folder), qdrant],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Stock mem0 in a process of its own: mem0.Memory, called from threads. `harness` starts it.
 
-Its embedded Qdrant fails when threads share it, so its vector store takes one call at a time.
+Its embedded Qdrant fails when threads share it, so its vector store takes one call at a time there.
 Reads commands as lines of JSON, answers each with one line.
 """
 
@@ -42,14 +42,21 @@ class Locked:
 
 
 class Stock:
-    def __init__(self, openai: str, folder: str) -> None:
+    def __init__(self, openai: str, folder: str, qdrant: str = "") -> None:
         os.environ.update(MEM0_TELEMETRY="False", MEM0_DIR=folder, OPENAI_API_KEY="x")
         started = time.perf_counter()
         from mem0 import Memory
 
         self.import_s = time.perf_counter() - started
         model = {"openai_base_url": openai}
-        store = {"path": f"{folder}/qdrant", "embedding_model_dims": 384, "on_disk": True}
+        store: dict[str, Any] = {"embedding_model_dims": 384, "on_disk": True}
+        if qdrant:
+            from qdrant_client import QdrantClient
+
+            client = QdrantClient(url=qdrant, check_compatibility=False)
+            store |= {"client": client, "collection_name": f"mem0-{os.getpid()}"}
+        else:
+            store["path"] = f"{folder}/qdrant"
         self.memory = Memory.from_config(
             {
                 "vector_store": {"provider": "qdrant", "config": store},
@@ -58,7 +65,8 @@ class Stock:
                 "history_db_path": f"{folder}/history.db",
             }
         )
-        self.memory.vector_store = Locked(self.memory.vector_store)
+        if not qdrant:
+            self.memory.vector_store = Locked(self.memory.vector_store)
 
     def call(self, operation: Operation) -> Any:
         name, asked = operation

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Self
 from uuid import UUID
@@ -752,6 +751,13 @@ def as_wrong_input(message: str) -> str:
     return text if text.startswith("Wrong input: ") else f"Wrong input: {text}"
 
 
-if __name__ == "__main__":
+def as_program(port: int, **options: Any) -> QdrantServer:
+    """A stand-in for Qdrant; gRPC at the next port, as Qdrant has it."""
     storage = os.environ.get("QDRANT_STORAGE")  # without it the data is in memory
-    run(partial(QdrantServer, folder=Path(storage)) if storage else QdrantServer, 6333)
+    server = QdrantServer(port, folder=Path(storage) if storage else None, grpc=True, **options)
+    server.grpc_port = port + 1
+    return server
+
+
+if __name__ == "__main__":
+    run(as_program, 6333)

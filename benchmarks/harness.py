@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -65,10 +66,19 @@ def openai_stub() -> Iterator[Stub]:
         process.wait()
 
 
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
 @contextmanager
 def qdrant_stub() -> Iterator[str]:
     """The address of the stand-in for Qdrant, in a process of its own; gRPC is at the next port."""
-    port = free_port()
+    port = next(port for port in iter(free_port, None) if is_free(port + 1))
     command = [sys.executable, "-m", "tests.servers.qdrant", "--port", str(port)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
 

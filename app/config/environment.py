@@ -21,6 +21,7 @@ def prepare_environment(data_dir: Path) -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     # onnxruntime 1.32 speaks to Microsoft's servers as soon as it is imported.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # it would write lines of its own into the log
     # The openai library would take another account, other headers and a log level from these.
     for name in ("ORG_ID", "PROJECT_ID", "ADMIN_KEY", "CUSTOM_HEADERS", "LOG"):
         os.environ.pop(f"OPENAI_{name}", None)

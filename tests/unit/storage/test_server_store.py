@@ -3,16 +3,22 @@
 import logging
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
+from qdrant_client import models
+from qdrant_client.conversions.conversion import RestToGrpc
 
 from app.config import Settings
 from app.embeddings import EmbedderInfo
 from app.errors import InvalidRequest, VectorStoreRefused, VectorStoreUnavailable
+from app.observability.trace import Trace, trace
 from app.storage.vectors.filters import compile_filters, in_scope
+from app.storage.vectors.paging import Cursor, following
 from app.storage.vectors.server import Address, Options, ServerStore, open_server_store
+from app.storage.vectors.server.grpc_filters import as_message
 from app.storage.vectors.server.refusals import Refusal, error_of
 from tests.servers.base import Request
 from tests.servers.qdrant import QdrantServer
@@ -275,6 +281,28 @@ class TestOldServers:
         assert store.count(in_scope({"user_id": "u"})) == 1
 
 
+FILTERS: list[Any] = [
+    {},
+    in_scope({"user_id": "u", "run_id": "r"}),
+    in_scope({}, show_expired=True, extra=compile_filters({"a": 5, "b": True, "c": 1.5, "d": "*"})),
+    in_scope({"user_id": "u"}, extra=compile_filters({"a": None, "b": {"ne": "x"}})),
+    compile_filters({"a": ["x", "y", 3], "b": {"nin": ["x", 2**60, None]}, "c": {"in": ["x"]}}),
+    compile_filters({"OR": [{"a": {"gt": 3}}, {"NOT": [{"b.c": {"lte": "2024-05-01"}}]}]}),
+    compile_filters({"a": {"contains": "x", "icontains": "y"}, "two words": -(2**63)}),
+    compile_filters({"a": {"lt": "0001-01-01", "gte": "1969-12-31T23:59:59.999999-05:30"}}),
+    following(
+        in_scope({"user_id": "u"}),
+        Cursor(datetime(2024, 5, 1, 12, 0, 0, 123456, UTC), (str(uuid.uuid4()), str(uuid.uuid4()))),
+    ),
+]
+
+
+@pytest.mark.parametrize("where", FILTERS, ids=str)
+def test_filters_become_the_messages_that_the_client_makes_of_them(where: Any) -> None:
+    by_the_client = RestToGrpc.convert_filter(models.Filter.model_validate(where))
+    assert as_message(where) == by_the_client
+
+
 class TestTransport:
     def points(self, qdrant: QdrantServer) -> set[bool]:
         return {over_grpc(r) for r in qdrant.requests if "/points" in r.path}
@@ -330,6 +358,19 @@ class TestTransport:
         bodies = [request.body for request in qdrant.requests]
         asked = [one for body in bodies for one in body.get("searches", [body])]
         assert max(one["limit"] for one in asked if "limit" in one) == 1000
+
+    def test_passes_the_trace_on_over_grpc(self, qdrant: QdrantServer, opening: Opening) -> None:
+        store = opening(qdrant.url, QDRANT_GRPC="on", QDRANT_GRPC_PORT=str(qdrant.grpc_port))
+        store.prepare(EMBEDDER)
+        point_id = put(store)
+        before = trace.set(Trace("a" * 32, 1, "x=y"))
+        try:
+            store.get(point_id)
+        finally:
+            trace.reset(before)
+        headers = qdrant.requests[-1].headers
+        assert headers["traceparent"].startswith(f"00-{'a' * 32}-")
+        assert headers["tracestate"] == "x=y"
 
 
 class TestCertainty:

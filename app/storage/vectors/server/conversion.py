@@ -1,10 +1,9 @@
 """The service's records as gRPC messages, and back."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from qdrant_client import grpc as messages
-from qdrant_client import models
 from qdrant_client.conversions.conversion import GrpcToRest, RestToGrpc
 from qdrant_edge import SparseVector
 
@@ -13,6 +12,7 @@ from app.storage.vectors.base import DENSE, SPARSE, Nearest, NewPoint
 from app.storage.vectors.filters import Filter
 from app.storage.vectors.paging import Cursor
 from app.storage.vectors.ranking import NO_TURN, TURN_KEYS, Record, Turn, turn_of
+from app.storage.vectors.server.grpc_filters import as_message, point_ids
 
 WITH_PAYLOAD = messages.WithPayloadSelector(enable=True)
 BARE = messages.WithPayloadSelector(enable=False)
@@ -28,25 +28,16 @@ class Filters:
 
     def __call__(self, where: Filter) -> Any:
         if id(where) not in self._made:
-            self._made[id(where)] = where, filter_(where)  # kept, so that its id stays its own
+            self._made[id(where)] = where, as_message(where)  # kept, so that its id stays its own
         return self._made[id(where)][1]
-
-
-def filter_(where: Filter) -> Any:
-    """Our filters are the JSON of the server's REST API, which the client can convert."""
-    return RestToGrpc.convert_filter(models.Filter.model_validate(where))
 
 
 def payload(given: Payload) -> dict[str, Any]:
     return RestToGrpc.convert_payload(given)
 
 
-def ids(given: Sequence[str]) -> list[Any]:
-    return [messages.PointId(uuid=one) for one in given]
-
-
 def selected(given: Sequence[str]) -> Any:
-    return messages.PointsSelector(points=messages.PointsIdsList(ids=ids(given)))
+    return messages.PointsSelector(points=messages.PointsIdsList(ids=point_ids(given)))
 
 
 def point(given: NewPoint, *, with_words: bool) -> Any:
@@ -92,15 +83,26 @@ def record(found: Any) -> Record:
     return Record(id_of(found), GrpcToRest.convert_payload(found.payload))
 
 
-def hit(found: Any, request: Nearest) -> Record:
-    """Of a list that was asked for by `request`."""
-    payload = {} if request.ids_only else GrpcToRest.convert_payload(found.payload)
-    tokens = frozenset(_words(found)) if request.by_words else ()
-    return Record(id_of(found), payload, found.score, tokens, _turn(found.payload))
+def hits(found: Iterable[Any], request: Nearest) -> list[Record]:
+    """Of the list that was asked for by `request`."""
+    read: Callable[[Any], Payload] = _nothing if request.ids_only else GrpcToRest.convert_payload
+    words = _words if request.by_words else _none
+    return [
+        Record(id_of(one), read(one.payload), one.score, words(one), _turn(one.payload))
+        for one in found
+    ]
+
+
+def _nothing(_: Any) -> Payload:
+    return {}
+
+
+def _none(_: Any) -> frozenset[int]:
+    return frozenset()
 
 
 def _turn(payload: Any) -> Turn:
-    """Most memories have none, and nothing of their payload is read."""
+    """Many memories have none, and nothing of their payload is read."""
     if PLACE in payload or ASKS in payload:
         return turn_of(GrpcToRest.convert_payload(payload))
     return NO_TURN
@@ -110,11 +112,10 @@ def id_of(found: Any) -> str:
     return found.id.uuid or str(found.id.num)
 
 
-def _words(found: Any) -> Sequence[int]:
+def _words(found: Any) -> frozenset[int]:
     """Servers before 1.16 put them into `indices`."""
     vector = found.vectors.vectors.vectors[SPARSE]
-    words: Sequence[int] = vector.sparse.indices or vector.indices.data
-    return words
+    return frozenset(vector.sparse.indices or vector.indices.data)
 
 
 def _sparse(given: SparseVector) -> Any:

@@ -24,6 +24,7 @@ from app.storage.vectors.ranking import Record
 from app.storage.vectors.server import conversion
 from app.storage.vectors.server.address import Address
 from app.storage.vectors.server.errors import unreachable
+from app.storage.vectors.server.grpc_filters import as_message, point_ids
 from app.storage.vectors.server.points import EXACT_COUNT, Points
 from app.storage.vectors.server.refusals import LIMITED, Refusal, error_of
 
@@ -100,7 +101,7 @@ class GrpcPoints(Points):
         self._write("OverwritePayload", messages.SetPayloadPoints(**asked))
 
     def retrieve(self, ids: Sequence[str]) -> list[Record]:
-        asked = self._named(ids=conversion.ids(ids), with_payload=conversion.WITH_PAYLOAD)
+        asked = self._named(ids=point_ids(ids), with_payload=conversion.WITH_PAYLOAD)
         found = self._call("Get", messages.GetPoints(**asked)).result
         return [conversion.record(point) for point in found]
 
@@ -115,13 +116,13 @@ class GrpcPoints(Points):
         batch = messages.QueryBatchPoints(**self._named(query_points=asked))
         answers = self._call("QueryBatch", batch).result
         return [
-            [conversion.hit(point, request) for point in answer.result]
+            conversion.hits(answer.result, request)
             for request, answer in zip(requests, answers, strict=True)
         ]
 
     def newest(self, where: Filter, limit: int, after: Cursor | None) -> list[Listed]:
         asked = self._named(
-            filter=conversion.filter_(following(where, after)),
+            filter=as_message(following(where, after)),
             limit=limit,
             order_by=conversion.newest_first(after),
             with_payload=conversion.BARE,
@@ -139,12 +140,12 @@ class GrpcPoints(Points):
         self._write("Delete", messages.DeletePoints(**self._named(wait=True, points=which)))
 
     def count(self, where: Filter) -> int:
-        asked = self._named(filter=conversion.filter_(where), exact=EXACT_COUNT)
+        asked = self._named(filter=as_message(where), exact=EXACT_COUNT)
         counted: int = self._call("Count", messages.CountPoints(**asked)).result.count
         return counted
 
     def facet(self, key: str, where: Filter, limit: int) -> list[tuple[str, int]]:
-        asked = self._named(key=key, filter=conversion.filter_(where), limit=limit)
+        asked = self._named(key=key, filter=as_message(where), limit=limit)
         hits = self._call("Facet", messages.FacetCounts(**asked)).hits
         return [(hit.value.string_value, hit.count) for hit in hits]
 

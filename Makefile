@@ -83,6 +83,18 @@ endif
 soak: setup-dev ## the long tests: crash, concurrency, failures, hostile input (ROUNDS=1000 for a night)
 	@ROUNDS="$(ROUNDS)" $(VENV)/bin/pytest $(PARALLEL) tests/soak $(ARGS)
 
+# No part of CI: not everybody has the program. Its folder of data is a temporary one.
+QDRANT_BIN ?= $(shell command -v qdrant)
+.PHONY: qdrant
+qdrant: setup-dev ## the store, server mode and crashes on a real Qdrant: make qdrant QDRANT_BIN=PATH
+ifeq ($(strip $(QDRANT_BIN)),)
+	@echo "no Qdrant program here: nothing was tested; make qdrant QDRANT_BIN=PATH"
+else
+	@command -v "$(QDRANT_BIN)" >/dev/null || { echo "error: $(QDRANT_BIN) is no program" >&2; exit 1; }
+	@QDRANT_BIN="$(abspath $(QDRANT_BIN))" ROUNDS="$(or $(ROUNDS),20)" $(VENV)/bin/pytest tests/real \
+		tests/contract/test_vector_store.py -k "program or TestServerMode" $(ARGS)
+endif
+
 .PHONY: fuzz
 fuzz: setup-dev ## send 20,000 hostile requests (as `make soak` does, among others)
 	@FUZZ_REQUESTS=20000 $(VENV)/bin/pytest -s tests/soak/test_hostile.py \

@@ -3,16 +3,16 @@
 import hashlib
 import json
 import math
-import os
 import uuid
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from tempfile import mkdtemp
 from threading import Event
 from typing import Any
 
@@ -30,6 +30,7 @@ from app.storage.vectors.paging import CHUNK_BYTES, PAGE, Cursor
 from app.storage.vectors.ranking import Record, Turn, rank
 from app.storage.vectors.server import Options, ServerStore
 from app.storage.vectors.store import VectorStore
+from tests.servers.program import BINARY, QdrantProgram
 from tests.servers.qdrant import QdrantServer
 
 DIMENSIONS = 4
@@ -46,10 +47,11 @@ STORES: dict[str, Callable[[Path], VectorStore]] = {
     "server": lambda folder: on_server(STAND_IN.url, folder),
     "server, gRPC": lambda folder: on_server(STAND_IN.url, folder, STAND_IN.grpc_port),
 }
-if real_server := os.environ.get("QDRANT_TEST_URL"):
-    STORES["real server"] = lambda folder: on_server(real_server, folder)
-
 STAND_IN = QdrantServer(grpc=True)
+PROGRAM = QdrantProgram(Path(mkdtemp(prefix="qdrant-"))) if BINARY else None
+if PROGRAM:
+    STORES["program"] = lambda folder: on_server(PROGRAM.url, folder)
+    STORES["program, gRPC"] = lambda folder: on_server(PROGRAM.url, folder, PROGRAM.grpc_port)
 
 
 class KeptOpen(QdrantClient):
@@ -76,10 +78,11 @@ def on_server(url: str, folder: Path, grpc_port: int = 0) -> VectorStore:
 
 @pytest.fixture(scope="module", autouse=True)
 def stand_in() -> Iterator[None]:
-    with STAND_IN:
+    with STAND_IN, PROGRAM or nullcontext():
         yield
-        for port in (0, STAND_IN.grpc_port):
-            client(STAND_IN.url, port).end()
+        for server in filter(None, (STAND_IN, PROGRAM)):
+            for port in (0, server.grpc_port):
+                client(server.url, port).end()
 
 
 @pytest.fixture(params=STORES)

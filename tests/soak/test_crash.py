@@ -21,9 +21,12 @@ import pytest
 from tests.model.calls import Clients
 from tests.model.judge import Judge
 from tests.model.looking import Memories, histories, kill, listing, pending_intents
+from tests.servers.program import QdrantProgram
 from tests.servers.qdrant import QdrantServer
 from tests.service import Service, wait_for
 from tests.soak.rounds import ROUNDS
+
+Store = QdrantServer | QdrantProgram | None
 
 CLIENTS = 8
 USERS = ("ann", "bob", "cat", "dan")
@@ -47,10 +50,11 @@ time.sleep(60)
 
 
 def work_until_killed(
-    service: Service, clients: Clients, rng: random.Random, qdrant: QdrantServer | None
+    service: Service, clients: Clients, rng: random.Random, qdrant: Store
 ) -> None:
-    """Half of the kills find whoever has written to the store waiting for the history."""
-    if qdrant:
+    """Half of the kills find whoever has written to the store waiting for the history. A real
+    Qdrant is killed too, every other time."""
+    if isinstance(qdrant, QdrantServer):
         slow_down(qdrant, rng)
     with ThreadPoolExecutor(CLIENTS) as pool:
         seeds = [rng.getrandbits(32) for _ in range(CLIENTS)]
@@ -61,9 +65,12 @@ def work_until_killed(
         for thread in working:
             thread.result()
     service.reconnect()
-    if qdrant:
+    if isinstance(qdrant, QdrantServer):
         qdrant.clear_faults()
         qdrant.requests.clear()
+    elif qdrant and rng.random() < 0.5:
+        qdrant.kill()
+        qdrant.start()
 
 
 def slow_down(qdrant: QdrantServer, rng: random.Random) -> None:
@@ -107,6 +114,12 @@ def judge_histories(judge: Judge, service: Service, touched: set[str], after: Me
         judge.hear(memory_id, in_file.get(memory_id, []), after.get(memory_id))
 
 
+def opened(store: str, folder: Path) -> Store:
+    if store == "embedded":
+        return None
+    return QdrantProgram(folder / "qdrant") if "program" in store else QdrantServer(grpc=True)
+
+
 def keep_killing(folder: Path, store: str, rounds: int) -> Judge:
     """What it found is for the caller to `conclude`."""
     seed = int(os.environ.get("TEST_SEED") or random.SystemRandom().getrandbits(32))
@@ -114,8 +127,14 @@ def keep_killing(folder: Path, store: str, rounds: int) -> Judge:
     rng = random.Random(seed)
     judge = Judge()
     with contextlib.ExitStack() as stack:
-        qdrant = stack.enter_context(QdrantServer()) if store == "server" else None
-        settings = {"QDRANT_URL": qdrant.url} if qdrant else {}
+        settings = {}
+        if qdrant := opened(store, folder):
+            stack.enter_context(qdrant)
+            settings = {
+                "QDRANT_URL": qdrant.url,
+                "QDRANT_GRPC": "on" if "gRPC" in store else "off",
+                "QDRANT_GRPC_PORT": str(qdrant.grpc_port),
+            }
         service = stack.enter_context(Service(folder / "data", **settings))
         clients = Clients(service, USERS)
         for _ in range(rounds):
@@ -133,7 +152,7 @@ def keep_killing(folder: Path, store: str, rounds: int) -> Judge:
     return judge
 
 
-@pytest.mark.parametrize("store", ["embedded", "server"])
+@pytest.mark.parametrize("store", ["embedded", "server", "server, gRPC"])
 def test_killed_at_any_instant_it_keeps_what_it_acknowledged_and_nothing_else(
     tmp_path: Path, store: str
 ) -> None:

@@ -1,0 +1,1 @@
+"""Against programs that not everybody has; `make` names each."""

@@ -207,6 +207,24 @@ def test_after_a_refusal_all_goes_on_as_before(started: Deployment, user: str) -
     assert [one["memory"] for one in service.ask("get_all", user_id=user)["results"]] == ["new"]
 
 
+@pytest.mark.parametrize(("route", "fields"), [ADD, DELETE_ALL], ids=["add", "delete_all"])
+def test_a_refused_connection_is_told_with_its_address_and_leaves_nothing(
+    deployment: Deployment, user: str, route: str, fields: dict[str, Any]
+) -> None:
+    service = deployment.service
+    service.ask("add", data="old", user_id=user)
+    deployment.qdrant.stop()
+    try:
+        refused = service.post(route, {**fields, "user_id": user})
+        assert (refused.status_code, refused.json()["code"]) == (503, DOWN)
+        assert "No Qdrant server answers at http://127.0.0.1:" in refused.json()["detail"]
+        assert deployment.intents() == 0
+    finally:
+        deployment.qdrant.start()
+    wait_for(lambda: service.post("get_all", {"user_id": user}).status_code == 200, 2)
+    assert service.ask("get_all", user_id=user)["total"] == 1
+
+
 def test_a_refused_filter_names_its_field(deployment: Deployment, user: str) -> None:
     deployment.strict(unindexed_filtering_retrieve=False)
     refused = deployment.service.post("get_all", {"filters": {"kind": "a"}, "user_id": user})

@@ -44,7 +44,7 @@ CHANNEL = {
     # Else gRPC would wait for up to two minutes before it looks again for a server that was away.
     "grpc.initial_reconnect_backoff_ms": 100,
     "grpc.min_reconnect_backoff_ms": 100,
-    "grpc.max_reconnect_backoff_ms": 1000,
+    "grpc.max_reconnect_backoff_ms": 200,
     # Else it would hold a connection whose other end is gone without a word for good.
     "grpc.keepalive_time_ms": 20_000,
     "grpc.keepalive_timeout_ms": 5_000,

@@ -281,6 +281,9 @@ class TestOldServers:
         assert store.count(in_scope({"user_id": "u"})) == 1
 
 
+ONE = "6c1f0f4e-1a51-4c53-9d0b-6a7a4be6a001"
+ANOTHER = "6c1f0f4e-1a51-4c53-9d0b-6a7a4be6a002"
+
 FILTERS: list[Any] = [
     {},
     in_scope({"user_id": "u", "run_id": "r"}),
@@ -292,12 +295,12 @@ FILTERS: list[Any] = [
     compile_filters({"a": {"lt": "0001-01-01", "gte": "1969-12-31T23:59:59.999999-05:30"}}),
     following(
         in_scope({"user_id": "u"}),
-        Cursor(datetime(2024, 5, 1, 12, 0, 0, 123456, UTC), (str(uuid.uuid4()), str(uuid.uuid4()))),
+        Cursor(datetime(2024, 5, 1, 12, 0, 0, 123456, UTC), (ONE, ANOTHER)),
     ),
 ]
 
 
-@pytest.mark.parametrize("where", FILTERS, ids=str)
+@pytest.mark.parametrize("where", FILTERS)
 def test_filters_become_the_messages_that_the_client_makes_of_them(where: Any) -> None:
     by_the_client = RestToGrpc.convert_filter(models.Filter.model_validate(where))
     assert as_message(where) == by_the_client

@@ -3,6 +3,7 @@
 from typing import Literal, NamedTuple
 
 from app.config import Endpoint, Settings
+from app.config.outgoing import proxy_for
 
 Role = Literal["LLM", "EMBEDDER"]
 
@@ -20,6 +21,8 @@ class Asked(NamedTuple):
     """The setting that its key comes from."""
     usual: str
     """What an address of such a service looks like."""
+    proxy: str = ""
+    """The variable of the proxy by which it is asked; empty where there is none."""
 
 
 def asked(settings: Settings, role: Role, provider: str, model: str) -> Asked:
@@ -29,12 +32,20 @@ def asked(settings: Settings, role: Role, provider: str, model: str) -> Asked:
     if provider == "ollama":
         address = f"{role}_BASE_URL" if own else "OLLAMA_BASE_URL"
         usual = "it is Ollama's own, such as http://127.0.0.1:11434, without /v1 or /api"
-        return Asked(role, model, "Ollama", address, f"{role}_API_KEY", usual)
+        key, service = f"{role}_API_KEY", "Ollama"
+        return Asked(role, model, service, address, key, usual, _proxy(settings, role))
     address = f"{role}_BASE_URL" if own else "OPENAI_BASE_URL"
     has_own_key = own_key or (own and not endpoint(settings, role).key)
     key = f"{role}_API_KEY" if has_own_key else "OPENAI_API_KEY"
     usual = "it mostly ends in /v1, and nothing such as /chat/completions comes after it"
-    return Asked(role, model, "The model's service", address, key, usual)
+    service = "The model's service"
+    return Asked(role, model, service, address, key, usual, _proxy(settings, role))
+
+
+def _proxy(settings: Settings, role: Role) -> str:
+    """Raises StartupError for a proxy that cannot be used."""
+    proxy = proxy_for(endpoint(settings, role).base_url)
+    return proxy.name if proxy else ""
 
 
 def endpoint(settings: Settings, role: Role) -> Endpoint:

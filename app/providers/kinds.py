@@ -106,11 +106,15 @@ def _is_address(refusal: Refusal, _: Asked) -> bool:
 
 _PAGE = (
     "A page for browsers is at this address ({shown}), of another service, a login or a proxy: see "
-    "{address}, and HTTP_PROXY and NO_PROXY; {usual}."
+    "{address}; {usual}."
 )
 
 KINDS = (
-    Kind(_has(407), ProviderUnavailable, "The proxy on the way to {address} asks for a password."),
+    Kind(
+        _has(407),
+        ProviderUnavailable,
+        "The proxy of {proxy} asks for a password on the way to {address}.",
+    ),
     Kind(
         _is_quota,
         ProviderQuotaExceeded,
@@ -192,9 +196,10 @@ def failure_of(refusal: Refusal, asked: Asked) -> ServiceError:
     if asked.role == "LLM" and (small := context_too_small(refusal.words, asked.model)):
         return small
     kind = next(kind for kind in KINDS if kind.fits(refusal, asked))
-    detail = kind.says.format(
-        **asked._asdict(), shown=refusal.shown(), parameter=_parameter(refusal)
-    )
+    names = asked._replace(proxy=asked.proxy or "the system")._asdict()
+    detail = kind.says.format(**names, shown=refusal.shown(), parameter=_parameter(refusal))
+    if asked.proxy and (refusal.is_page or refusal.status >= 500):
+        detail += f" It is asked by way of the proxy of {asked.proxy}; see NO_PROXY."
     wait = seconds_to_wait(refusal.headers, refusal.words)
     if kind.error is ProviderRateLimited:
         told, pause = (RATE_LIMIT_S, RATE_LIMIT_PAUSE_S) if wait is None else (wait, wait)

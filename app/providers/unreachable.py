@@ -25,11 +25,13 @@ def unreachable(error: BaseException, asked: Asked) -> ProviderUnavailable:
     chain = [*causes(error)]
     if any(type(cause).__name__ == "ProxyError" for cause in chain):
         return ProviderUnavailable(
-            "The proxy on the way to the model's service does not let it through: see "
-            f"HTTPS_PROXY or HTTP_PROXY, and NO_PROXY for {asked.address}."
+            f"The proxy of {asked.proxy or 'the system'} does not let {asked.service} be asked: "
+            f"see it, and NO_PROXY for the host of {asked.address}."
         )
     why = next(filter(None, (_why(cause, asked) for cause in reversed(chain))), None)
-    return ProviderUnavailable(f"{asked.service} {why or 'does not answer'}: see {asked.address}.")
+    by_proxy = f" It is asked by way of the proxy of {asked.proxy}." if asked.proxy else ""
+    what = f"{asked.service} {why or 'does not answer'}: see {asked.address}.{by_proxy}"
+    return ProviderUnavailable(what)
 
 
 def _why(cause: BaseException, asked: Asked) -> str | None:

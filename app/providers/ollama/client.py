@@ -1,7 +1,5 @@
 """Ollama's own library, which has no timeouts by itself."""
 
-import time
-from collections.abc import Iterator
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
@@ -9,9 +7,9 @@ import httpx
 import ollama
 
 from app.config import Endpoint
+from app.config.deadline import deadline_hooks
 from app.config.outgoing import httpx_options
 from app.observability.trace import pass_on
-from app.providers.deadline import pieces_until, shorten
 from app.providers.ollama.failures import raise_refusals
 
 T = TypeVar("T")
@@ -53,7 +51,8 @@ class Clients:
     def _client(self, seconds: float | None) -> ollama.Client:
         hooks: dict[str, list[Any]] = {"request": [pass_on]}
         if seconds is not None:
-            hooks = {"request": [pass_on, _begin], "response": [_end, raise_refusals]}
+            begin, end = deadline_hooks(httpx)
+            hooks = {"request": [pass_on, begin], "response": [end, raise_refusals]}
         return ollama.Client(timeout=seconds, event_hooks=hooks, **self._options)
 
 
@@ -69,26 +68,3 @@ def _options(endpoint: Endpoint) -> dict[str, Any]:
     elif address.username:  # the library leaves it out of the address
         options["auth"] = (unquote(address.username), unquote(address.password or ""))
     return options
-
-
-def _begin(request: httpx.Request) -> None:
-    request.extensions["until"] = time.monotonic() + request.extensions["timeout"]["read"]
-
-
-def _end(response: httpx.Response) -> None:
-    until = shorten(response.request.extensions, response.request.extensions["until"])
-    response.stream = _Until(response.stream, until)
-
-
-class _Until(httpx.SyncByteStream):
-    """A body that is read within the time of the whole call."""
-
-    def __init__(self, body: Any, until: float) -> None:
-        self._body = body
-        self._until = until
-
-    def __iter__(self) -> Iterator[bytes]:
-        return pieces_until(self._body, self._until, httpx.ReadTimeout)
-
-    def close(self) -> None:
-        self._body.close()

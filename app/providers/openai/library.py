@@ -1,16 +1,14 @@
 """The openai library, set up for this service. Imported late: see `openai.Client`."""
 
 import json
-import time
-from collections.abc import Iterator
 from typing import Any
 
 import httpx2
 import openai
 
+from app.config.deadline import deadline_hooks
 from app.config.outgoing import proxy_for, trusted
 from app.observability.trace import headers
-from app.providers.deadline import pieces_until, shorten
 from app.providers.openai.answers import parsed
 from app.providers.refusals import answer_of
 
@@ -25,6 +23,7 @@ class Library:
 
     def __init__(self, base_url: str, key: str) -> None:
         address = httpx2.URL(base_url)
+        begin, end = deadline_hooks(httpx2)
         self._api = openai.OpenAI(
             # Else httpx2 would send what stands before an @ in place of the key.
             base_url=address.copy_with(username=None, password=None, query=None),
@@ -34,6 +33,7 @@ class Library:
             http_client=httpx2.Client(
                 transport=_transport(base_url),
                 follow_redirects=False,  # the texts and the key go where the settings say
+                event_hooks={"request": [begin], "response": [end]},
             ),
             default_headers={"Accept-Encoding": "identity"},  # numbers in base64 shrink little
         )
@@ -70,26 +70,4 @@ def _transport(base_url: str) -> httpx2.BaseTransport:
         max_connections=None, max_keepalive_connections=POOL, keepalive_expiry=IDLE_S
     )
     proxy = proxy_for(base_url)
-    return _Punctual(verify=trusted(), limits=limits, proxy=proxy and proxy.url)
-
-
-class _Punctual(httpx2.HTTPTransport):
-    """Reads an answer within the time of the whole call."""
-
-    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        until = time.monotonic() + request.extensions["timeout"]["read"]
-        response = super().handle_request(request)
-        response.stream = _Until(response.stream, shorten(request.extensions, until))
-        return response
-
-
-class _Until(httpx2.SyncByteStream):
-    def __init__(self, body: Any, until: float) -> None:
-        self._body = body
-        self._until = until
-
-    def __iter__(self) -> Iterator[bytes]:
-        return pieces_until(self._body, self._until, httpx2.ReadTimeout)
-
-    def close(self) -> None:
-        self._body.close()
+    return httpx2.HTTPTransport(verify=trusted(), limits=limits, proxy=proxy and proxy.url)

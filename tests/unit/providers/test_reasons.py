@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -16,10 +17,12 @@ from app.errors import (
     ProviderRateLimited,
     ProviderTimeout,
     ProviderUnavailable,
+    VectorStoreTimeout,
 )
 from app.providers import registry
 from app.providers.validation import CheckedEmbedder
-from tests.servers.base import Answer, Request
+from app.storage.vectors.server import ServerStore, connect
+from tests.servers.base import Answer, Request, StubServer
 from tests.servers.ollama import OllamaServer
 from tests.servers.openai import OpenAIServer
 from tests.servers.passage import Passage, certificate
@@ -125,27 +128,41 @@ def test_a_rate_limit_that_does_not_fit_is_told_with_its_time(on: On, setting: s
         assert len(server.requests) == 1
 
 
-class Dripping(OllamaServer):
-    """Sends a blank every 0.2 s, and then what it has to say."""
+class Dripping(StubServer):
+    """Sends a blank every 0.2 s; after `blanks` of them nothing more comes."""
 
-    def answer(self, request: Request) -> Answer:
-        whole = super().answer(request)
-        assert isinstance(whole.body, bytes)
-        return Answer(whole.status, self.drops(whole.body), whole.headers)
+    blanks = 100
 
-    def drops(self, body: bytes) -> Iterator[bytes]:
-        for _ in range(100):
+    def answer(self, _request: Request) -> Answer:
+        return Answer(200, self.drops(), {"Content-Type": "application/json"})
+
+    def drops(self) -> Iterator[bytes]:
+        for _ in range(self.blanks):
             yield b" "
             self.pause(0.2)
-        yield body
+        self.pause(60)
 
 
-def test_an_answer_of_ollama_that_comes_drop_by_drop_ends_with_its_time() -> None:
+@pytest.mark.parametrize("blanks", [100, 8])
+@pytest.mark.parametrize("on", [on_openai, on_ollama])
+def test_an_answer_that_comes_drop_by_drop_ends_with_its_time(on: On, blanks: int) -> None:
     with Dripping() as server:
+        server.blanks = blanks
+        ours = on(f"{server.url}/v1")
         started = time.monotonic()
         with pytest.raises(ProviderTimeout, match="EMBEDDER_TIMEOUT"):
-            on_ollama(server.url).embed("x")
-        assert time.monotonic() - started < 10
+            ours.embed("x")
+        assert 1.5 < time.monotonic() - started < 3.3
+
+
+def test_so_does_an_answer_of_qdrant() -> None:
+    with Dripping() as server:
+        settings = Settings.from_env({"QDRANT_URL": server.url, "QDRANT_TIMEOUT": "2"})
+        with closing(connect(settings)) as client:
+            started = time.monotonic()
+            with pytest.raises(VectorStoreTimeout):
+                ServerStore(client, "memories").check()
+            assert time.monotonic() - started < 3.3
 
 
 # ---- whether an LLM is there

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Self
 
+import httpx
 from qdrant_client import QdrantClient
 
 from app.config import Settings
+from app.config.deadline import deadline_hooks
 from app.config.outgoing import httpx_options
 from app.embeddings import EmbedderInfo
 from app.errors import StartupError
@@ -29,6 +31,7 @@ def connect(settings: Settings) -> QdrantClient:
     an address that cannot be asked."""
     key = settings.qdrant_api_key.get_secret_value() if settings.qdrant_api_key else None
     url = settings.qdrant_address
+    begin, end = deadline_hooks(httpx)
     try:
         return QdrantClient(
             url=url,
@@ -37,7 +40,7 @@ def connect(settings: Settings) -> QdrantClient:
             api_key=key,
             timeout=settings.qdrant_timeout,
             check_compatibility=False,
-            event_hooks={"request": [pass_on], "response": [refuse_pages_of_proxies]},
+            event_hooks={"request": [pass_on, begin], "response": [end, refuse_pages_of_proxies]},
             **httpx_options(url),
         )
     except ValueError as error:

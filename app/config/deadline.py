@@ -1,0 +1,76 @@
+"""One end for a whole call: httpx's own limit is for each piece of an answer, and some services
+send blank lines while a call waits for its place."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from types import ModuleType
+from typing import Any
+
+SLOW_S = 0.1
+"""An answer whose pieces come later than that is watched by a thread of its own."""
+
+Hook = Callable[[Any], None]
+
+
+def deadline_hooks(httpx: ModuleType) -> tuple[Hook, Hook]:
+    """Event hooks of a request and of a response, for a client of `httpx` or of httpx2: they make
+    its time limit, that of reading, the limit of the whole answer."""
+
+    class Body(httpx.SyncByteStream):  # type: ignore[misc, name-defined]
+        def __init__(self, body: Any, until: float, connection: Any) -> None:
+            self._body = body
+            self._until = until
+            self._connection = connection
+
+        def __iter__(self) -> Iterator[bytes]:
+            return _pieces(self._body, self._until, self._connection, httpx.ReadTimeout)
+
+        def close(self) -> None:
+            self._body.close()
+
+    def begin(request: Any) -> None:
+        limit = request.extensions.get("timeout", {}).get("read")
+        request.extensions["until"] = None if limit is None else time.monotonic() + limit
+
+    def end(response: Any) -> None:
+        until = response.request.extensions["until"]
+        if until is None:
+            return
+        # What is left is the limit of the first piece.
+        response.request.extensions["timeout"]["read"] = max(until - time.monotonic(), 0.001)
+        stream = response.extensions.get("network_stream")
+        connection = stream.get_extra_info("socket") if stream else None
+        response.stream = Body(response.stream, until, connection)
+
+    return begin, end
+
+
+def _pieces(body: Any, until: float, connection: Any, late: type[Exception]) -> Iterator[bytes]:
+    """Those that come by `until`; `late` after it."""
+    slow = time.monotonic() + SLOW_S
+    watch: threading.Timer | None = None
+    try:
+        for piece in body:
+            now = time.monotonic()
+            if now > until:
+                raise late("the answer is not whole in time")
+            if now > slow and watch is None and connection is not None:
+                watch = threading.Timer(until - now, _hang_up, [connection])
+                watch.daemon = True
+                watch.start()
+            yield piece
+    except Exception as error:
+        if time.monotonic() >= until and not isinstance(error, late):
+            raise late("the answer is not whole in time") from None  # `_hang_up` broke it off
+        raise
+    finally:
+        if watch:
+            watch.cancel()
+
+
+def _hang_up(connection: socket.socket) -> None:
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)

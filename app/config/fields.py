@@ -51,7 +51,9 @@ def _none(value: Any) -> Any:
 Dialect = Literal["platform", "oss", "mcp"]
 """Each is the name of a package in `app/api`."""
 
-Dialects = Annotated[tuple[Dialect, ...], BeforeValidator(_none), BeforeValidator(_split)]
+Dialects = Annotated[
+    tuple[Dialect, ...], BeforeValidator(_none), BeforeValidator(_split), InAnyCase
+]
 
 
 def _indexes(given: tuple[str, ...]) -> tuple[str, ...]:

@@ -57,7 +57,7 @@ def test_a_name_from_elsewhere_is_told_with_ours(name: str, ours: str) -> None:
     assert "a-secret-value" not in line
 
 
-@pytest.mark.parametrize("name", ["LLM_TEMPERATUR", "EMBEDDER_FOO", "QDRANT_GRPC"])
+@pytest.mark.parametrize("name", ["LLM_TEMPERATUR", "EMBEDDER_FOO", "QDRANT_FOO"])
 def test_an_unknown_name_that_begins_like_ours_is_told(name: str) -> None:
     [line] = said({name: "x"})
     assert line == f"{name} is no setting of this service and does nothing: see env"
@@ -95,8 +95,8 @@ UNUSED: list[tuple[Given, str]] = [
     ({"LLM_API_KEY": "k", "LLM_PROVIDER": "none"}, "LLM_API_KEY does nothing"),
     ({"CUSTOM_INSTRUCTIONS": "x"}, "CUSTOM_INSTRUCTIONS does nothing"),
     (
-        {"EMBEDDER_MODEL": "m"},
-        "EMBEDDER_MODEL does nothing: the embedder is",
+        {"EMBEDDER_BATCH": "1"},
+        "EMBEDDER_BATCH does nothing: the embedder is",
     ),
     ({"EMBEDDER_API_KEY": "k", "EMBEDDER_PROVIDER": "local"}, "EMBEDDER_API_KEY does nothing"),
     ({**OLLAMA, "OPENAI_BASE_URL": "http://b/v1"}, "OPENAI_BASE_URL does nothing: neither"),

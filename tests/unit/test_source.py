@@ -75,6 +75,7 @@ def test_the_blank_at_the_end_of_a_prefix_counts(written: str) -> None:
 @pytest.mark.parametrize("yes", ["true", "True", "ON", "yes", "1", " true "])
 def test_choices_are_read_in_any_case(yes: str) -> None:
     given = {"LOG_LEVEL": "Info", "LOG_FORMAT": "JSON", "EXTRACTION": "Short", "METRICS_OPEN": yes}
+    given["DIALECTS"] = "MCP, Oss"
     providers = {"LLM_PROVIDER": "Ollama", "EMBEDDER_PROVIDER": "LOCAL"}
     settings = Settings.from_env({**given, **providers})
     assert (settings.log_level, settings.log_format, settings.extraction) == (
@@ -82,6 +83,7 @@ def test_choices_are_read_in_any_case(yes: str) -> None:
     )
     assert (settings.llm_provider, settings.embedder_provider) == ("ollama", "local")
     assert settings.metrics_open
+    assert settings.dialects == ("mcp", "oss")
 
 
 KEYS = ["ADMIN_API_KEY", "QDRANT_API_KEY", "OPENAI_API_KEY", "LLM_API_KEY", "EMBEDDER_API_KEY"]

@@ -5,18 +5,21 @@ The hosts are stand-ins; the paths, queries, models and keys are the row's own.
 
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from app.config import Settings
+from app.config import Endpoint, Settings
 from app.config.addresses import origin
 from app.config.notices import notices
 from app.config.source import Source
 from app.providers import registry
-from app.providers.chat import ChatRequest
+from app.providers.base import EmbeddingModel
+from app.providers.chat import ChatModel, ChatRequest
+from app.providers.ollama.chat import OllamaChat
+from app.providers.ollama.embeddings import OllamaEmbeddings
 from app.providers.openai.client import connect
 from tests.servers.base import Request
 from tests.servers.ollama import OllamaServer
@@ -97,10 +100,7 @@ class Standing:
 @pytest.fixture
 def standing(request: pytest.FixtureRequest) -> Iterator[Standing]:
     with ExitStack() as stack:
-        stood = Standing(TABLE[request.param], stack)
-        yield stood
-        for endpoint in (stood.settings.llm_endpoint, stood.settings.embedder_endpoint):
-            stack.enter_context(closing(connect(endpoint)))
+        yield Standing(TABLE[request.param], stack)
 
 
 @pytest.mark.parametrize("standing", TABLE, indirect=True)
@@ -109,14 +109,38 @@ def test_a_chat_and_an_embedding_go_through(
 ) -> None:
     row = TABLE[request.node.callspec.params["standing"]]
     settings = standing.settings
-    assert registry.open_embedder(settings).embed("tea")
-    if llm := registry.open_llm(settings):
-        assert "Likes tea" in llm(ChatRequest(CHAT, 100), 5).text
+    with ExitStack() as stack:
+        assert stack.enter_context(embedder(settings))(["tea"])
+        if settings.llm_provider != registry.NO_LLM:
+            said = stack.enter_context(llm(settings))(ChatRequest(CHAT, 100), 5)
+            assert "Likes tea" in said.text
     for asked in standing.asked():
         check(asked, row)
     asked_for = {row.get("LLM_MODEL"), row.get("EMBEDDER_MODEL")} - {None}
     models = {asked.body["model"] for asked in standing.asked()}
     assert models >= asked_for or "LLM_API_KEY" in row or "api-version" in str(row)
+
+
+@contextmanager
+def embedder(settings: Settings) -> Iterator[EmbeddingModel]:
+    provider = registry.find(settings.embedder_provider)
+    model = provider.open_embedder(settings, settings.embedder_model or provider.default_embedder)
+    yield model
+    close(model, settings.embedder_endpoint)
+
+
+@contextmanager
+def llm(settings: Settings) -> Iterator[ChatModel]:
+    provider = registry.find(settings.llm_provider)
+    model = provider.open_llm(settings, settings.llm_model or provider.default_llm)
+    yield model
+    close(model, settings.llm_endpoint)
+
+
+def close(model: object, endpoint: Endpoint) -> None:
+    """Those of OpenAI's API share a client for each address."""
+    closed = model if isinstance(model, OllamaEmbeddings | OllamaChat) else connect(endpoint)
+    closed.close()
 
 
 def check(asked: Request, row: Row) -> None:

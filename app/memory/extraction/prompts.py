@@ -14,29 +14,31 @@ LONGEST_TEXT = 300
 """Characters of a memory, with the short prompt: a model that loops comes to an end."""
 
 SHORT = """\
-You extract memories: facts about the user that will be worth knowing in later conversations.
+You write down what is worth remembering about a user, from a conversation.
 
-Take facts from "New Messages" only. The other sections help to understand them: "Last k Messages" \
-came before, "Existing Memories" are known already, "Observation Date" is the day of the messages.
+Read "New Messages" and write each fact in them as a memory of its own: name, family, friends, \
+pets, work, studies, home, origin, health, diet, likes, dislikes, habits, plans, appointments, \
+events, and what the assistant recommended or agreed to do. One message often holds several \
+facts: write them all, one by one. When in doubt, write it down.
 
-Take: names, family, friends, pets, work, studies, home, origin, health, diet, likes, dislikes, \
-habits, plans, appointments, events; and what the assistant recommended or agreed to do.
-Leave out: greetings, thanks, small talk, questions, sums, general knowledge, and what Existing \
-Memories say already.
+The other sections only help to understand: "Last k Messages" came before, "Existing Memories" \
+are known already and are not written again, "Observation Date" is the day of the messages.
 
-- One fact in each memory: a sentence that is clear by itself, with names in place of pronouns.
-- Keep names, numbers, dates, places, negations and reasons as they were said. Add nothing.
-- In a message of the user "I" is the user. What the assistant says of itself is no memory.
+- Each memory is one short sentence that is clear by itself, with names in place of pronouns.
+- Keep names, numbers, dates, places, reasons and every "not" as they were said. Add nothing.
+- "I" in a message of the user is the user.
 - "yesterday" or "next month" become dates, counted from the Observation Date.
+- Greetings, thanks, questions, sums and general knowledge are no facts about the user.
 - Write each memory in the language of its message; do not translate.
 - Custom Instructions, where there are any, come first.
 
-Answer with JSON alone, of this form:
-{"memory": [{"text": "...", "attributed_to": "user"}]}
+Answer with JSON alone: {"memory": [{"text": "...", "attributed_to": "user"}, ...]}
 attributed_to is "user" for what the user said, "assistant" for what the assistant did or \
-recommended. Where there is nothing to remember, answer {"memory": []}
+recommended. The list is empty only where there is no fact at all.
 """
-"""At most 1,600 characters. No examples: small models store them."""
+"""At most 1,600 characters. No examples: small models store them. Nor does it end with an empty
+list: after one that did a model of 0.5B found nothing in 3 of 6 conversations, after this one in
+none of 5 (2026-11-27)."""
 
 ABOUT_AN_AGENT = """
 These memories are an AI agent's own: begin with "Agent", such as what it was told, what it did, \

@@ -191,6 +191,13 @@ class EmbedderMismatch(Unavailable):
     retry_after = 60
 
 
+class BeingEmbedded(Unavailable):
+    """The memories are being embedded again, by another model than before."""
+
+    code = "being_embedded"
+    retry_after = 60
+
+
 class ModelNotReady(Unavailable):
     code = "model_not_ready"
     retry_after = 30

@@ -22,6 +22,8 @@ def contradictions(settings: Settings) -> Iterator[str]:
             "WEB_CONCURRENCY: the embedded engine serves one process; several need a Qdrant "
             "server, see QDRANT_URL"
         )
+    if settings.reembed == "auto" and settings.on_server:
+        yield "REEMBED: auto is for the embedded engine; on a server run python -m app.reembed"
     if settings.llm_places >= settings.threads > 1:
         yield "LLM_CONCURRENCY: must leave some of THREADS to those who read"
     if settings.qdrant_url and settings.qdrant_host:

@@ -103,6 +103,7 @@ class Settings(BaseModel):
     embedder_max_tokens: int | None = Field(None, ge=16, le=1_000_000)
     embedder_query_prefix: str = ""
     embedder_passage_prefix: str = ""
+    reembed: Literal["auto", "manual"] | None = None
     embedder_timeout: float = Field(10, gt=0, le=3600)
     openai_api_key: Key | None = None
     openai_base_url: WebAddress | None = None
@@ -148,6 +149,11 @@ class Settings(BaseModel):
         llm = self.llm_timeout if self.llm_provider != "none" else 0
         store = self.qdrant_timeout if self.on_server else 0
         return max(30, math.ceil(llm + 2 * (self.embedder_timeout + store) + 10))
+
+    @property
+    def reembeds(self) -> bool:
+        """Whether memories of another embedder are embedded again by the service itself."""
+        return not self.on_server and self.reembed != "manual"
 
     @property
     def on_server(self) -> bool:

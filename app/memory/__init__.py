@@ -7,6 +7,7 @@ history) and app.providers.
 
 import logging
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 
 from app.config import Settings
@@ -39,7 +40,12 @@ def open_memory(settings: Settings) -> MemoryService:
     itself.
     """
     parts = open_parts(settings)
-    check_embedder = _embedder_check(settings, parts)
+    service: MemoryService
+
+    def prepare() -> None:
+        service.prepare()
+
+    check_embedder = _embedder_check(settings, parts, prepare)
     if not settings.on_server:
         _recover(parts)  # nothing to wait for, and nobody has seen it half yet
     service = MemoryService(
@@ -52,6 +58,7 @@ def open_memory(settings: Settings) -> MemoryService:
         checks=_checks(settings, parts, check_embedder),
         flush_seconds=settings.flush_seconds,
         llm_concurrency=settings.llm_places,
+        reembeds=settings.reembeds,
     )
     # Where there is nothing to wait for what fails ends the start.
     in_thread = settings.on_server or not start_waits_for_embedder(settings)
@@ -80,14 +87,14 @@ def _finder(settings: Settings) -> FactFinder | None:
     return FactFinder(model, settings.llm_timeout, choose_prompt(settings), instructed=instructed)
 
 
-def _embedder_check(settings: Settings, parts: Parts) -> Check:
+def _embedder_check(settings: Settings, parts: Parts, prepare: Callable[[], None]) -> Check:
     check_model = open_embedder_check(settings, parts.embedder)
 
     def check() -> str | None:
         note = check_model()
         # Whether the store answers is the store's own check.
         with suppress(VectorStoreUnavailable, VectorStoreTimeout):
-            parts.store.prepare(parts.embedder.info)
+            prepare()
         return note
 
     return check

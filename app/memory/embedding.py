@@ -5,6 +5,7 @@ from itertools import combinations
 import numpy as np
 
 from app.embeddings import EmbedderInfo, Vector
+from app.memory.embedding_again import EmbeddingAgain
 from app.providers.base import Embedder
 from app.storage.vectors.store import VectorStore
 
@@ -25,17 +26,20 @@ language-neutral step, where .70 to .75 ranked best."""
 class CollectionEmbedder:
     """An embedder for one collection, which is made or checked before anything is embedded."""
 
-    def __init__(self, store: VectorStore, embedder: Embedder) -> None:
+    def __init__(self, store: VectorStore, embedder: Embedder, again: EmbeddingAgain) -> None:
         self._store = store
         self._embedder = embedder
+        self._again = again
 
     @property
     def info(self) -> EmbedderInfo:
         return self._embedder.info
 
     def embed(self, texts: list[str], action: str) -> list[Vector]:
-        """Raises EmbedderMismatch, and the failures of the embedder."""
-        self._store.prepare(self._embedder.info)
+        """Raises EmbedderMismatch, the failures of the embedder, and for a search BeingEmbedded."""
+        self._again.prepare()
+        if action == "search":
+            self._again.check()
         return self._embedder.embed_batch(texts, action)
 
     def zero(self) -> float:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from app.errors import (
+    BeingEmbedded,
     EmbedderMismatch,
     ModelNotReady,
     ProviderBadAnswer,
@@ -26,6 +27,7 @@ empty. On LoCoMo that empties 1% of the answers to questions that have one, and 
 questions about somebody else; benchmarks/README.md says which it cannot tell."""
 
 NOT_EMBEDDED = (
+    BeingEmbedded,
     EmbedderMismatch,
     ModelNotReady,
     ProviderBadAnswer,

@@ -10,6 +10,7 @@ from app.memory.answers import Added, Deleted, Entity, Found, Page
 from app.memory.changing import Changing
 from app.memory.choosing import Choosing
 from app.memory.embedding import CollectionEmbedder
+from app.memory.embedding_again import EmbeddingAgain
 from app.memory.extraction import Extraction, FindsFacts
 from app.memory.limits import ConcurrencyLimiter
 from app.memory.readiness import Check, Readiness
@@ -56,6 +57,7 @@ class MemoryService:
         checks: Mapping[str, Callable[[], str | None]] | None = None,
         flush_seconds: float = 5,
         llm_concurrency: int = 128,
+        reembeds: bool = True,
     ) -> None:
         """`store` and `history` are closed with it. `finder` asks the LLM, where there is one;
         `instructions` are for it, `checks` for `ready`, each of a dependency."""
@@ -63,7 +65,8 @@ class MemoryService:
         self._history = history
         messages = Messages(history.database)
         self._writer = Writer(store, messages, journal)
-        embeds = CollectionEmbedder(store, embedder)
+        self._again = EmbeddingAgain(store, embedder, self._writer, auto=reembeds)
+        embeds = CollectionEmbedder(store, embedder, self._again)
         extraction = Extraction(store, messages, embedder, finder, instructions) if finder else None
         limiter = ConcurrencyLimiter(llm_concurrency)
         choosing = Choosing(store, history)
@@ -156,8 +159,14 @@ class MemoryService:
         """How each dependency is, by name; asked again at most once a second."""
         return self._readiness()
 
+    def prepare(self) -> None:
+        """See EmbeddingAgain. Raises its failures, and BeingEmbedded while it is at work."""
+        self._again.prepare()
+        self._again.check()
+
     def close(self) -> None:
         """Finish the writes at work, and bring everything to the disk."""
+        self._again.close()
         self._maintenance.close()
         self._writer.close()
         with suppress(ServiceError):

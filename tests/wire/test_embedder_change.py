@@ -23,7 +23,7 @@ def openai() -> Iterator[OpenAIServer]:
 @pytest.fixture(params=["embedded", "server"])
 def settings(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
     if request.param == "embedded":
-        yield {}
+        yield {"REEMBED": "manual"}
         return
     with QdrantServer() as server:
         yield {"QDRANT_URL": server.url}
@@ -123,7 +123,8 @@ def test_another_model_of_equal_size_is_refused(tmp_path: Path, openai: OpenAISe
     with Service(data, **by_openai(openai)) as service:
         wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
         service.stop()
-    with Service(data, **by_openai(openai), EMBEDDER_MODEL="text-embedding-3-large") as service:
+    other = {**by_openai(openai), "EMBEDDER_MODEL": "text-embedding-3-large", "REEMBED": "manual"}
+    with Service(data, **other) as service:
         response = service.post("add", {"data": "tea", "user_id": "alice", "infer": False})
         assert response.json()["code"] == "embedder_mismatch"
         assert "text-embedding-3-large (1536" in response.json()["detail"]

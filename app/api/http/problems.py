@@ -47,6 +47,7 @@ STATUS = {
     "provider_rate_limited": 503,
     "model_not_ready": 503,
     "embedder_mismatch": 503,
+    "being_embedded": 503,
     "storage_full": 503,
     "maintenance_failed": 503,
     "provider_timeout": 504,

@@ -85,6 +85,13 @@ class Writer:
             self.journal.database.empty_log()
         return deleted
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody writes meanwhile, and nothing is unsure. Raises ServiceBusy."""
+        with self._scopes.exclusive({}):
+            self.journal.clear_way(self.store, scope={}, whole=True)
+            yield
+
     def leftovers(self) -> list[dict[str, str]]:
         """After a purge, `where` the texts may still stand, and in `detail` until when."""
         left = [{"where": "vector_store", "detail": self.store.keeps_deleted}]

@@ -121,6 +121,11 @@ class Engine(ABC):
     def swap_in(self, target: Self) -> None:
         """Let `target`, which has everything, take the place of this store; closes both."""
 
+    def _adopt(self, embedder: EmbedderInfo) -> None:
+        """Take all dense vectors away and make the collection one of `embedder`, in place. May be
+        cut off and called again."""
+        raise NotImplementedError("only the embedded engine can do so in place")
+
     # ---- its points; each raises NoCollection where there is none, and
     # VectorStoreUnavailable or VectorStoreTimeout when it cannot
 
@@ -154,6 +159,14 @@ class Engine(ABC):
     @abstractmethod
     def _facet(self, key: str, where: Filter, limit: int) -> list[tuple[str, int]]:
         """The values that `key`, one of KEYWORD_INDEXES, has, and how many points have each."""
+
+    def unembedded(self, limit: int) -> list[str]:
+        """The ids of some memories without a dense vector; of an engine that cannot `_adopt`
+        there are none."""
+        return []
+
+    def count_unembedded(self) -> int:
+        return 0
 
     @abstractmethod
     def _clear(self) -> None:

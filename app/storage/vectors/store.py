@@ -7,11 +7,11 @@ on every engine, in Chinese too.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import ParamSpec, TypeVar
 
-from app.embeddings import EmbedderInfo, Vector, is_finite
-from app.errors import EmbedderMismatch, MemoryNotFound, VectorStoreUnavailable
+from app.embeddings import Vector
+from app.errors import MemoryNotFound
 from app.security.scopes import Scope
 from app.storage.payloads import Payload
-from app.storage.vectors.base import Engine, Nearest, NewPoint, NoCollection
+from app.storage.vectors.base import Nearest, NewPoint, NoCollection
 from app.storage.vectors.bm25 import Bm25Encoder
 from app.storage.vectors.completing import completed
 from app.storage.vectors.filters import Filter, in_scope
@@ -25,41 +25,20 @@ from app.storage.vectors.paging import (
     size_of,
     sliced,
 )
+from app.storage.vectors.prepared import PreparedStore
 from app.storage.vectors.ranking import Record
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class VectorStore(Engine):
+class VectorStore(PreparedStore):
     """One collection of memories. It is made when an embedder first comes; until then it is
     read as an empty one."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._bm25 = Bm25Encoder()
-        self._prepared: EmbedderInfo | None = None
-        self._zero: float | None = None
-
-    def prepare(self, embedder: EmbedderInfo) -> None:
-        """Make the collection for `embedder`, or see that it is of this one.
-
-        Needed before anything with vectors. Raises EmbedderMismatch.
-        """
-        if self._prepared == embedder:
-            return
-        stored = self.embedder()
-        if stored is None:
-            self._create(embedder)
-            stored = self.embedder() or embedder
-        if not stored.name and stored.dimensions == embedder.dimensions:
-            self._record_embedder(embedder)
-        elif stored != embedder:
-            raise EmbedderMismatch(
-                f"The stored memories were embedded by {stored}, and the settings say {embedder}. "
-                "Go back to that model, or stop the service and run 'python -m app.reembed', "
-                "which embeds every memory again and loses none."
-            )
-        self._prepared = embedder
 
     def put(self, memories: Mapping[str, tuple[Vector, Payload]]) -> None:
         """Write whole memories, new or changed: id -> (dense vector, payload)."""
@@ -125,17 +104,6 @@ class VectorStore(Engine):
             else None
             for id_, record in zip(ids, records, strict=True)
         ]
-
-    def zero(self) -> float | None:
-        """What `keep_zero` was told of this collection's embedder; None where nothing."""
-        if self._zero is None:
-            self._zero = self._read_zero()
-        return self._zero
-
-    def keep_zero(self, zero: float) -> None:
-        """Keep the cosine that the collection's embedder gives unrelated texts."""
-        self._record_zero(zero)
-        self._zero = zero
 
     def nearest(self, vector: Vector, limit: int, scope: Scope) -> Sequence[Record]:
         """The memories of a scope that are most like `vector`, best first; without the expired."""
@@ -248,20 +216,6 @@ class VectorStore(Engine):
         """The memories of a listing that are still there."""
         found = {record.id: record for record in self.get_many([one.id for one in ids])}
         return [found[one.id] for one in ids if one.id in found]
-
-    def _make_again(self) -> None:
-        if self._prepared is None:
-            raise VectorStoreUnavailable("The collection was never made.")
-        self._create(self._prepared)
-
-    def _checked(self, vector: Vector) -> Vector:
-        """Before anything is sent: Edge keeps a write that it refused, and accepts NaN."""
-        dimensions = self._prepared.dimensions if self._prepared else 0
-        if len(vector) != dimensions:
-            raise ValueError(f"a vector of {len(vector)} numbers, not {dimensions}")
-        if not is_finite(vector):
-            raise ValueError("a vector with a number that is not finite")
-        return vector
 
 
 def _or(nothing: T, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -115,7 +115,7 @@ class Asking:
     def search(self, query: str, scope: Scope, **fields: Any) -> list[dict[str, Any]]:
         asked = self._asked(SearchRequest, query=query, **scope, **fields)
         found = self.service.found(self.principal, asked)
-        return [result for results in found for result in results]
+        return [result for part in found for result in part.memories]
 
     def scopes(self) -> dict[str, list[dict[str, Any]]]:
         return self.service.scopes(self.principal)

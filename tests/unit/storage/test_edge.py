@@ -337,3 +337,33 @@ def test_no_more_memories_words_are_kept_than_may_be(store: EdgeStore) -> None:
         store.put({str(uuid.uuid4()): (EAST, {"data": word})})
         assert asked_words(store, word) == [1]
         assert 1 <= len(store._details._known) <= 3
+
+
+@pytest.mark.parametrize("dimensions", [DIMENSIONS, 2 * DIMENSIONS])
+def test_another_embedder_is_adopted_with_every_memory_and_no_vector(
+    store: EdgeStore, dimensions: int
+) -> None:
+    other = EmbedderInfo("test/other", dimensions)
+    ids = [str(uuid.uuid4()) for _ in range(3)]
+    store.put({id_: (EAST, {"data": "green tea"}) for id_ in ids})
+    assert (store.unembedded(10), store.count_unembedded()) == ([], 0)
+    store.adopt(other)
+    assert store.embedder() == other
+    assert ({*store.unembedded(10)}, store.count_unembedded()) == ({*ids}, 3)
+    vector = [1.0] * dimensions
+    assert [len(found) for found in store.hybrid("tea", vector, EVERYTHING, 10)[:2]] == [0, 3]
+    store.put({ids[0]: (vector, {"data": "green tea"})})
+    assert ({*store.unembedded(10)}, store.count_unembedded()) == ({*ids[1:]}, 2)
+    assert [hit.id for hit in store.hybrid("tea", vector, EVERYTHING, 10)[0]] == ids[:1]
+
+
+def test_an_adoption_that_was_cut_off_is_done_again(store: EdgeStore) -> None:
+    other = EmbedderInfo("test/other", 2 * DIMENSIONS)
+    store.put({str(uuid.uuid4()): (EAST, {"data": "green tea"})})
+    store._live.update(qdrant_edge.UpdateOperation.delete_vector_name(""))  # as far as it came
+    store.close()
+    again = EdgeStore(store._collection.folder)
+    assert again.embedder() != other
+    again.adopt(other)
+    assert (again.embedder(), again.count_unembedded()) == (other, 1)
+    again.close()

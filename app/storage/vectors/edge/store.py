@@ -3,6 +3,7 @@
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
@@ -13,6 +14,7 @@ from qdrant_edge import (
     EdgeShard,
     FacetRequest,
     HasIdCondition,
+    HasVectorCondition,
     OrderBy,
     Point,
     QueryBatchRequest,
@@ -24,16 +26,18 @@ from qdrant_edge import Filter as EdgeFilter
 
 from app.embeddings import EmbedderInfo
 from app.storage.payloads import Payload
-from app.storage.vectors.base import DENSE, SPARSE, Nearest, NewPoint
+from app.storage.vectors.base import DENSE, SPARSE, Nearest, NewPoint, NoCollection
 from app.storage.vectors.edge.collection import EdgeCollection, beside
 from app.storage.vectors.edge.details import Details, id_text
-from app.storage.vectors.edge.shard import TAKEOVER_S, translated
+from app.storage.vectors.edge.shard import TAKEOVER_S, forget_vectors, translated
 from app.storage.vectors.edge.slices import Slices, Trial, split
 from app.storage.vectors.edge.translation import NOTHING, to_edge, to_query, to_record
 from app.storage.vectors.filters import Filter
 from app.storage.vectors.paging import Cursor, Listed, following, listed
 from app.storage.vectors.ranking import Record
 from app.storage.vectors.store import VectorStore
+
+NO_VECTOR = EdgeFilter(must_not=[HasVectorCondition(DENSE)])
 
 
 class EdgeStore(VectorStore, engine="edge"):
@@ -74,6 +78,24 @@ class EdgeStore(VectorStore, engine="edge"):
 
     def _record_embedder(self, embedder: EmbedderInfo) -> None:
         self._collection.record_embedder(embedder)
+
+    def _adopt(self, embedder: EmbedderInfo) -> None:
+        self.check_disk_space()
+        with translated():
+            forget_vectors(self._live, self._collection.embedder(), embedder)
+        self._collection.record_embedder(embedder)
+
+    def unembedded(self, limit: int) -> list[str]:
+        asked = ScrollRequest(limit=limit, filter=NO_VECTOR, with_payload=False)
+        with suppress(NoCollection), translated():
+            found, _ = self._live.scroll(asked)
+            return [str(point.id) for point in found]
+        return []
+
+    def count_unembedded(self) -> int:
+        with suppress(NoCollection), translated():
+            return self._live.count(CountRequest(filter=NO_VECTOR, exact=True))
+        return 0
 
     def _read_zero(self) -> float | None:
         return self._collection.zero()

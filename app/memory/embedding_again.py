@@ -1,0 +1,158 @@
+"""Memories of another embedder are embedded again while the service serves.
+
+A memory without a vector is one that is still to be embedded: when the embedder changes, all
+vectors are taken away at once, and a thread makes them one batch after the other, on half a core at
+most. So it goes on after a restart, and adds work meanwhile; searches are answered by words.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+from app.embeddings import Vector
+from app.errors import BeingEmbedded, EmbedderMismatch, MemoryNotFound, ServiceError
+from app.providers.base import Embedder
+from app.storage.journal.writer import Writer
+from app.storage.payloads import Payload
+from app.storage.vectors.ranking import Record
+from app.storage.vectors.store import VectorStore
+
+log = logging.getLogger(__name__)
+
+BATCH = 16
+PAUSE_S = 10.0  # after a failure of the embedder or of the store
+TOLD_S = 30.0  # between two lines of the log
+TEXTS_OWN = ("provider_refused", "provider_content_filtered", "embedder_input_too_long")
+"""Failures that may be of one text and not of all."""
+
+
+class EmbeddingAgain:
+    """Prepares the collection for the embedder, and embeds what has no vector of it."""
+
+    def __init__(
+        self, store: VectorStore, embedder: Embedder, writer: Writer, *, auto: bool = True
+    ) -> None:
+        """Unless `auto`, a collection of another embedder is left to `python -m app.reembed`."""
+        self._store = store
+        self._embedder = embedder
+        self._writer = writer
+        self._auto = auto
+        self._changing = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._looked = False
+        self._left = 0
+        self._refused: set[str] = set()
+        self._closing = threading.Event()
+
+    def prepare(self) -> None:
+        """See `VectorStore.prepare`; where the memories are of another embedder, begin to embed
+        them again. Raises EmbedderMismatch where that must not be, and the failures of both."""
+        info = self._embedder.info
+        try:
+            self._store.prepare(info)
+        except EmbedderMismatch:
+            if not self._auto:
+                raise
+            with self._changing, self._writer.alone():
+                if self._store.embedder() != info:
+                    log.warning(
+                        "the memories are of %s and will be embedded again by %s, in the "
+                        "background; until then they are found by words",
+                        self._store.embedder(),
+                        info,
+                    )
+                    self._store.adopt(info)
+                self._looked = False
+            self._store.prepare(info)
+        if not self._looked:
+            self._go_on()
+
+    def check(self) -> None:
+        """Raises BeingEmbedded, which says how far it is, while it is at work."""
+        if self._left:
+            total = self._store.count({})
+            raise BeingEmbedded(
+                f"{total - self._left} of {total} memories are embedded by {self._embedder.info}."
+            )
+
+    def close(self) -> None:
+        self._closing.set()
+        if self._thread:
+            self._thread.join()
+
+    def _go_on(self) -> None:
+        with self._changing:
+            if self._looked:
+                return
+            self._left = self._store.count_unembedded()
+            self._looked = True
+            if self._left and self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="embedding", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        told = 0.0
+        while not self._closing.is_set():
+            started = time.monotonic()
+            try:
+                if not self._embed_some():
+                    break
+            except ServiceError as error:
+                log.warning("embedding again waits: %s: %s", error.code, error.detail)
+                self._closing.wait(PAUSE_S)
+                continue
+            if time.monotonic() - told > TOLD_S:
+                told = time.monotonic()
+                log.info("embedding again: %d memories are left", self._left)
+            self._closing.wait(time.monotonic() - started)  # as long as it worked: half a core
+        if not self._closing.is_set():
+            log.info("every memory is embedded by %s", self._embedder.info)
+        with self._changing:
+            self._thread = None
+
+    def _embed_some(self) -> bool:
+        """The next memories without a vector; whether there were any."""
+        ids = self._store.unembedded(BATCH + len(self._refused))
+        wanted = [id_ for id_ in ids if id_ not in self._refused][:BATCH]
+        records = self._store.get_many(wanted)
+        if records:
+            for record, vector in zip(records, self._vectors(records), strict=True):
+                if vector is None:
+                    self._refused.add(record.id)
+                else:
+                    self._write(record, vector)
+        self._left = max(0, self._store.count_unembedded() - len(self._refused))
+        return bool(records)
+
+    def _vectors(self, records: Sequence[Record]) -> Sequence[Vector | None]:
+        """One for each; None where the embedder refuses that text."""
+        texts = [str(record.payload.get("data") or " ") for record in records]
+        try:
+            return self._embedder.embed_batch(texts, "add")
+        except ServiceError as error:
+            if error.code not in TEXTS_OWN:
+                raise
+        return [self._alone(text) for text in texts]
+
+    def _alone(self, text: str) -> Vector | None:
+        try:
+            return self._embedder.embed(text, "add")
+        except ServiceError as error:
+            if error.code not in TEXTS_OWN:
+                raise
+            log.warning("a memory is found by words alone: %s", error.code)
+            return None
+
+    def _write(self, record: Record, vector: Vector) -> None:
+        """Unless it was changed or deleted meanwhile; a text that was changed has its vector."""
+
+        def find() -> Payload:
+            found = self._store.get(record.id)
+            if found is None or found.payload.get("data") != record.payload.get("data"):
+                raise MemoryNotFound
+            return found.payload
+
+        with suppress(MemoryNotFound), self._writer.alone_with(record.id, find) as payload:
+            self._store.put({record.id: (vector, payload)})

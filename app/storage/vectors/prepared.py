@@ -1,0 +1,66 @@
+"""Whose vectors a collection has."""
+
+from app.embeddings import EmbedderInfo, Vector, is_finite
+from app.errors import EmbedderMismatch, VectorStoreUnavailable
+from app.storage.vectors.base import Engine
+
+
+class PreparedStore(Engine):
+    """A collection that is made or checked for an embedder before anything is put into it."""
+
+    def __init__(self) -> None:
+        self._prepared: EmbedderInfo | None = None
+        self._zero: float | None = None
+
+    def prepare(self, embedder: EmbedderInfo) -> None:
+        """Make the collection for `embedder`, or see that it is of this one.
+
+        Needed before anything with vectors. Raises EmbedderMismatch.
+        """
+        if self._prepared == embedder:
+            return
+        stored = self.embedder()
+        if stored is None:
+            self._create(embedder)
+            stored = self.embedder() or embedder
+        if not stored.name and stored.dimensions == embedder.dimensions:
+            self._record_embedder(embedder)
+        elif stored != embedder:
+            raise EmbedderMismatch(
+                f"The stored memories were embedded by {stored}, and the settings say {embedder}. "
+                "Go back to that model, or stop the service and run 'python -m app.reembed', "
+                "which embeds every memory again and loses none."
+            )
+        self._prepared = embedder
+
+    def adopt(self, embedder: EmbedderInfo) -> None:
+        """Make the collection one of `embedder`: every memory stays, found by its words, and none
+        has a vector until it is put again. Nobody may write meanwhile."""
+        self._adopt(embedder)
+        self._prepared = embedder
+        self._zero = None
+
+    def zero(self) -> float | None:
+        """What `keep_zero` was told of this collection's embedder; None where nothing."""
+        if self._zero is None:
+            self._zero = self._read_zero()
+        return self._zero
+
+    def keep_zero(self, zero: float) -> None:
+        """Keep the cosine that the collection's embedder gives unrelated texts."""
+        self._record_zero(zero)
+        self._zero = zero
+
+    def _make_again(self) -> None:
+        if self._prepared is None:
+            raise VectorStoreUnavailable("The collection was never made.")
+        self._create(self._prepared)
+
+    def _checked(self, vector: Vector) -> Vector:
+        """Before anything is sent: Edge keeps a write that it refused, and accepts NaN."""
+        dimensions = self._prepared.dimensions if self._prepared else 0
+        if len(vector) != dimensions:
+            raise ValueError(f"a vector of {len(vector)} numbers, not {dimensions}")
+        if not is_finite(vector):
+            raise ValueError("a vector with a number that is not finite")
+        return vector

@@ -63,3 +63,18 @@ def test_a_failure_shows_what_the_service_says_and_under_which_id(
         assert f"[{shown}]" in service.log.read_text()
         with page.expect_request("**/memory/get_all"):
             notice.get_by_role("button", name="Try again").click()
+
+
+def test_a_search_by_words_alone_says_so(tmp_path: Path, open_page: Open) -> None:
+    with Service(tmp_path / "data") as local:
+        local.ask("add", data="green tea", user_id="alice", infer=False)
+        local.stop()
+    away = {"OPENAI_API_KEY": "sk-x", "OPENAI_BASE_URL": f"http://127.0.0.1:{free_port()}/v1"}
+    with Service(tmp_path / "data", **away) as service:
+        page = open_page(service, "/#user_id=alice")
+        expect(page.locator("#degraded")).to_be_hidden()
+        page.get_by_role("searchbox", name="Search").fill("tea")
+        expect(page.locator("#degraded")).to_contain_text("By words alone.")
+        expect(page.locator("#items a")).to_have_text(["green tea"])
+        page.get_by_role("searchbox", name="Search").press("Escape")
+        expect(page.locator("#degraded")).to_be_hidden()

@@ -96,9 +96,9 @@ function search(of, text) {
   const limits = [...FOUND];
   return async (signal) => {
     const body = { ...of, query: text, limit: limits[0], explain: true };
-    const { results } = await post("search", body, { signal });
+    const { results, reason } = await post("search", body, { signal });
     const more = results.length === limits.shift() && limits.length > 0;
-    return { results, fresh: true, more, total: null };
+    return { results, fresh: true, more, total: null, reason };
   };
 }
 
@@ -123,13 +123,16 @@ async function ask(fromStart) {
 }
 
 function busy(fromStart) {
+  $("degraded").hidden = true;
   failed = null;
   $("results").setAttribute("aria-busy", "true");
   if (memories.length === 0) skeleton($("list-state"), 6);
   else if (!fromStart) fill($("list-state"));
 }
 
-function drawn({ results, fresh, more, total: all }, fromStart) {
+function drawn({ results, fresh, more, total: all, reason }, fromStart) {
+  $("degraded").hidden = !reason;
+  $("degraded").textContent = reason || "";
   memories = fresh ? results : [...memories, ...results];
   const elements = results.map((memory) => item(memory, explained));
   if (fresh) fill($("items"), elements);

@@ -15,6 +15,7 @@ from app.storage.history.rows import History
 from app.storage.listings import Listing, Listings
 from app.storage.payloads import is_expired, to_memory
 from app.storage.vectors.filters import corpus_of, created_between, in_scope
+from app.storage.vectors.paging import PAGE
 from app.storage.vectors.ranking import Ranked, Record
 from app.storage.vectors.store import VectorStore
 
@@ -55,14 +56,18 @@ class Reading:
             raise MemoryNotFound
         return to_memory(record.id, record.payload)
 
-    def listing(self, principal: Principal, asked: GetAllRequest, skip: int = 0) -> Iterator[Page]:
+    def listing(
+        self, principal: Principal, asked: GetAllRequest, skip_pages: int = 0
+    ) -> Iterator[Page]:
         scope = principal.narrowed(asked.scope())
         where = in_scope(scope, show_expired=asked.show_expired, extra=asked.filters)
         where["must"] += self._choosing.conditions(asked, scope)
 
         def read() -> Iterator[Page]:
-            after = self._store.skip(where, skip) if skip else asked.cursor
-            if skip and after is None:
+            after = asked.cursor
+            if skip_pages:
+                after = self._store.skip(where, skip_pages, asked.limit or PAGE)
+            if skip_pages and after is None:
                 yield Page([], self._store.count(where), None)
                 return
             total = None

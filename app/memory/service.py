@@ -96,15 +96,17 @@ class MemoryService:
         """Whether there is an LLM, which finds in messages what is worth remembering."""
         return self._adding.extracts
 
-    def listing(self, principal: Principal, asked: GetAllRequest, skip: int = 0) -> Iterator[Page]:
+    def listing(
+        self, principal: Principal, asked: GetAllRequest, skip_pages: int = 0
+    ) -> Iterator[Page]:
         """The first `limit` memories (None: all), newest first. No scope means all users.
 
-        With `skip`, those after so many others, and no cursor. The first Page is read now, the
-        others as they are taken, each small enough to be held; at least one. Raises
-        FilterTooExpensive; and ServiceBusy, also on the way, where what is
-        listed is deleted by its scope: a part is never given for the whole.
+        With `skip_pages`, those after so many times `limit`, and no cursor: that takes time for
+        each of them. The first Page is read now, the others as they are taken, each small enough
+        to be held; at least one. Raises FilterTooExpensive; and ServiceBusy, also on the way,
+        where what is listed is deleted by its scope: a part is never given for the whole.
         """
-        return self._reading.listing(principal, asked, skip)
+        return self._reading.listing(principal, asked, skip_pages)
 
     def found(self, principal: Principal, asked: SearchRequest) -> Iterator[Found]:
         """Best first, in parts of which each is small enough to be held; at least one. No scope

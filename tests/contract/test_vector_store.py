@@ -721,6 +721,17 @@ class TestPages:
         _, cursor = store.page(EVERYTHING, 2)
         assert [record.id for record in store.scan(EVERYTHING, cursor)] == ids[2:]
 
+    @pytest.mark.parametrize("size", [1, 2, 3])
+    def test_can_be_asked_for_by_number(self, store: VectorStore, size: int) -> None:
+        ids = put_many(store, [5, 4, 4, 4, 1])
+        given = [record.id for record in store.page(EVERYTHING, size)[0]]
+        number = 1
+        while after := store.skip(EVERYTHING, number, size):
+            given += [record.id for record in store.page(EVERYTHING, size, after)[0]]
+            number += 1
+        assert sorted(given) == sorted(ids)
+        assert store.skip(EVERYTHING, number + 1, size) is None
+
 
 class TestCursor:
     def test_comes_back_from_its_text(self, store: VectorStore) -> None:

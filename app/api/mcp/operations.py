@@ -19,7 +19,6 @@ Answer = dict[str, Any]
 
 PAGE_SIZE = 50
 MAX_PAGE_SIZE = 1000
-MAX_PAGE = 10**9
 
 
 def add(principal: Principal, given: Arguments) -> Answer:
@@ -41,10 +40,10 @@ def search(principal: Principal, given: Arguments) -> Answer:
 
 
 def list_page(principal: Principal, given: Arguments) -> Answer:
-    page = _number(given, "page", 1, MAX_PAGE)
+    page = _number(given, "page", 1, requests.MAX_PAGE)
     size = _number(given, "page_size", PAGE_SIZE, MAX_PAGE_SIZE)
     sent = asked(FilteredGetAllRequest, {**requests.place(given), "limit": size})
-    pages = [*memory().listing(principal, sent, size * (page - 1))]
+    pages = [*memory().listing(principal, sent, page - 1)]
     results = [_brief(one) for part in pages for one in part.memories]
     return {"count": pages[0].total, "page": page, "page_size": size, "results": results}
 

@@ -77,8 +77,7 @@ def list_before_v3() -> Any:
 
 def _listed(wanted: requests.Paged, *, bare: bool = False) -> Any:
     """One page with its place, or all memories."""
-    skip = wanted.size * (wanted.number - 1) if wanted.number else 0
-    pages = memory().listing(principal(), wanted.asked, skip)
+    pages = memory().listing(principal(), wanted.asked, (wanted.number or 1) - 1)
     if wanted.number is None:
         parts = (([shown(one) for one in page.memories], Answer()) for page in pages)
         return streamed(parts, bare=bare)

@@ -118,15 +118,17 @@ class VectorStore(PreparedStore):
         first = found[:limit]
         return first, cursor_after(first, after) if len(found) > limit else None
 
-    def skip(self, where: Filter, number: int) -> Cursor | None:
-        """The cursor of what follows the first `number` (1 or more) of a listing; None where
-        nothing does. No memory is read."""
+    def skip(self, where: Filter, pages: int, size: int) -> Cursor | None:
+        """The cursor of what follows so many pages of a listing, 1 or more, of `size` memories
+        each; None where nothing does. No memory is read.
+
+        Page by page: among memories of one time an engine may choose others for another number.
+        """
         after: Cursor | None = None
-        while number:
-            ids, after = self.newest(where, min(number, PAGE), after)
+        for _ in range(pages):
+            _, after = self.newest(where, size, after)
             if after is None:
-                return None
-            number -= len(ids)
+                break
         return after
 
     def chunks(

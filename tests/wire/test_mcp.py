@@ -27,6 +27,9 @@ VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
 META = {VERSION_KEY: VERSION, "io.modelcontextprotocol/clientCapabilities": {}}
 SUPPORTED = ["2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26"]
 
+# The same in each process of the tests.
+NOBODYS = "6dc21140-8a4b-4443-a951-25a7ac90217b"
+
 
 @pytest.fixture(scope="module")
 def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
@@ -283,9 +286,9 @@ def test_memories_are_listed_by_pages(locked: Service, user: str) -> None:
         ("get_memories", {"user_id": "a", "page_size": "x"}, "page_size: "),
         ("get_memories", {"user_id": "a", "page_size": 1001}, "page_size: "),
         ("get_memory", {}, "memory_id: "),
-        ("update_memory", {"memory_id": str(uuid.uuid4())}, "give at least one"),
-        ("update_memory", {"memory_id": str(uuid.uuid4()), "text": "x"}, "no memory"),
-        ("delete_memory", {"memory_id": str(uuid.uuid4())}, "no memory"),
+        ("update_memory", {"memory_id": NOBODYS}, "give at least one"),
+        ("update_memory", {"memory_id": NOBODYS, "text": "x"}, "no memory"),
+        ("delete_memory", {"memory_id": NOBODYS}, "no memory"),
         ("delete_all_memories", {}, "give at least one of user_id"),
         ("delete_all_memories", {"user_id": "*"}, "nothing was deleted"),
         ("delete_all_memories", {"filters": {"user_id": "a"}}, "nothing was deleted"),

@@ -4,9 +4,9 @@ import json
 import re
 import uuid
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 
 from app.security.keys import MAX_DAYS
 from app.security.scopes import MAX_ID, UNSEEN, scope_id
@@ -144,6 +144,13 @@ def _integer(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def _threshold(value: Any) -> Any:
+    of_numbers = isinstance(value, int | float) and not isinstance(value, bool)
+    if value != "auto" and not (of_numbers and 0 <= value <= 1):
+        raise ValueError("must be a number from 0 to 1, or 'auto'")
+    return value
+
+
 T = TypeVar("T")
 
 Omittable = Annotated[T | None, BeforeValidator(_not_null)]
@@ -163,6 +170,7 @@ Metadata = Annotated[dict[str, Any], AfterValidator(_metadata)]
 Filters = Annotated[dict[str, Any], AfterValidator(_filters)]
 FiltersWithIds = Annotated[dict[str, Any], AfterValidator(_filters_with_ids)]
 Name = Annotated[str, Field(max_length=MAX_ID), AfterValidator(_text)]
-Share = Annotated[float, Field(ge=0, le=1)]
+Threshold = Annotated[float | Literal["auto"], PlainValidator(_threshold)]
+"""In one step: of a union each member would be told as a field of its own."""
 Days = Annotated[int, Field(ge=1, le=MAX_DAYS), BeforeValidator(_integer)]
 Limit = Annotated[int, Field(ge=1, le=1000), BeforeValidator(_integer)]

@@ -6,7 +6,7 @@ openapi.yaml says the same to callers; the contract's test holds the two togethe
 import hashlib
 import json
 from collections.abc import Collection, Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import (
     AliasChoices,
@@ -31,7 +31,7 @@ from app.memory.fields import (
     Metadata,
     Omittable,
     ScopeId,
-    Share,
+    Threshold,
     Time,
     Timestamp,
     decoded_cursor,
@@ -160,7 +160,7 @@ class GetAllRequest(Listed, Chosen):
 class SearchRequest(Listed):
     query: MemoryText
     limit: Limit = Field(10, validation_alias=AliasChoices("limit", "top_k"))
-    threshold: Omittable[Share | Literal["auto"]] = None
+    threshold: Omittable[Threshold] = None
     explain: bool = False
     since: Omittable[Time] = None
     until: Omittable[Time] = None

@@ -7,6 +7,8 @@ from app.config.outgoing import proxy_for
 
 Role = Literal["LLM", "EMBEDDER"]
 
+_CALLED = ("openai", "ollama")  # another provider is in this process, where no proxy is
+
 
 class Asked(NamedTuple):
     """One model of a service."""
@@ -33,17 +35,19 @@ def asked(settings: Settings, role: Role, provider: str, model: str) -> Asked:
         address = f"{role}_BASE_URL" if own else "OLLAMA_BASE_URL"
         usual = "it is Ollama's own, such as http://127.0.0.1:11434, without /v1 or /api"
         key, service = f"{role}_API_KEY", "Ollama"
-        return Asked(role, model, service, address, key, usual, _proxy(settings, role))
+        return Asked(role, model, service, address, key, usual, _proxy(settings, role, provider))
     address = f"{role}_BASE_URL" if own else "OPENAI_BASE_URL"
     has_own_key = own_key or (own and not endpoint(settings, role).key)
     key = f"{role}_API_KEY" if has_own_key else "OPENAI_API_KEY"
     usual = "it mostly ends in /v1, and nothing such as /chat/completions comes after it"
     service = "The model's service"
-    return Asked(role, model, service, address, key, usual, _proxy(settings, role))
+    return Asked(role, model, service, address, key, usual, _proxy(settings, role, provider))
 
 
-def _proxy(settings: Settings, role: Role) -> str:
+def _proxy(settings: Settings, role: Role, provider: str) -> str:
     """Raises StartupError for a proxy that cannot be used."""
+    if provider not in _CALLED:
+        return ""
     proxy = proxy_for(endpoint(settings, role).base_url)
     return proxy.name if proxy else ""
 

@@ -1,7 +1,7 @@
 """The contract in OpenAPI 3.0, for what cannot read 3.1: Dify, Coze, Open WebUI and others.
 
 Schemas of 3.1 are JSON Schema 2020-12, those of 3.0 a dialect of draft 5. What 3.0 cannot say
-(`contains`, `propertyNames`) is left out: it makes the contract wider, and the service refuses all
+(`contains`, `propertyNames`, `dependentRequired`) is left out: it makes the contract wider, and the service refuses all
 the same.
 """
 
@@ -9,7 +9,7 @@ from typing import Any
 
 Node = dict[str, Any]
 
-_UNKNOWN = ("contains", "propertyNames")
+_UNKNOWN = ("contains", "propertyNames", "dependentRequired")
 _LISTS = ("anyOf", "oneOf", "allOf")
 _SCHEMAS = ("items", "additionalProperties", "not")
 _GIVEN_OUT = ("example", "examples", "value")  # of anything, and no schemas

@@ -148,7 +148,7 @@ class TestCollectionForManyUsers:
         assert "user_id" not in indexes(qdrant)
         assert "run_id" in indexes(qdrant)
         patched = [request.body for request in qdrant.requests if request.method == "PATCH"]
-        assert patched == [{"metadata": {"embedder": "test/model"}}]
+        assert patched == [{"metadata": {"embedder": "test/model", "unrelated": None}}]
 
 
 FOREIGN: dict[str, tuple[dict[str, Any], str]] = {

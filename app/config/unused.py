@@ -13,6 +13,10 @@ _OF_EMBEDDER = (
     *("base_url", "api_key", "dimensions", "batch", "max_tokens"),
     *("query_prefix", "passage_prefix", "timeout"),
 )
+_OF_QDRANT = (
+    *("qdrant_port", "qdrant_api_key", "qdrant_collection", "qdrant_timeout", "qdrant_grpc"),
+    *("qdrant_grpc_port", "qdrant_search_everybody", "metadata_indexes"),
+)
 
 
 def unused(settings: Settings) -> Iterator[str]:
@@ -33,17 +37,22 @@ def _groups(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
         names = tuple(f"embedder_{one}" for one in _OF_EMBEDDER)
         yield names, "the embedder is the one in this process (EMBEDDER_PROVIDER=local)"
     yield from _of_models(settings)
-    if not settings.on_server:
-        names = ("qdrant_port", "qdrant_api_key", "qdrant_collection", "qdrant_timeout")
-        yield names, "the vectors are in DATA_DIR; QDRANT_URL names a server"
-    elif settings.qdrant_url:
-        yield ("qdrant_port",), "QDRANT_URL says the port"
-    if settings.on_server:
-        yield ("min_free_mb",), "the vectors are on a Qdrant server"
+    yield from _of_vectors(settings)
     if not settings.rate_limit:
         yield ("rate_limit_storage",), "there is no RATE_LIMIT"
     if not settings.admin_api_key:
         yield ("revoked_keys", "metrics_open"), "there is no ADMIN_API_KEY"
+
+
+def _of_vectors(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
+    if not settings.on_server:
+        yield _OF_QDRANT, "the vectors are in DATA_DIR; QDRANT_URL names a server"
+        return
+    if settings.qdrant_url:
+        yield ("qdrant_port",), "QDRANT_URL says the port"
+    if settings.qdrant_grpc == "off":
+        yield ("qdrant_grpc_port",), "QDRANT_GRPC is off"
+    yield ("min_free_mb",), "the vectors are on a Qdrant server"
 
 
 def _of_models(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:

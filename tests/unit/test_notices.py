@@ -108,6 +108,11 @@ UNUSED: list[tuple[Given, str]] = [
         {"QDRANT_URL": "http://q", "QDRANT_PORT": "6333"},
         "QDRANT_PORT does nothing: QDRANT_URL",
     ),
+    ({"METADATA_INDEXES": "kind"}, "METADATA_INDEXES does nothing: the vectors are in DATA_DIR"),
+    (
+        {"QDRANT_URL": "http://q", "QDRANT_GRPC": "off", "QDRANT_GRPC_PORT": "1"},
+        "QDRANT_GRPC_PORT does nothing: QDRANT_GRPC is off",
+    ),
     ({"QDRANT_URL": "http://q", "MIN_FREE_MB": "1"}, "MIN_FREE_MB does nothing"),
     ({"RATE_LIMIT_STORAGE": "redis://a"}, "RATE_LIMIT_STORAGE does nothing"),
     ({"REVOKED_KEYS": "a"}, "REVOKED_KEYS does nothing"),

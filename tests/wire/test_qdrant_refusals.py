@@ -217,7 +217,7 @@ def test_a_refused_connection_is_told_with_its_address_and_leaves_nothing(
     try:
         refused = service.post(route, {**fields, "user_id": user})
         assert (refused.status_code, refused.json()["code"]) == (503, DOWN)
-        assert "No Qdrant server answers at http://127.0.0.1:" in refused.json()["detail"]
+        assert "It is asked at http://127.0.0.1:" in refused.json()["detail"]
         assert deployment.intents() == 0
     finally:
         deployment.qdrant.start()

@@ -114,7 +114,9 @@ def unreachable(address: Address, said: str = "") -> ServiceError:
             f"The certificate of the Qdrant server at {address} is not trusted: SSL_CERT_FILE "
             "names a file of those that are."
         )
-    return VectorStoreRefused(f"No Qdrant server answers at {address}.{address.hint()}")
+    return VectorStoreRefused(
+        f"The Qdrant server does not answer. It is asked at {address}.{address.hint()}"
+    )
 
 
 def check_completed(status: models.UpdateStatus) -> None:

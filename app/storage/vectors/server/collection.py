@@ -11,7 +11,7 @@ from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
 from app.embeddings import EmbedderInfo
-from app.errors import ServiceError, VectorStoreRefused, VectorStoreUnavailable
+from app.errors import VectorStoreRefused, VectorStoreUnavailable
 from app.storage.vectors.base import SPARSE, NoCollection
 from app.storage.vectors.filters import Filter
 from app.storage.vectors.paging import ROWS
@@ -20,7 +20,7 @@ from app.storage.vectors.server.aliases import lead_to
 from app.storage.vectors.server.errors import translated
 from app.storage.vectors.server.grpc_points import GrpcPoints
 from app.storage.vectors.server.options import Options
-from app.storage.vectors.server.points import Points
+from app.storage.vectors.server.points import NOBODY, Points
 from app.storage.vectors.server.refusals import CONFLICT, NotAllowed
 from app.storage.vectors.server.rest import RestPoints
 from app.storage.vectors.server.shape import (
@@ -32,14 +32,12 @@ from app.storage.vectors.server.shape import (
     shape_of,
     wanted_indexes,
 )
+from app.storage.vectors.server.transport import chosen
 from app.storage.vectors.server.version import ServerVersion
 
 log = logging.getLogger(__name__)
 
-NOBODY = "00000000-0000-0000-0000-000000000000"
-"""The id of a point that is never there: asked for, or deleted, to see whether that is done."""
 SAMPLE = 3  # of the points of a collection that nobody signed
-PROBE_S = 1.0  # in which the port of gRPC has to answer
 
 
 class ServerCollection:
@@ -215,7 +213,17 @@ class ServerCollection:
         for field, schema in wanted_indexes(self.options.metadata_indexes):
             if field not in shape.indexed:
                 self._make_index(field, schema)
-        self._points = points = self._chosen()
+        over_rest = RestPoints(self.client, self.name)
+        over_grpc = GrpcPoints(
+            self.client,
+            self.name,
+            address=replace(self.address, grpc_port=self.options.grpc_port),
+            timeout_s=self.options.timeout_s,
+            replicated=shape.replicated,
+        )
+        self._points = points = chosen(self.options.grpc, over_rest, over_grpc)
+        how = f"the points of the collection {self.name} are asked for over {points.transport}"
+        self._tell(how, logging.INFO)
         return points
 
     def _make_index(self, field: str, schema: Any) -> None:
@@ -225,31 +233,11 @@ class ServerCollection:
         except NotAllowed as error:  # what needs the index says so; everything else works
             self._tell(f"no index on {field} was made: {error.detail}")
 
-    def _chosen(self) -> Points:
-        if self.options.grpc == "on":
-            return self._over_grpc(self.options.timeout_s)
-        if self.options.grpc == "auto":
-            try:
-                self._over_grpc(PROBE_S).retrieve([NOBODY])
-            except (ServiceError, NoCollection):
-                self._tell("points are asked for over REST: no Qdrant answers at QDRANT_GRPC_PORT")
-            else:
-                return self._over_grpc(self.options.timeout_s)
-        return RestPoints(self.client, self.name)
-
-    def _over_grpc(self, timeout_s: float) -> GrpcPoints:
-        return GrpcPoints(
-            self.client,
-            self.name,
-            address=replace(self.address, grpc_port=self.options.grpc_port),
-            timeout_s=timeout_s,
-            replicated=self._replicated,
-        )
-
-    def _tell(self, text: str) -> None:
+    def _tell(self, text: str, level: int = logging.WARNING) -> None:
+        """Once."""
         if text not in self._told:
             self._told.add(text)
-            log.warning("%s", text)
+            log.log(level, "%s", text)
 
     @property
     def _replicated(self) -> bool:

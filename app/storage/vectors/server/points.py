@@ -9,6 +9,8 @@ from app.storage.vectors.filters import Filter
 from app.storage.vectors.paging import Cursor, Listed
 from app.storage.vectors.ranking import Record
 
+NOBODY = "00000000-0000-0000-0000-000000000000"
+"""The id of a point that is never there: asked for, or deleted, to see whether that is done."""
 EXACT_COUNT = True
 """Totals are told to callers; an estimate would not agree with what is listed."""
 

@@ -36,9 +36,16 @@ def qdrant() -> Iterator[QdrantServer]:
 
 
 @pytest.fixture(scope="module")
-def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def strange(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where something else keeps its numbers."""
+    return tmp_path_factory.mktemp("strange")
+
+
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory: pytest.TempPathFactory, strange: Path) -> Iterator[Service]:
     """One for all tests here, each of which looks at what it adds itself."""
-    with Service(tmp_path_factory.mktemp("embedded") / "data") as service:
+    folder = tmp_path_factory.mktemp("embedded")
+    with Service(folder / "data", PROMETHEUS_MULTIPROC_DIR=str(strange)) as service:
         yield service
 
 
@@ -380,12 +387,12 @@ def ask_from_many(service: Service, times: int) -> None:
         list(pool.map(ask, range(times)))
 
 
-def test_one_worker_minds_no_variable_that_is_left_from_elsewhere(tmp_path: Path) -> None:
-    strange = tmp_path / "strange"
-    strange.mkdir()
-    with Service(tmp_path / "data", PROMETHEUS_MULTIPROC_DIR=str(strange)) as service:
-        service.ask("add", data="x", user_id="a")
-        assert value(service, REQUESTS, route="/memory/add") == 1
+def test_one_worker_minds_no_variable_that_is_left_from_elsewhere(
+    embedded: Service, strange: Path
+) -> None:
+    added = Rise(embedded, REQUESTS, route="/memory/add", status="201")
+    embedded.ask("add", data="x", user_id="a")
+    assert added() == 1
     assert not list(strange.iterdir())
 
 

@@ -138,43 +138,49 @@ def test_an_answer_outlives_the_process(tmp_path: Path, ending: int) -> None:
         assert service.ask("get_all")["total"] == 1
 
 
-@pytest.fixture
-def slow(tmp_path: Path) -> Iterator[tuple[Service, OpenAIServer]]:
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, OpenAIServer]]:
     with OpenAIServer() as openai:
         openai.reply = json.dumps({"memory": [{"text": "Likes tea"}]})
         settings = {"OPENAI_API_KEY": "sk-x", "OPENAI_BASE_URL": f"{openai.url}/v1"}
-        with Service(tmp_path / "data", **settings) as service:
+        with Service(tmp_path_factory.mktemp("slow") / "data", **settings) as service:
             wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
             yield service, openai
 
 
-def test_while_the_first_is_at_work_the_second_is_409(slow: tuple[Service, OpenAIServer]) -> None:
+def test_while_the_first_is_at_work_the_second_is_409(
+    slow: tuple[Service, OpenAIServer], user: str
+) -> None:
     service, openai = slow
+    openai.requests.clear()
     hanging = openai.fault("/v1/chat", delay=60)
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(add, service, "k", user_id="a")
+        first = pool.submit(add, service, "k1", user_id=user)
         wait_for(lambda: openai.count("/v1/chat"))
-        second = add(service, "k", user_id="a")
+        second = add(service, "k1", user_id=user)
         assert (second.status_code, second.json()["code"]) == (409, "request_in_progress")
         assert int(second.headers["Retry-After"]) > 0
         hanging.clear()
         assert first.result().status_code == 201
-    assert add(service, "k", user_id="a").json() == first.result().json()
+    assert add(service, "k1", user_id=user).json() == first.result().json()
     assert openai.count("/v1/chat") == 1
 
 
-def test_one_that_was_killed_at_work_can_be_asked_again(slow: tuple[Service, OpenAIServer]) -> None:
+def test_one_that_was_killed_at_work_can_be_asked_again(
+    slow: tuple[Service, OpenAIServer], user: str
+) -> None:
     service, openai = slow
+    openai.requests.clear()
     hanging = openai.fault("/v1/chat", delay=60)
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(add, service, "k", user_id="a")
+        first = pool.submit(add, service, "k2", user_id=user)
         wait_for(lambda: openai.count("/v1/chat"))
         service.stop(9)
         assert first.exception()
     hanging.clear()
     service.start()
-    assert add(service, "k", user_id="a").status_code == 201
-    assert service.ask("get_all")["total"] == 1
+    assert add(service, "k2", user_id=user).status_code == 201
+    assert service.ask("get_all", user_id=user)["total"] == 1
 
 
 def test_a_purge_leaves_no_text_in_history_intents_or_answers(tmp_path: Path) -> None:

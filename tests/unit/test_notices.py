@@ -115,6 +115,8 @@ UNUSED: list[tuple[Given, str]] = [
     ),
     ({"QDRANT_URL": "http://q", "MIN_FREE_MB": "1"}, "MIN_FREE_MB does nothing"),
     ({"RATE_LIMIT_STORAGE": "redis://a"}, "RATE_LIMIT_STORAGE does nothing"),
+    ({"QDRANT_GRPC": "on"}, "QDRANT_GRPC does nothing: the vectors are in DATA_DIR"),
+    ({"METADATA_INDEXES": "topic"}, "METADATA_INDEXES does nothing: the vectors are in DATA_DIR"),
     ({"REVOKED_KEYS": "a"}, "REVOKED_KEYS does nothing"),
     (
         {"OPENAI_API_KEY": "k", "LLM_BASE_URL": "http://a/v1"},

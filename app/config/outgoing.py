@@ -82,7 +82,7 @@ def _usable(name: str, value: str) -> Proxy:
         host, port, scheme = parts.hostname, parts.port, _SCHEMES.get(parts.scheme)
     except ValueError:
         host = port = scheme = None
-    if not host or not scheme or not parts.netloc.isascii():
+    if not host or not scheme or not parts.netloc.isascii() or parts.path not in ("", "/"):
         raise StartupError(
             f"{name}: is no proxy that can be used: it must be such as http://proxy:3128 or "
             "socks5://proxy:1080, and special characters of its password must be encoded (%40)"

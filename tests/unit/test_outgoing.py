@@ -222,6 +222,7 @@ def test_a_proxy_of_the_dotenv_file_counts_too(
         f"ftp://someone:{PASSWORD}@proxy",
         f"http://someone:{PASSWORD}#1@proxy:3128",
         "http://proxy:port",
+        "http:/proxy:3128",
         "http://",
         "http://[::1",
     ],

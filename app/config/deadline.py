@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -15,6 +16,7 @@ SLOW_S = 0.1
 Hook = Callable[[Any], None]
 
 
+@cache
 def deadline_hooks(httpx: ModuleType) -> tuple[Hook, Hook]:
     """Event hooks of a request and of a response, for a client of `httpx` or of httpx2: they make
     its time limit, that of reading, the limit of the whole answer."""

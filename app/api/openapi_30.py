@@ -1,8 +1,8 @@
 """The contract in OpenAPI 3.0, for what cannot read 3.1: Dify, Coze, Open WebUI and others.
 
 Schemas of 3.1 are JSON Schema 2020-12, those of 3.0 a dialect of draft 5. What 3.0 cannot say
-(`contains`, `propertyNames`, `dependentRequired`) is left out: it makes the contract wider, and the service refuses all
-the same.
+(`contains`, `propertyNames`, `dependentRequired`) is left out: it makes the contract wider, and
+the service refuses all the same.
 """
 
 from typing import Any

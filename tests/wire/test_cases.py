@@ -18,7 +18,7 @@ from tests.servers.ollama import OllamaServer
 from tests.servers.openai import as_texts
 from tests.servers.passage import Passage, certificate
 from tests.servers.rules import REPLY, RuleServer
-from tests.service import ROOT, Service
+from tests.service import ONCE, ROOT, Service
 
 CASES = ROOT / "tests" / "cases"
 OLLAMA_CONTEXT = 4096  # its default, where a request names none
@@ -223,7 +223,7 @@ def stored(outcome: Outcome) -> list[dict[str, Any]]:
     if answer.url.path != "/memory/add":
         return []
     read = answer.url.copy_with(path="/memory/get")
-    found = [httpx.post(read, json={"memory_id": result["id"]}) for result in results]
+    found = [ONCE.post(read, json={"memory_id": result["id"]}) for result in results]
     return [memory.json() for memory in found]
 
 

@@ -12,7 +12,7 @@ import pytest
 from app.security.keys import Keys, new_key_id
 from app.security.principal import Principal
 from tests.servers.qdrant import QdrantServer
-from tests.service import ADMIN_KEY, Service
+from tests.service import ADMIN_KEY, ONCE, Service
 
 ADMIN = {"X-API-Key": ADMIN_KEY}
 ALICE = {"user_id": "alice"}
@@ -58,7 +58,7 @@ def statuses(service: Service, key: str, requests: int = 24) -> set[int]:
 
     def ask(_: int) -> int:
         headers = {"X-API-Key": key}
-        return httpx.get(f"{service.url}/scopes", headers=headers, timeout=60).status_code
+        return ONCE.get(f"{service.url}/scopes", headers=headers, timeout=60).status_code
 
     with ThreadPoolExecutor(4) as pool:
         return {*pool.map(ask, range(requests))}

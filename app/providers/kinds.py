@@ -4,6 +4,7 @@ The first kind that fits is taken. Services put the same thing under many status
 words; what is compared are those that their users report.
 """
 
+import json
 import math
 import re
 from collections.abc import Callable
@@ -152,6 +153,11 @@ KINDS = (
         ProviderMisconfigured,
         "{service} does not know the model {model} ({shown}): see {role}_MODEL.",
     ),
+    Kind(
+        _has(413),
+        ProviderRefused,
+        "{service} does not take a request of this size for the model {model} ({shown}).",
+    ),
     Kind(lambda refusal, _: refusal.is_page and refusal.status < 300, ProviderBadAnswer, _PAGE),
     Kind(lambda refusal, _: refusal.is_page and refusal.status < 500, ProviderMisconfigured, _PAGE),
     Kind(
@@ -208,6 +214,15 @@ def failure_of(refusal: Refusal, asked: Asked) -> ServiceError:
     if isinstance(failure, ProviderUnavailable) and wait is not None:
         failure.retry_after, failure.pause = max(1, math.ceil(wait)), wait
     return failure
+
+
+def bad_answer(error: Exception, asked: Asked) -> ProviderBadAnswer:
+    """What a caller is told of an answer that is neither what was asked for nor an error."""
+    if isinstance(error, json.JSONDecodeError):
+        why = f"is no JSON: see {asked.address}; {asked.usual}"
+    else:
+        why = "cannot be used"
+    return ProviderBadAnswer(f"The answer of the model {asked.model} {why}.")
 
 
 def _parameter(refusal: Refusal) -> str:

@@ -9,7 +9,9 @@ MAX_WORDS = 4000  # characters that are looked at
 # What a service quotes of the request: a user's words must not pass for its own.
 _QUOTED = {"input", "inputs", "prompt", "messages", "content", "request", "body", "ctx"}
 
-_LABELS = ("code", "type", "param", "status", "reason")
+# OpenAI and most others; FastAPI; SiliconFlow, Zhipu; Baidu; MiniMax.
+_OF_ERRORS = ("error", "errors", "detail", "code", "message", "error_code", "base_resp")
+_LABELS = ("code", "type", "param", "status", "reason", "error_code", "status_code")
 # Of several words, such as invalid_request_error, InvalidParameter, input[0]: no key, no sentence
 # and no name of somebody looks like that.
 _COMPOUND = re.compile(
@@ -85,11 +87,14 @@ def answer_of(
 
 
 def _is_error(answer: Any) -> bool:
+    """Whether it has what errors have, and nothing that was asked for."""
     if not isinstance(answer, dict):
         return False
-    if answer.get("choices") or answer.get("data"):
+    if any(answer.get(name) for name in ("choices", "data", "embeddings", "models")):
         return False
-    return bool(answer.get("error") or answer.get("errors") or answer.get("code"))
+    if isinstance(answer.get("message"), dict):  # Ollama's chat
+        return False
+    return any(answer.get(name) for name in _OF_ERRORS)
 
 
 def _errors(body: Any) -> Iterator[Mapping[str, Any]]:
@@ -99,7 +104,16 @@ def _errors(body: Any) -> Iterator[Mapping[str, Any]]:
     if not isinstance(body, dict):
         return
     yield body
-    for name in ("error", "errors", "message", "detail", "details", "innererror", "metadata"):
+    for name in (
+        "error",
+        "errors",
+        "message",
+        "detail",
+        "details",
+        "innererror",
+        "metadata",
+        "base_resp",
+    ):
         yield from _errors(body.get(name))
 
 

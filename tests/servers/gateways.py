@@ -82,6 +82,14 @@ QUOTA = [
         "OpenAI", 429, openai(OF_A_MINUTE, "insufficient_quota"), "GaiZhenbiao/ChuanhuChatGPT#792"
     ),
 ]
+QUOTA += [
+    GatewayError(
+        "MiniMax",
+        200,
+        {"choices": None, "base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}},
+        "minimaxi.com, error codes",
+    ),
+]
 RATE_LIMIT = [
     GatewayError(
         "Gemini",

@@ -5,9 +5,9 @@ import re
 import httpx
 import ollama
 
-from app.errors import ModelNotReady, ProviderBadAnswer, ProviderTimeout, ServiceError
+from app.errors import ModelNotReady, ProviderTimeout, ServiceError
 from app.providers.asked import Asked
-from app.providers.kinds import failure_of
+from app.providers.kinds import bad_answer, failure_of
 from app.providers.refusals import Refusal, answer_of
 from app.providers.refusals import Refused as _Refused
 from app.providers.unreachable import unreachable
@@ -49,7 +49,7 @@ def translate(error: Exception, asked: Asked) -> ServiceError:
             )
         case ConnectionError() | httpx.TransportError():
             return unreachable(error, asked)
-    return ProviderBadAnswer(f"The model {asked.model} gave an answer that cannot be used.")
+    return bad_answer(error, asked)
 
 
 def not_there(model: str) -> ModelNotReady:

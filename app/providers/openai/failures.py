@@ -1,8 +1,8 @@
 """What a service that speaks OpenAI's API failed with, in our words."""
 
-from app.errors import ProviderBadAnswer, ProviderTimeout, ServiceError
+from app.errors import ProviderTimeout, ServiceError
 from app.providers.asked import Asked
-from app.providers.kinds import failure_of
+from app.providers.kinds import bad_answer, failure_of
 from app.providers.refusals import Refusal, Refused
 from app.providers.unreachable import unreachable
 
@@ -20,7 +20,7 @@ def translate(error: Exception, asked: Asked) -> ServiceError:
             )
         case openai.APIConnectionError() | ConnectionError():
             return unreachable(error, asked)
-    return ProviderBadAnswer(f"The model {asked.model} gave an answer that cannot be used.")
+    return bad_answer(error, asked)
 
 
 def refusal_of(error: Exception) -> Refusal | None:

@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 
 from app.config import Settings
-from app.errors import EmbedderInputTooLong, ProviderMisconfigured
+from app.errors import (
+    EmbedderInputTooLong,
+    ProviderBadAnswer,
+    ProviderMisconfigured,
+    ProviderRefused,
+)
 from app.providers import registry
 from app.providers.validation import CheckedEmbedder
 from tests.servers import gateways
@@ -101,6 +106,36 @@ def test_the_size_of_a_call_is_found_out_also_before_base64_was_taken(
     more = [f"more {n}" for n in range(20)]
     assert ours.embed_batch(more) == vectors(*more)
     assert sent(server) == [(10, True), (10, True)]
+
+
+def test_a_proxy_that_takes_no_large_bodies_gets_smaller_ones(server: RuleServer) -> None:
+    page = gateways.GatewayError("nginx", 413, "<html>Request Entity Too Large</html>", "")
+    server.follow([refused(page, texts_over=10)])
+    texts = [f"text {n}" for n in range(12)]
+    assert embedder(server).embed_batch(texts) == vectors(*texts)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error_code": 336003, "error_msg": "the max length of input is 384 tokens"},
+        {"base_resp": {"status_code": 1004, "status_msg": "login fail"}, "vectors": None},
+        {"detail": "no"},
+        {"message": "no", "code": 50001, "data": None},
+    ],
+    ids=str,
+)
+def test_an_error_inside_a_200_is_an_error(server: RuleServer, body: Any) -> None:
+    server.follow([{"path": "/embeddings", "answer": {"body": body}}])
+    with pytest.raises(ProviderRefused):
+        embedder(server).embed("tea")
+
+
+@pytest.mark.parametrize("body", ["", "OK", "[1"])
+def test_an_answer_that_is_no_json_may_be_of_another_address(server: RuleServer, body: str) -> None:
+    server.follow([{"path": "/embeddings", "answer": {"body": body}}])
+    with pytest.raises(ProviderBadAnswer, match="is no JSON: see EMBEDDER_BASE_URL"):
+        embedder(server).embed("tea")
 
 
 @pytest.mark.parametrize("error", gateways.TOO_LONG, ids=lambda error: error.service)

@@ -17,6 +17,7 @@ from app.storage.vectors.server.grpc_filters import as_message, point_ids
 WITH_PAYLOAD = messages.WithPayloadSelector(enable=True)
 BARE = messages.WithPayloadSelector(enable=False)
 WITH_TURN = messages.WithPayloadSelector(include=messages.PayloadIncludeSelector(fields=TURN_KEYS))
+TEXTS = tuple(key for key in TURN_KEYS if key not in (PLACE, ASKS))
 WITH_WORDS = messages.WithVectorsSelector(include=messages.VectorsSelector(names=[SPARSE]))
 
 
@@ -83,14 +84,18 @@ def record(found: Any) -> Record:
     return Record(id_of(found), GrpcToRest.convert_payload(found.payload))
 
 
-def hits(found: Iterable[Any], request: Nearest) -> list[Record]:
-    """Of the list that was asked for by `request`."""
+def hits(found: Iterable[Any], request: Nearest, turns: dict[str, Turn]) -> list[Record]:
+    """Of the list that was asked for by `request`. `turns` are those that were read already, by
+    id: the lists of a search have most memories in common."""
     read: Callable[[Any], Payload] = _nothing if request.ids_only else GrpcToRest.convert_payload
     words = _words if request.by_words else _none
-    return [
-        Record(id_of(one), read(one.payload), one.score, words(one), _turn(one.payload))
-        for one in found
-    ]
+    records = []
+    for one in found:
+        id_ = id_of(one)
+        if (turn := turns.get(id_)) is None:
+            turn = turns[id_] = _turn(one.payload)
+        records.append(Record(id_, read(one.payload), one.score, words(one), turn))
+    return records
 
 
 def _nothing(_: Any) -> Payload:
@@ -102,10 +107,15 @@ def _none(_: Any) -> frozenset[int]:
 
 
 def _turn(payload: Any) -> Turn:
-    """Many memories have none, and nothing of their payload is read."""
-    if PLACE in payload or ASKS in payload:
-        return turn_of(GrpcToRest.convert_payload(payload))
-    return NO_TURN
+    """Read by hand: a search has hundreds of hits, and the client's conversion was most of it."""
+    if PLACE not in payload and ASKS not in payload:
+        return NO_TURN
+    found: Payload = {key: payload[key].string_value for key in TEXTS if key in payload}
+    if PLACE in payload and payload[PLACE].HasField("integer_value"):
+        found[PLACE] = payload[PLACE].integer_value
+    if ASKS in payload:
+        found[ASKS] = payload[ASKS].bool_value
+    return turn_of(found)
 
 
 def id_of(found: Any) -> str:

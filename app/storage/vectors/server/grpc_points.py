@@ -21,7 +21,7 @@ from app.storage.payloads import Payload
 from app.storage.vectors.base import Nearest, NewPoint, NoCollection
 from app.storage.vectors.filters import Filter
 from app.storage.vectors.paging import Cursor, Listed, following
-from app.storage.vectors.ranking import Record
+from app.storage.vectors.ranking import Record, Turn
 from app.storage.vectors.server import conversion
 from app.storage.vectors.server.address import Address
 from app.storage.vectors.server.errors import unreachable
@@ -122,8 +122,9 @@ class GrpcPoints(Points):
         ]
         batch = messages.QueryBatchPoints(**self._named(query_points=asked))
         answers = self._call("QueryBatch", batch).result
+        turns: dict[str, Turn] = {}
         return [
-            conversion.hits(answer.result, request)
+            conversion.hits(answer.result, request, turns)
             for request, answer in zip(requests, answers, strict=True)
         ]
 

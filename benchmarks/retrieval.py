@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """How much of what answers a question search finds, over HTTP on the local embedder.
 
-    .venv/bin/python benchmarks/retrieval.py PATH [--parts] [--shuffled] [--mixed-with PATH]
+    .venv/bin/python benchmarks/retrieval.py PATH [--parts] [--auto] [--shuffled]
+        [--mixed-with PATH] [--first N]
 
 PATH is a JSON file, one object or a list of them, each a store of its own user: `memories`, texts
 in the order in which they were said, and `questions`, each with its `query`, the indices of the
@@ -10,7 +11,8 @@ memories that answer it (`gold`), and perhaps a `category`: 5 has no answer. Whe
 
 Prints recall@k, the share of the gold among the first k, and MRR over the first 20, as means over
 the questions; with `--parts` also for meaning alone and words alone. `--mixed-with` takes every
-other memory from another file, whose memories are the same in another language.
+other memory from another file, whose memories are the same in another language. `--auto` adds how
+often an answer under `"threshold": "auto"` is empty, for questions with an answer and without.
 """
 
 import argparse
@@ -18,7 +20,7 @@ import json
 import random
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +45,10 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("path", type=Path)
     parser.add_argument("--parts", action="store_true", help="meaning and words alone, too")
+    parser.add_argument("--auto", action="store_true", help="how often auto gives nothing")
     parser.add_argument("--shuffled", action="store_true", help="the memories in random order")
     parser.add_argument("--mixed-with", type=Path)
+    parser.add_argument("--first", type=int, help="ask so many questions of each alone")
     given = parser.parse_args()
     cases = _read(given.path)
     if given.mixed_with:
@@ -56,6 +60,10 @@ def main() -> None:
             for number, case in enumerate(cases)
             for ranks in _asked(service, f"user-{number}", case, given)
         ]
+        if given.auto:
+            for name, chosen in (("with", False), ("without", True)):
+                empty = [*_empty(service, cases, without=chosen)]
+                print(f"auto: {sum(empty)} of {len(empty)} {name} an answer are empty")
     for name in found[0]:
         print(f"{name:8}", _figures([ranks[name] for ranks in found]))
 
@@ -70,9 +78,18 @@ def _asked(service: Service, user: str, case: Case, given: Any) -> list[dict[str
     places = _remembered(service, user, case, given.shuffled)
     return [
         _ranks(service, user, question, places, given.parts)
-        for question in case["questions"]
+        for question in case["questions"][: given.first]
         if question.get("category") != NO_ANSWER
     ]
+
+
+def _empty(service: Service, cases: Sequence[Case], *, without: bool) -> Iterator[bool]:
+    """For each question with an answer, or without, whether `auto` gives nothing."""
+    for number, case in enumerate(cases):
+        for question in case["questions"]:
+            if (question.get("category") == NO_ANSWER) is without:
+                asked = {"query": question["query"], "user_id": f"user-{number}"}
+                yield not service.ask("search", **asked, threshold="auto")["results"]
 
 
 def _remembered(service: Service, user: str, case: Case, shuffled: bool) -> dict[str, int]:

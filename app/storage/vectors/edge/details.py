@@ -36,7 +36,7 @@ class Details:
         for id_, hit in hits.items():
             known = self._known.get(id_)
             if known and known[0] == hit.version:
-                found[id_] = asked.intersection(known[1]), known[2]
+                found[id_] = asked and asked.intersection(known[1]), known[2]
             else:
                 unknown.append(id_)
         if len(self._known) + len(unknown) > self._most:

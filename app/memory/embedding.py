@@ -1,13 +1,17 @@
 """The embedder of the collection."""
 
+import logging
 from itertools import combinations
 
 import numpy as np
 
 from app.embeddings import EmbedderInfo, Vector
+from app.errors import ServiceError
 from app.memory.embedding_again import EmbeddingAgain
 from app.providers.base import Embedder
 from app.storage.vectors.store import VectorStore
+
+log = logging.getLogger(__name__)
 
 UNRELATED = (
     "The train to the coast leaves at seven in the morning.",
@@ -50,7 +54,10 @@ class CollectionEmbedder:
         kept = self._store.zero()
         if kept is None:
             kept = _mean_cosine(self._embedder.embed_batch([*UNRELATED], "add"))
-            self._store.keep_zero(kept)
+            try:
+                self._store.keep_zero(kept)
+            except ServiceError as error:  # who only searches need not be able to write
+                log.warning("not kept beside the vectors: %s: %s", error.code, error.detail)
         return kept
 
 

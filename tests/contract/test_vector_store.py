@@ -228,6 +228,13 @@ class TestZero:
         assert again.zero() == 0.25
         assert again.embedder() == EMBEDDER
 
+    def test_may_be_kept_by_many_at_once(self, reopen: Callable[[], VectorStore]) -> None:
+        store = reopen()
+        store.prepare(EMBEDDER)
+        with ThreadPoolExecutor(8) as pool:
+            assert [*pool.map(store.keep_zero, [0.25] * 64)] == [None] * 64
+        assert reopen().zero() == 0.25
+
     def test_before_there_is_a_collection_there_is_none(self, new: VectorStore) -> None:
         assert new.zero() is None
 

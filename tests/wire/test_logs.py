@@ -154,17 +154,17 @@ class TestAnIncident:
         first = openai.fault("/v1/embeddings", delay=30, times=1)
         with ThreadPoolExecutor(3) as pool:
 
-            def search(name: str) -> Any:
-                body = {"query": f"about {name}", "user_id": "a"}
-                return pool.submit(followed.post, "search", body, headers={"X-Request-ID": name})
+            def add(name: str) -> Any:
+                body = {"data": f"about {name}", "user_id": "a", "infer": False}
+                return pool.submit(followed.post, "add", body, headers={"X-Request-ID": name})
 
-            alone = search("alone")
+            alone = add("alone")
             assert openai.wait_for(1, "/v1/embeddings")
             openai.fault("/v1/embeddings", status=401)
-            together = [search("one"), search("two")]
+            together = [add("one"), add("two")]
             assert {asked.result().status_code for asked in together} == {502}
             first.clear()
-            assert alone.result().status_code == 200
+            assert alone.result().status_code == 201
         for name in ("one", "two"):
             said = [e["message"] for e in of(followed, name) if e["level"] == "WARNING"]
             assert any("provider_auth_failed" in message for message in said), said
@@ -191,7 +191,7 @@ class TestAnIncident:
         ):
             wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
             fault = ollama.fault("/api/embed", status=500)
-            answer = service.post("search", {"query": TEXT, "user_id": "a"})
+            answer = service.post("add", {"data": TEXT, "user_id": "a", "infer": False})
             fault.clear()
             line = f"[{answer.json()['request_id']}] app.providers.retry: ollama/"
             assert line in service.log.read_text()

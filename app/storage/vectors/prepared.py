@@ -47,9 +47,10 @@ class PreparedStore(Engine):
         return self._zero
 
     def keep_zero(self, zero: float) -> None:
-        """Keep the cosine that the collection's embedder gives unrelated texts."""
-        self._record_zero(zero)
+        """Keep the cosine that the collection's embedder gives unrelated texts. Raises the
+        failures of the store; then it is known to this process alone."""
         self._zero = zero
+        self._record_zero(zero)
 
     def _make_again(self) -> None:
         if self._prepared is None:

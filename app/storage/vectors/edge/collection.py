@@ -10,7 +10,7 @@ from typing import Any, Self
 from qdrant_edge import EdgeShard
 
 from app.embeddings import EmbedderInfo
-from app.errors import StartupError, StorageFull
+from app.errors import StartupError, StorageFull, VectorStoreUnavailable
 from app.storage.vectors.base import NoCollection
 from app.storage.vectors.edge.shard import (
     compact,
@@ -38,6 +38,7 @@ class EdgeCollection:
             raise StartupError(f"Qdrant Edge cannot use {folder}: {error}") from error
         self.folder = folder
         self._creating = threading.Lock()
+        self._signing = threading.Lock()
         self._signature = folder / "embedder.json"
         self._shard: EdgeShard | None = None
         self._compaction: str | None = None
@@ -86,10 +87,16 @@ class EdgeCollection:
                     self._shard = open_shard(self.folder, embedder.dimensions)
 
     def record_embedder(self, embedder: EmbedderInfo) -> None:
-        self._sign({"name": embedder.name})
+        with self._signing:
+            self._sign({"name": embedder.name})
 
     def record_zero(self, zero: float) -> None:
-        self._sign(self._signed() | {"zero": zero})
+        """Raises VectorStoreUnavailable where the folder cannot be written."""
+        try:
+            with self._signing:
+                self._sign(self._signed() | {"zero": zero})
+        except OSError as error:
+            raise VectorStoreUnavailable("DATA_DIR cannot be written.") from error
 
     def _signed(self) -> dict[str, Any]:
         found: dict[str, Any] = {}

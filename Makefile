@@ -95,6 +95,11 @@ else
 		tests/contract/test_vector_store.py -k "program or TestServerMode" $(ARGS)
 endif
 
+# No part of CI: it downloads 500 MB once and takes 20 minutes.
+.PHONY: llm
+llm: setup-dev ## the main job on a real small model (LLM_CONVERSATIONS=6 for less)
+	@$(VENV)/bin/pytest -v tests/llm $(ARGS)
+
 .PHONY: fuzz
 fuzz: setup-dev ## send 20,000 hostile requests (as `make soak` does, among others)
 	@FUZZ_REQUESTS=20000 $(VENV)/bin/pytest -s tests/soak/test_hostile.py \

@@ -1,0 +1,32 @@
+"""llama.cpp's server, as a program: `python llama.py MODEL PORT CONTEXT chat|embeddings`.
+
+Imports nothing of the tests: it runs with the folder of `xllamacpp` on its path and no other.
+"""
+
+import signal
+import sys
+
+import xllamacpp
+
+MEAN = 1  # of llama.cpp's ways to make one vector of a text's
+
+
+def main(model: str, port: str, context: str, kind: str) -> None:
+    params = xllamacpp.CommonParams()
+    params.model.path = model
+    params.hostnames = ["127.0.0.1"]
+    params.port = int(port)
+    params.n_ctx = int(context)
+    params.n_parallel = 1
+    params.n_gpu_layers = 0
+    params.sampling.seed = 1
+    if kind == "embeddings":
+        params.embedding = True
+        params.pooling_type = MEAN
+    server = xllamacpp.Server(params)  # answers as long as it is held
+    print("listens at", server.listening_address, flush=True)
+    signal.pause()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -66,7 +66,8 @@ class KeptOpen(QdrantClient):
 
 @cache
 def client(url: str, grpc_port: int) -> KeptOpen:
-    return KeptOpen(url=url, grpc_port=grpc_port, check_compatibility=False)
+    # With time: a busy machine is no subject here.
+    return KeptOpen(url=url, grpc_port=grpc_port, check_compatibility=False, timeout=60)
 
 
 def on_server(url: str, folder: Path, grpc_port: int = 0) -> VectorStore:

@@ -120,7 +120,7 @@ def test_a_proxy_that_is_down_is_told_where_qdrant_is_called_through_it(
     variables: pytest.MonkeyPatch,
 ) -> None:
     variables.setenv("ALL_PROXY", "http://127.0.0.1:9")
-    with pytest.raises(ServiceError, match=r"answers.* the proxy of ALL_PROXY"):
+    with pytest.raises(ServiceError, match="the proxy of ALL_PROXY"):
         ask_qdrant("http://service.example:6333")
 
 

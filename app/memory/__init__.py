@@ -45,6 +45,10 @@ def open_memory(settings: Settings) -> MemoryService:
     def prepare() -> None:
         service.prepare()
 
+    def check_store() -> str | None:
+        note = parts.store.check()
+        return service.words() or note
+
     check_embedder = _embedder_check(settings, parts, prepare)
     if not settings.on_server:
         _recover(parts)  # nothing to wait for, and nobody has seen it half yet
@@ -55,21 +59,23 @@ def open_memory(settings: Settings) -> MemoryService:
         parts.embedder,
         _finder(settings),
         instructions=settings.custom_instructions,
-        checks=_checks(settings, parts, check_embedder),
+        checks=_checks(settings, parts, check_store, check_embedder),
         flush_seconds=settings.flush_seconds,
         llm_concurrency=settings.llm_places,
         reembeds=settings.reembeds,
     )
+    if not settings.on_server:  # whose store tells it in the log when it is first asked
+        service.make_words()
     # Where there is nothing to wait for what fails ends the start.
     in_thread = settings.on_server or not start_waits_for_embedder(settings)
     _look_once(check_embedder, in_thread=in_thread)
     return service
 
 
-def _checks(settings: Settings, parts: Parts, embedder: Check) -> dict[str, Check]:
+def _checks(settings: Settings, parts: Parts, store: Check, embedder: Check) -> dict[str, Check]:
     """Of each dependency, by its name at /ready."""
     checks = {
-        "vector_store": parts.store.check,
+        "vector_store": store,
         "history": parts.database.check,
         "embedder": embedder,
     }

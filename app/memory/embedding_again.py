@@ -7,12 +7,12 @@ most. So it goes on after a restart, and adds work meanwhile; searches are answe
 
 import logging
 import threading
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 
 from app.embeddings import Vector
 from app.errors import BeingEmbedded, EmbedderMismatch, MemoryNotFound, ServiceError
+from app.memory.background import Background
 from app.providers.base import Embedder
 from app.storage.journal.writer import Writer
 from app.storage.payloads import Payload
@@ -22,8 +22,6 @@ from app.storage.vectors.store import VectorStore
 log = logging.getLogger(__name__)
 
 BATCH = 16
-PAUSE_S = 10.0  # after a failure of the embedder or of the store
-TOLD_S = 30.0  # between two lines of the log
 TEXTS_OWN = ("provider_refused", "provider_content_filtered", "embedder_input_too_long")
 """Failures that may be of one text and not of all."""
 
@@ -40,11 +38,10 @@ class EmbeddingAgain:
         self._writer = writer
         self._auto = auto
         self._changing = threading.Lock()
-        self._thread: threading.Thread | None = None
         self._looked = False
         self._left = 0
         self._refused: set[str] = set()
-        self._closing = threading.Event()
+        self._work = Background("embedding again", self._embed_some, self._progress)
 
     def prepare(self) -> None:
         """See `VectorStore.prepare`; where the memories are of another embedder, begin to embed
@@ -78,9 +75,7 @@ class EmbeddingAgain:
             )
 
     def close(self) -> None:
-        self._closing.set()
-        if self._thread:
-            self._thread.join()
+        self._work.close()
 
     def _go_on(self) -> None:
         with self._changing:
@@ -88,29 +83,11 @@ class EmbeddingAgain:
                 return
             self._left = self._store.count_unembedded()
             self._looked = True
-            if self._left and self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="embedding", daemon=True)
-                self._thread.start()
+            if self._left:
+                self._work.begin()
 
-    def _run(self) -> None:
-        told = 0.0
-        while not self._closing.is_set():
-            started = time.monotonic()
-            try:
-                if not self._embed_some():
-                    break
-            except ServiceError as error:
-                log.warning("embedding again waits: %s: %s", error.code, error.detail)
-                self._closing.wait(PAUSE_S)
-                continue
-            if time.monotonic() - told > TOLD_S:
-                told = time.monotonic()
-                log.info("embedding again: %d memories are left", self._left)
-            self._closing.wait(time.monotonic() - started)  # as long as it worked: half a core
-        if not self._closing.is_set():
-            log.info("every memory is embedded by %s", self._embedder.info)
-        with self._changing:
-            self._thread = None
+    def _progress(self) -> str:
+        return f"{self._left} memories are left"
 
     def _embed_some(self) -> bool:
         """The next memories without a vector; whether there were any."""
@@ -124,6 +101,8 @@ class EmbeddingAgain:
                 else:
                     self._write(record, vector)
         self._left = max(0, self._store.count_unembedded() - len(self._refused))
+        if not records:
+            log.info("every memory is embedded by %s", self._embedder.info)
         return bool(records)
 
     def _vectors(self, records: Sequence[Record]) -> Sequence[Vector | None]:

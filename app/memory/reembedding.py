@@ -1,4 +1,5 @@
-"""Every memory embedded again, by another model, into a collection that then takes over."""
+"""Every memory embedded again, by another model, into a collection that then takes over; or, where
+the embedder is the same, the words made again where they are."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,6 +9,7 @@ from app.storage.vectors.ranking import Record
 from app.storage.vectors.store import VectorStore
 
 BATCH = 64
+TOLD = 160  # memories looked through, between two lines
 
 
 class Incomplete(ServiceError):
@@ -20,9 +22,13 @@ def reembed(store: VectorStore, embedder: Embedder, tell: Callable[[str], None])
     May be cut off anywhere and run again: what is embedded already is kept. The old collection
     serves until the new one has everything.
     """
+    had_old_words = store.has_old_words()
+    if had_old_words:  # first, since it works without the embedder too
+        _make_words(store, tell)
     target = store.rebuild_target(embedder.info)
     if target is None:
-        tell(f"nothing to do: the memories are embedded by {embedder.info}")
+        nothing = "nothing more" if had_old_words else "nothing"
+        tell(f"{nothing} to do: the memories are embedded by {embedder.info}")
         return
     tell(f"embedding the memories again, by {embedder.info}")
     try:
@@ -31,11 +37,27 @@ def reembed(store: VectorStore, embedder: Embedder, tell: Callable[[str], None])
         left = store.count({}) - target.count({})
         if left:
             raise Incomplete(f"{left} memories have no created_at and cannot be listed.")
+        if target.has_old_words():  # of an earlier version's run, which was cut off
+            _make_words(target, tell)
     except BaseException:
         target.close()
         raise
     store.swap_in(target)
     tell("done: the service may start again")
+
+
+def _make_words(store: VectorStore, tell: Callable[[str], None]) -> None:
+    """Make the words again that are not as texts are cut now; the vectors of meaning stay."""
+    tell("making the words again; nothing is embedded")
+    for _ in range(2):  # once more, for what was written meanwhile
+        seen, total = 0, store.count({})
+        for number, texts in store.old_words():
+            store.put_words(texts)
+            seen += number
+            if seen % TOLD == 0:
+                tell(f"{seen} of {total}")
+    store.keep_words()
+    tell("every memory has its words")
 
 
 def _copy(

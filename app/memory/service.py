@@ -26,6 +26,7 @@ from app.memory.requests import (
     UpdateRequest,
 )
 from app.memory.search import Search
+from app.memory.words_again import WordsAgain
 from app.providers.base import Embedder
 from app.security.principal import Principal
 from app.storage.history.issued import IssuedKeys
@@ -66,6 +67,7 @@ class MemoryService:
         messages = Messages(history.database)
         self._writer = Writer(store, messages, journal)
         self._again = EmbeddingAgain(store, embedder, self._writer, auto=reembeds)
+        self._words = WordsAgain(store, self._writer, auto=reembeds)
         embeds = CollectionEmbedder(store, embedder, self._again)
         extraction = Extraction(store, messages, embedder, finder, instructions) if finder else None
         limiter = ConcurrencyLimiter(llm_concurrency)
@@ -166,9 +168,18 @@ class MemoryService:
         self._again.prepare()
         self._again.check()
 
+    def make_words(self) -> None:
+        """See WordsAgain; nothing is waited for."""
+        self._words.begin()
+
+    def words(self) -> str | None:
+        """What /ready says of the stored words. Raises the store's failures."""
+        return self._words.note()
+
     def close(self) -> None:
         """Finish the writes at work, and bring everything to the disk."""
         self._again.close()
+        self._words.close()
         self._maintenance.close()
         self._writer.close()
         with suppress(ServiceError):

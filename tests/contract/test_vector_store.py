@@ -18,12 +18,13 @@ from typing import Any
 
 import pytest
 from qdrant_client import QdrantClient
+from qdrant_edge import SparseVector
 
 from app.embeddings import EmbedderInfo, Vector
 from app.errors import EmbedderMismatch, MemoryNotFound, VectorStoreUnavailable
 from app.security.scopes import Scope
 from app.storage.payloads import ASKS, PLACE, Payload
-from app.storage.vectors.bm25 import Bm25Encoder
+from app.storage.vectors.bm25 import OLDEST, Bm25Encoder
 from app.storage.vectors.edge import EdgeStore
 from app.storage.vectors.filters import compile_filters, corpus_of, in_scope
 from app.storage.vectors.paging import CHUNK_BYTES, PAGE, Cursor
@@ -34,6 +35,7 @@ from tests.servers.program import BINARY, QdrantProgram
 from tests.servers.qdrant import QdrantServer
 
 DIMENSIONS = 4
+OLD_WORDS = SparseVector(indices=[1, 2], values=[1.0, 1.0])
 EMBEDDER = EmbedderInfo("test/model", DIMENSIONS)
 EAST: Vector = [1.0, 0.0, 0.0, 0.0]
 NORTH: Vector = [0.0, 1.0, 0.0, 0.0]
@@ -238,6 +240,108 @@ class TestZero:
 
     def test_before_there_is_a_collection_there_is_none(self, new: VectorStore) -> None:
         assert new.zero() is None
+
+
+class TestWords:
+    """Those that an earlier version cut, and what makes them as texts are cut now."""
+
+    def filled(self, store: VectorStore, *texts: str) -> list[str]:
+        """Memories with words of no text, in a collection of an earlier version."""
+        ids = [put(store, text, NORTH) for text in texts]
+        store._update_words(dict.fromkeys(ids, OLD_WORDS))
+        store._record_words(OLDEST)
+        return ids
+
+    def make(self, store: VectorStore) -> list[str]:
+        """The ids of those that were made again."""
+        made: list[str] = []
+        for _, texts in store.old_words():
+            store.put_words(texts)
+            made += texts
+        return made
+
+    def test_of_a_new_collection_are_of_this_version(
+        self, new: VectorStore, reopen: Callable[[], VectorStore]
+    ) -> None:
+        assert not new.has_old_words()
+        assert [*new.old_words()] == []
+        new.prepare(EMBEDDER)
+        put(new)
+        assert not new.has_old_words()
+        assert not reopen().has_old_words()
+
+    def test_are_made_again_and_found_with_the_vectors_as_they_were(
+        self, store: VectorStore, reopen: Callable[[], VectorStore]
+    ) -> None:
+        korean, chinese = self.filled(store, "우리 강아지를 산책시킨다", "周末去爬山")
+        assert store.has_old_words()
+        assert [*found_by_words(store, "강아지"), *found_by_words(store, "爬山")] == []
+        [similar] = store.hybrid("강아지", NORTH, EVERYTHING, 1, ids_only=True)[0]
+        assert {*self.make(store)} == {korean, chinese}
+        store.keep_words()
+        again = reopen()
+        again.prepare(EMBEDDER)
+        assert not again.has_old_words()
+        assert again.embedder() == EMBEDDER
+        for query, wanted in (("강아지", korean), ("爬山", chinese)):
+            [found] = found_by_words(again, query)
+            assert found.id == wanted
+            assert found.tokens >= {*Bm25Encoder().query(query).indices}
+        assert again.hybrid("강아지", NORTH, EVERYTHING, 1)[0][0].score == pytest.approx(1)
+        assert similar.score == pytest.approx(1)
+
+    def test_that_a_search_has_met_are_found_when_they_are_other_ones(
+        self, store: VectorStore
+    ) -> None:
+        self.filled(store, "周末去爬山")
+        store.hybrid("爬山", NORTH, EVERYTHING, 5, ids_only=True)
+        self.make(store)
+        similar, worded, asked = store.hybrid("爬山", NORTH, EVERYTHING, 5, ids_only=True)
+        assert worded[0].tokens >= asked > frozenset()
+        assert worded[0].id == similar[0].id
+
+    def test_whoever_was_cut_off_goes_on_with_what_is_left(
+        self, store: VectorStore, reopen: Callable[[], VectorStore]
+    ) -> None:
+        ids = self.filled(store, *(f"爬山 {n}" for n in range(40)))
+        number, first = next(store.old_words())
+        store.put_words(first)
+        assert 0 < number == len(first) < len(ids)
+        again = reopen()
+        again.prepare(EMBEDDER)
+        written = put(again, "登山")
+        assert again.has_old_words()
+        assert {*self.make(again)} == {*ids} - {*first}
+        assert sum(number for number, _ in again.old_words()) == 41
+        assert self.make(again) == []
+        assert found_by_words(again, "登山")[0].id == written
+
+    def test_of_any_text_are_made_once(self, store: VectorStore) -> None:
+        texts = ["", "the", "tea " * 3000, "龙井，龙井 300 INV-20417", "Straße книга الكتاب"]
+        ids = self.filled(store, *texts)
+        without_time = str(uuid.uuid4())
+        store.put({without_time: (EAST, {"data": "tea"})})
+        store._update_words({without_time: OLD_WORDS})
+        assert {*self.make(store)} == {*ids, without_time}
+        assert self.make(store) == []
+
+    def test_stay_known_beside_the_zero_and_the_embedder(self, store: VectorStore) -> None:
+        self.filled(store, "tea")
+        store.keep_zero(0.25)
+        assert store.has_old_words()
+        store._record_embedder(EMBEDDER)
+        assert store.has_old_words()
+        store.keep_zero(0.25)
+        store.keep_words()
+        assert (store._read_zero(), store.embedder()) == (0.25, EMBEDDER)
+        assert not store.has_old_words()
+
+    def test_of_a_memory_that_is_gone_are_not_made(self, store: VectorStore) -> None:
+        put(store)
+        gone = str(uuid.uuid4())
+        with suppress(MemoryNotFound, VectorStoreUnavailable):
+            store.put_words({gone: "tea"})
+        assert store.get(gone) is None
 
 
 class TestPoints:

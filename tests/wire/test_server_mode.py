@@ -13,6 +13,7 @@ from mem0.vector_stores.qdrant import Qdrant
 from qdrant_client import QdrantClient, models
 
 from app.security.scopes import SCOPE_KEYS
+from app.storage.vectors.bm25 import VERSION
 from tests.servers.qdrant import QdrantServer, corpora
 from tests.service import Service, wait_for
 
@@ -49,7 +50,7 @@ def test_four_processes_make_one_collection_at_the_same_moment(
         assert {add.result().status_code for add in adds} == {201}
     assert service.ask("get_all", user_id="a")["total"] == 80
     info = qdrant.client.get_collection("memories")
-    assert info.config.metadata == {"embedder": "local/multilingual-e5-small"}
+    assert info.config.metadata == {"embedder": "local/multilingual-e5-small", "words": VERSION}
     indexed = {r.body["field_name"] for r in qdrant.requests if r.path.endswith("/index")}
     assert indexed == {*SCOPE_KEYS, "hash", "created_at", "expiration_date"}
 

@@ -4,7 +4,7 @@ Every point has the dense vector of its text and a BM25 sparse vector named `bm2
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -50,6 +50,19 @@ class Nearest:
     @property
     def by_words(self) -> bool:
         return isinstance(self.vector, SparseVector)
+
+
+@dataclass(frozen=True, slots=True)
+class Worded:
+    """A point as far as its words are concerned."""
+
+    id: str
+    text: str
+    words: SparseVector | None
+
+    @classmethod
+    def of(cls, id_: str, payload: Payload | None, words: SparseVector | None) -> Self:
+        return cls(id_, (payload or {}).get("data") or "", words)
 
 
 class NoCollection(Exception):
@@ -111,6 +124,15 @@ class Engine(ABC):
         """Keep a number beside the collection, for as long as it has this embedder."""
 
     @abstractmethod
+    def _read_words(self) -> int | None:
+        """The version of the words, see `bm25.VERSION`: the oldest where none was recorded, None
+        where there is no collection, or none with words."""
+
+    @abstractmethod
+    def _record_words(self, version: int) -> None:
+        """Keep the version beside the collection; `_create` does so itself."""
+
+    @abstractmethod
     def rebuild_target(self, embedder: EmbedderInfo) -> Self | None:
         """A store beside this one, prepared for `embedder`, perhaps half filled already.
 
@@ -167,6 +189,15 @@ class Engine(ABC):
 
     def count_unembedded(self) -> int:
         return 0
+
+    @abstractmethod
+    def _worded(self, after: Any, limit: int) -> tuple[list[Worded], Any]:
+        """Some points, in an order that stays, and what to give as `after` for those that follow:
+        None at first, and where none do."""
+
+    @abstractmethod
+    def _update_words(self, words: Mapping[str, SparseVector]) -> None:
+        """Other words of points that are there, by their ids."""
 
     @abstractmethod
     def _clear(self) -> None:

@@ -13,6 +13,11 @@ from qdrant_edge import Bm25, Bm25Config, SparseVector, TokenizerType
 
 from app.storage.vectors.scripts import asked, split, unified, written
 
+VERSION = 2
+"""Of the ids and weights that texts get, kept with each collection. Whoever changes them raises it:
+the words of stored memories are then made again."""
+OLDEST = 1  # of collections with which none is kept
+
 K = 1.2  # how soon repeating a word stops to count
 B = 0.75  # how much a long text is held against it
 AVERAGE = 256  # words of a text, as Qdrant/bm25 takes it

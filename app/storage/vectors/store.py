@@ -12,7 +12,6 @@ from app.errors import MemoryNotFound
 from app.security.scopes import Scope
 from app.storage.payloads import Payload
 from app.storage.vectors.base import Nearest, NewPoint, NoCollection
-from app.storage.vectors.bm25 import Bm25Encoder
 from app.storage.vectors.completing import completed
 from app.storage.vectors.filters import Filter, in_scope
 from app.storage.vectors.paging import (
@@ -25,20 +24,16 @@ from app.storage.vectors.paging import (
     size_of,
     sliced,
 )
-from app.storage.vectors.prepared import PreparedStore
 from app.storage.vectors.ranking import Record
+from app.storage.vectors.worded import WordedStore
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class VectorStore(PreparedStore):
+class VectorStore(WordedStore):
     """One collection of memories. It is made when an embedder first comes; until then it is
     read as an empty one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._bm25 = Bm25Encoder()
 
     def put(self, memories: Mapping[str, tuple[Vector, Payload]]) -> None:
         """Write whole memories, new or changed: id -> (dense vector, payload)."""

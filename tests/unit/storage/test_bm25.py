@@ -6,10 +6,32 @@ import time
 
 import pytest
 
-from app.storage.vectors.bm25 import LONGEST, Bm25Encoder
+from app.storage.vectors.bm25 import LONGEST, VERSION, Bm25Encoder
 
 ENCODER = Bm25Encoder()
 RANDOM = random.Random(5)
+
+
+OF_VERSION_2 = {
+    "I like hiking in the mountains": [366928855, 1139270951, 1510156397],
+    "invoice INV-20417 of 300": [294367179, 322880814, 481716713, 1163057303],
+    "우리 강아지를": [1339149110, 1548319071, 1797887849, 1996037833],
+    "山に登る": [332714499, 894242188, 1118470671, 1864142218, 2093419619],
+    "我喜歡": [695071331, 1205505474, 1503033150, 1613773943, 1639783924],
+    "две книги": [1391803590, 1650306798],
+    "والكتاب": [378572299, 1808354261],
+    "τα βιβλία": [712484552],
+    "Straße": [1962405504],
+}
+"""What collections that say they are of this version have stored."""
+
+
+def test_stored_words_are_of_the_version_that_is_kept_with_them() -> None:
+    """Where this fails, raise VERSION, or memories that are stored are not found any more."""
+    made = {text: sorted(ENCODER.document(text).indices) for text in OF_VERSION_2}
+    assert (VERSION, made) == (2, OF_VERSION_2)
+    [weight] = {*ENCODER.document("Straße 300").values}
+    assert weight == pytest.approx(1.6877, abs=1e-4)
 
 
 def letters(number: int, alphabet: str = string.ascii_letters + string.digits) -> str:

@@ -12,6 +12,7 @@ from qdrant_edge import EdgeShard
 from app.embeddings import EmbedderInfo
 from app.errors import StartupError, StorageFull, VectorStoreUnavailable
 from app.storage.vectors.base import NoCollection
+from app.storage.vectors.bm25 import OLDEST, VERSION
 from app.storage.vectors.edge.shard import (
     compact,
     open_shard,
@@ -82,19 +83,27 @@ class EdgeCollection:
         self.check_disk_space()
         with self._creating:
             if self._shard is None:
-                self.record_embedder(embedder)
+                with self._signing:
+                    self._sign({"name": embedder.name, "words": VERSION})
                 with translated():
                     self._shard = open_shard(self.folder, embedder.dimensions)
 
     def record_embedder(self, embedder: EmbedderInfo) -> None:
         with self._signing:
-            self._sign({"name": embedder.name})
+            self._sign({"name": embedder.name, "words": self.words()})
 
-    def record_zero(self, zero: float) -> None:
-        """Raises VectorStoreUnavailable where the folder cannot be written."""
+    def words(self) -> int | None:
+        if not self._exists():
+            return None
+        version: int = self._signed().get("words", OLDEST)
+        return version
+
+    def record(self, **known: float) -> None:
+        """Keep the `zero` or the version of the `words`. Raises VectorStoreUnavailable where the
+        folder cannot be written."""
         try:
             with self._signing:
-                self._sign(self._signed() | {"zero": zero})
+                self._sign(self._signed() | known)
         except OSError as error:
             raise VectorStoreUnavailable("DATA_DIR cannot be written.") from error
 

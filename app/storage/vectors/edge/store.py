@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -26,12 +26,13 @@ from qdrant_edge import Filter as EdgeFilter
 
 from app.embeddings import EmbedderInfo
 from app.storage.payloads import Payload
-from app.storage.vectors.base import DENSE, SPARSE, Nearest, NewPoint, NoCollection
+from app.storage.vectors.base import DENSE, SPARSE, Nearest, NewPoint, NoCollection, Worded
 from app.storage.vectors.edge.collection import EdgeCollection, beside
 from app.storage.vectors.edge.details import Details, id_text
 from app.storage.vectors.edge.shard import TAKEOVER_S, forget_vectors, translated
 from app.storage.vectors.edge.slices import Slices, Trial, split
 from app.storage.vectors.edge.translation import NOTHING, to_edge, to_query, to_record
+from app.storage.vectors.edge.words import read_words, update_words
 from app.storage.vectors.filters import Filter
 from app.storage.vectors.paging import Cursor, Listed, following, listed
 from app.storage.vectors.ranking import Record
@@ -101,7 +102,20 @@ class EdgeStore(VectorStore, engine="edge"):
         return self._collection.zero()
 
     def _record_zero(self, zero: float) -> None:
-        self._collection.record_zero(zero)
+        self._collection.record(zero=zero)
+
+    def _read_words(self) -> int | None:
+        return self._collection.words()
+
+    def _record_words(self, version: int) -> None:
+        self._collection.record(words=version)
+
+    def _worded(self, after: Any, limit: int) -> tuple[list[Worded], Any]:
+        return read_words(self._live, after, limit)
+
+    def _update_words(self, words: Mapping[str, SparseVector]) -> None:
+        self.check_disk_space()
+        update_words(self._live, words)
 
     def rebuild_target(self, embedder: EmbedderInfo) -> Self | None:
         if self.embedder() in (None, embedder):

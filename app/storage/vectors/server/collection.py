@@ -13,19 +13,19 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 from app.embeddings import EmbedderInfo
 from app.errors import VectorStoreRefused, VectorStoreUnavailable
 from app.storage.vectors.base import SPARSE, NoCollection
+from app.storage.vectors.bm25 import VERSION
 from app.storage.vectors.filters import Filter
 from app.storage.vectors.paging import ROWS
 from app.storage.vectors.server.address import Address
 from app.storage.vectors.server.aliases import lead_to
 from app.storage.vectors.server.errors import translated
 from app.storage.vectors.server.grpc_points import GrpcPoints
+from app.storage.vectors.server.metadata import SIGNATURE, WORDS, ZERO, Metadata
 from app.storage.vectors.server.options import Options
 from app.storage.vectors.server.points import NOBODY, Points
 from app.storage.vectors.server.refusals import CONFLICT, NotAllowed
 from app.storage.vectors.server.rest import RestPoints
 from app.storage.vectors.server.shape import (
-    SIGNATURE,
-    ZERO,
     ForeignCollection,
     Shape,
     graph,
@@ -49,6 +49,7 @@ class ServerCollection:
         self.address = address
         self.options = options
         self._version = ServerVersion(client)
+        self._metadata = Metadata(client, name)
         self._shape: Shape | None = None
         self._points: Points | None = None
         self._wrote = False
@@ -63,6 +64,10 @@ class ServerCollection:
     @property
     def has_words(self) -> bool:
         return self._shape is not None and self._shape.has_words
+
+    def words(self) -> int | None:
+        with self.asking():
+            return self._shape.words if self._shape and self._shape.has_words else None
 
     @property
     def rows(self) -> int:
@@ -110,7 +115,7 @@ class ServerCollection:
                         SPARSE: models.SparseVectorParams(modifier=models.Modifier.IDF)
                     },
                     hnsw_config=graph(search_everybody=self.options.search_everybody),
-                    metadata={SIGNATURE: embedder.name},
+                    metadata={SIGNATURE: embedder.name, WORDS: VERSION},
                 )
             except UnexpectedResponse as error:
                 if error.status_code != CONFLICT:  # another process was faster
@@ -118,25 +123,22 @@ class ServerCollection:
         self._points = None
 
     def zero(self) -> float | None:
-        zero: float | None = self._metadata().get(ZERO)
+        with self._translated():
+            zero: float | None = self._metadata.read().get(ZERO)
         return zero
 
     def record_zero(self, zero: float) -> None:
-        # With what is there: whether a server adds to it or writes over it is its version's.
         with suppress(NotAllowed), self._translated():
-            self.client.update_collection(self.name, metadata=self._metadata() | {ZERO: zero})
+            self._metadata.add({ZERO: zero})
 
-    def _metadata(self) -> dict[str, Any]:
-        """Nothing where there is no collection."""
+    def record_words(self, version: int) -> None:
         with self._translated():
-            if not self.client.collection_exists(self.name):
-                return {}
-            return dict(self.client.get_collection(self.name).config.metadata or {})
+            self._metadata.add({WORDS: version})
+        self._points = None  # the next call looks again
 
     def record_embedder(self, embedder: EmbedderInfo) -> None:
         with suppress(NotAllowed), self._translated():  # then it stays unsigned
-            known = {SIGNATURE: embedder.name, ZERO: None}
-            self.client.update_collection(self.name, metadata=known)
+            self._metadata.add({SIGNATURE: embedder.name, ZERO: None})
 
     def rebuild_target(self, embedder: EmbedderInfo) -> Self | None:
         """Another for `embedder`, perhaps there already; None where this one lacks nothing."""
@@ -205,11 +207,8 @@ class ServerCollection:
         # Several threads may look at the same moment. No lock: it would make them wait in turn
         # for a server that hangs.
         self._shape = shape = self._look()
-        if not shape.has_words:
-            self._tell(
-                f"the collection {self.name} has no {SPARSE} vectors and is searched by meaning "
-                "alone; 'python -m app.reembed' adds them"
-            )
+        if advice := shape.advice:
+            self._tell(f"the collection {self.name} {advice}")
         for field, schema in wanted_indexes(self.options.metadata_indexes):
             if field not in shape.indexed:
                 self._make_index(field, schema)

@@ -9,11 +9,11 @@ from qdrant_client import models
 from app.embeddings import EmbedderInfo
 from app.errors import VectorStoreRefused
 from app.storage.vectors.base import DATETIME_INDEXES, DENSE, KEYWORD_INDEXES, SPARSE
+from app.storage.vectors.bm25 import OLDEST, VERSION
 from app.storage.vectors.paging import ROWS
+from app.storage.vectors.server.metadata import SIGNATURE, WORDS
 from app.storage.vectors.server.refusals import OPERATOR_S
 
-SIGNATURE = "embedder"  # the key of the collection's metadata that names who made the vectors
-ZERO = "unrelated"  # and that which has the cosine of unrelated texts
 PER_USER = 16
 """Links of each point to others of its user, and to all where everybody is searched: Qdrant's
 own number."""
@@ -38,20 +38,38 @@ class Shape:
     embedder: EmbedderInfo
     """The name is empty where mem0 itself made the collection."""
     has_words: bool
+    words: int
+    """Their version, see `bm25.VERSION`."""
     indexed: frozenset[str]
     rows: int
     """That one request may ask for."""
     replicated: bool
+
+    @property
+    def advice(self) -> str | None:
+        """What an operator should do for searches by words."""
+        if not self.has_words:
+            return (
+                f"has no {SPARSE} vectors and is searched by meaning alone; "
+                "'python -m app.reembed' adds them"
+            )
+        if self.words != VERSION:
+            return (
+                "has words of another version, by which some memories are not found; 'python -m "
+                "app.reembed' makes them again and embeds nothing"
+            )
+        return None
 
 
 def shape_of(name: str, info: models.CollectionInfo) -> Shape:
     """Raises ForeignCollection."""
     params, strict = info.config.params, info.config.strict_mode_config
     limit = strict.max_query_limit if strict and strict.enabled else None
-    embedder = (info.config.metadata or {}).get(SIGNATURE, "")
+    metadata = info.config.metadata or {}
     return Shape(
-        embedder=EmbedderInfo(str(embedder), _dense(name, params.vectors).size),
+        embedder=EmbedderInfo(str(metadata.get(SIGNATURE, "")), _dense(name, params.vectors).size),
         has_words=SPARSE in (params.sparse_vectors or {}),
+        words=metadata.get(WORDS) or OLDEST,
         indexed=frozenset(info.payload_schema),
         rows=min(ROWS, limit or ROWS),
         replicated=(params.replication_factor or 1) > 1,

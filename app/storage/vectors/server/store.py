@@ -1,11 +1,12 @@
 """The memories in a collection of a Qdrant server: written, read and searched."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Self
+from typing import Any, Self
 
 import httpx
 from qdrant_client import QdrantClient
+from qdrant_edge import SparseVector
 
 from app.config import Settings
 from app.config.deadline import deadline_hooks
@@ -14,7 +15,7 @@ from app.embeddings import EmbedderInfo
 from app.errors import StartupError
 from app.observability.trace import pass_on
 from app.storage.payloads import Payload
-from app.storage.vectors.base import Nearest, NewPoint
+from app.storage.vectors.base import Nearest, NewPoint, Worded
 from app.storage.vectors.filters import Filter
 from app.storage.vectors.paging import Cursor, Listed, cursor_after, sliced
 from app.storage.vectors.ranking import Record
@@ -23,6 +24,7 @@ from app.storage.vectors.server.collection import ServerCollection
 from app.storage.vectors.server.errors import refuse_pages_of_proxies
 from app.storage.vectors.server.grpc_points import grpc_options
 from app.storage.vectors.server.options import Options
+from app.storage.vectors.server.words import read_words, update_words
 from app.storage.vectors.store import VectorStore
 
 
@@ -85,6 +87,21 @@ class ServerStore(VectorStore, engine="server"):
 
     def _record_zero(self, zero: float) -> None:
         self._collection.record_zero(zero)
+
+    def _read_words(self) -> int | None:
+        return self._collection.words()
+
+    def _record_words(self, version: int) -> None:
+        self._collection.record_words(version)
+
+    def _worded(self, after: Any, limit: int) -> tuple[list[Worded], Any]:
+        here = self._collection
+        with here.asking():
+            return read_words(here.client, here.name, after, min(limit, here.rows))
+
+    def _update_words(self, words: Mapping[str, SparseVector]) -> None:
+        with self._collection.writing():
+            update_words(self._collection.client, self._collection.name, words)
 
     def rebuild_target(self, embedder: EmbedderInfo) -> Self | None:
         beside = self._collection.rebuild_target(embedder)

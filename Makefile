@@ -95,7 +95,8 @@ else
 		tests/contract/test_vector_store.py -k "program or TestServerMode" $(ARGS)
 endif
 
-# No part of CI: it downloads 500 MB once and takes 20 minutes.
+# No part of CI: it downloads 500 MB once and takes 10 minutes, a third of them for the first request
+# with mem0's prompt. LLM_CONVERSATIONS_MEM0 is how many conversations are asked with it.
 .PHONY: llm
 llm: setup-dev ## the main job on a real small model (LLM_CONVERSATIONS=6 for less)
 	@$(VENV)/bin/pytest -v tests/llm $(ARGS)

@@ -14,7 +14,7 @@ from tests.service import Service
 
 ALL = load()
 CHOSEN = a_few_of_each_language(ALL, int(os.environ.get("LLM_CONVERSATIONS") or len(ALL)))
-# mem0's prompt is 8,000 tokens: an add takes minutes where there is no GPU.
+# mem0's prompt is 8,000 tokens: the first add takes minutes where there is no GPU.
 CHOSEN_FOR_MEM0 = CHOSEN[: int(os.environ.get("LLM_CONVERSATIONS_MEM0") or 3)]
 
 CONTEXT = 16_384  # tokens: mem0's prompt and an answer

@@ -1,4 +1,5 @@
-"""`python -m app.reembed`: after a change of the embedder, embed every memory again.
+"""`python -m app.reembed`: after a change of the embedder, embed every memory again; after one of
+how words are cut, make those again.
 
 Reads the same settings as the service, which must not run meanwhile. Needed also once for a
 collection that mem0 made without keyword vectors.

@@ -46,8 +46,8 @@ def open_memory(settings: Settings) -> MemoryService:
         service.prepare()
 
     def check_store() -> str | None:
-        note = parts.store.check()
-        return service.words() or note
+        note = parts.store.check()  # that of a server says itself what to do for its words
+        return note if settings.on_server else service.words() or note
 
     check_embedder = _embedder_check(settings, parts, prepare)
     if not settings.on_server:

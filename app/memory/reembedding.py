@@ -48,7 +48,7 @@ def reembed(store: VectorStore, embedder: Embedder, tell: Callable[[str], None])
 
 def _make_words(store: VectorStore, tell: Callable[[str], None]) -> None:
     """Make the words again that are not as texts are cut now; the vectors of meaning stay."""
-    tell("making the words again; nothing is embedded")
+    tell("making the words again, from the texts")
     for _ in range(2):  # once more, for what was written meanwhile
         seen, total = 0, store.count({})
         for number, texts in store.old_words():

@@ -173,7 +173,7 @@ class MemoryService:
         self._words.begin()
 
     def words(self) -> str | None:
-        """What /ready says of the stored words. Raises the store's failures."""
+        """What /ready says of the stored words, where they are of another version."""
         return self._words.note()
 
     def close(self) -> None:

@@ -45,7 +45,7 @@ class WordsAgain:
         self._work.begin()
 
     def note(self) -> str | None:
-        """For /ready: how far it is, or what an operator has to do. Raises the store's failures."""
+        """For /ready: how far it is, or what an operator has to do."""
         if not self._store.has_old_words():
             return None
         return f"Words are made again: {self._progress()}." if self._auto else BY_HAND

@@ -146,7 +146,9 @@ def test_on_a_server_a_line_tells_and_reembed_makes_them(
             service.stop()
             openai.requests.clear()
             done = reembed(service)
-            assert (done.returncode, "nothing is embedded" in done.stdout) == (0, True), done.stderr
+            assert (done.returncode, "making the words again" in done.stdout) == (0, True), (
+                done.stderr
+            )
             assert reembed(service).stdout.startswith("nothing to do")
             assert embedded(openai) == []
             kept = qdrant.client.get_collection("memories").config.metadata or {}

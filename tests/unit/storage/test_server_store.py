@@ -261,6 +261,15 @@ class TestOldServers:
         assert "before 1.19" in told[0]
         assert "before 1.20" in told[0]
 
+    @pytest.mark.parametrize(("version", "is_told"), [("1.15.5", False), ("1.16.0", True)])
+    def test_are_asked_for_the_version_of_the_words_where_they_can_keep_it(
+        self, qdrant: QdrantServer, store: ServerStore, version: str, *, is_told: bool
+    ) -> None:
+        qdrant.version = version
+        make(qdrant, {"vectors": COSINE, "sparse_vectors": {"bm25": {"modifier": "idf"}}})
+        assert store.has_old_words() == is_told
+        assert ("of another version" in str(store.check())) == is_told
+
     @pytest.mark.parametrize("operator", ["contains", "icontains"])
     @pytest.mark.parametrize("grpc", ["on", "off"])
     def test_are_not_asked_for_filters_that_they_do_not_know(

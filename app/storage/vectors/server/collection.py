@@ -67,7 +67,7 @@ class ServerCollection:
 
     def words(self) -> int | None:
         with self.asking():
-            return self._shape.words if self._shape and self._shape.has_words else None
+            return self._shape.words if self._shape else None
 
     @property
     def rows(self) -> int:
@@ -93,7 +93,8 @@ class ServerCollection:
     def _look(self) -> Shape:
         """At the collection, which anybody may have made. Raises ForeignCollection."""
         self._version.ask()
-        shape = shape_of(self.name, self.client.get_collection(self.name))
+        info = self.client.get_collection(self.name)
+        shape = shape_of(self.name, info, keeps_metadata=self._version.keeps_metadata)
         if not shape.embedder.name:
             sample = min(SAMPLE, shape.rows)
             points, _ = self.client.scroll(self.name, limit=sample, with_payload=["data"])
@@ -186,9 +187,9 @@ class ServerCollection:
             raise
         self._wrote = True
 
-    def check(self) -> None:
-        """Raises what keeps memories from being read, or the key from writing: a point is asked
-        for, since a list of collections is given also where no shard answers."""
+    def check(self) -> str | None:
+        """See `Shape.advice`. Raises what keeps memories from being read, or the key from writing:
+        a point is asked for, since a list of collections is given also where no shard answers."""
         try:
             with self.asking() as points:
                 points.retrieve([NOBODY])
@@ -201,14 +202,15 @@ class ServerCollection:
                     f"The collection {self.name} is gone from the Qdrant server: restore it from "
                     "a snapshot. The next memory that is added makes an empty one."
                 ) from None
+        return self._shape.advice if self._shape else None
 
     def _inspect(self) -> Points:
         """Look once, and make the indexes that are missing."""
         # Several threads may look at the same moment. No lock: it would make them wait in turn
         # for a server that hangs.
         self._shape = shape = self._look()
-        if advice := shape.advice:
-            self._tell(f"the collection {self.name} {advice}")
+        if shape.advice:
+            self._tell(shape.advice)
         for field, schema in wanted_indexes(self.options.metadata_indexes):
             if field not in shape.indexed:
                 self._make_index(field, schema)

@@ -35,11 +35,12 @@ class ForeignCollection(VectorStoreRefused):
 
 @dataclass(frozen=True)
 class Shape:
+    name: str
     embedder: EmbedderInfo
     """The name is empty where mem0 itself made the collection."""
     has_words: bool
-    words: int
-    """Their version, see `bm25.VERSION`."""
+    words: int | None
+    """Their version, see `bm25.VERSION`; None where there are none, or the server keeps none."""
     indexed: frozenset[str]
     rows: int
     """That one request may ask for."""
@@ -50,26 +51,28 @@ class Shape:
         """What an operator should do for searches by words."""
         if not self.has_words:
             return (
-                f"has no {SPARSE} vectors and is searched by meaning alone; "
-                "'python -m app.reembed' adds them"
+                f"the collection {self.name} has no {SPARSE} vectors and is searched by meaning "
+                "alone; 'python -m app.reembed' adds them"
             )
-        if self.words != VERSION:
+        if self.words not in (None, VERSION):
             return (
-                "has words of another version, by which some memories are not found; 'python -m "
-                "app.reembed' makes them again and embeds nothing"
+                f"the collection {self.name} has words of another version, by which some memories "
+                "are not found; 'python -m app.reembed' makes them again and embeds nothing"
             )
         return None
 
 
-def shape_of(name: str, info: models.CollectionInfo) -> Shape:
+def shape_of(name: str, info: models.CollectionInfo, *, keeps_metadata: bool = True) -> Shape:
     """Raises ForeignCollection."""
     params, strict = info.config.params, info.config.strict_mode_config
     limit = strict.max_query_limit if strict and strict.enabled else None
     metadata = info.config.metadata or {}
+    has_words = SPARSE in (params.sparse_vectors or {})
     return Shape(
+        name=name,
         embedder=EmbedderInfo(str(metadata.get(SIGNATURE, "")), _dense(name, params.vectors).size),
-        has_words=SPARSE in (params.sparse_vectors or {}),
-        words=metadata.get(WORDS) or OLDEST,
+        has_words=has_words,
+        words=(metadata.get(WORDS) or OLDEST) if has_words and keeps_metadata else None,
         indexed=frozenset(info.payload_schema),
         rows=min(ROWS, limit or ROWS),
         replicated=(params.replication_factor or 1) > 1,

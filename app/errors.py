@@ -1,4 +1,4 @@
-"""What can go wrong, in the service's own words and without HTTP's.
+"""What can go wrong, in the service's own words and without HTTP's. Long because the set is closed.
 
 Every text given here is written for the caller: no secret, no stack trace and no memory of
 anybody ever stands in it.

@@ -15,7 +15,7 @@ export COMPOSE_PROJECT_NAME=memory-compose-test PORT=18000
 api=http://127.0.0.1:$PORT
 stand_ins=()
 clean_up() {
-  docker rm -f "$COMPOSE_PROJECT_NAME-"{openai,elsewhere,alone}
+  docker rm -fv "$COMPOSE_PROJECT_NAME-"{openai,elsewhere,alone}
   cd "$work" && docker compose --profile ollama down -v
   docker volume rm "$COMPOSE_PROJECT_NAME-alone"
   ((${#stand_ins[@]})) && docker rmi "${stand_ins[@]}"
@@ -185,7 +185,7 @@ until_ready ok
 post search '{"query":"hiking in the mountains","user_id":"alice"}' | grep -q 'I love hiking' || fail "not found after reembed"
 grep -q sk-test <<<"$(docker compose logs 2>&1)" && fail "the key is in the log"
 pass "from no key to OpenAI: the message, its one command, everything found again"
-docker rm -f "$COMPOSE_PROJECT_NAME-openai" >/dev/null
+docker rm -fv "$COMPOSE_PROJECT_NAME-openai" >/dev/null
 docker compose down -v >/dev/null 2>&1
 
 # --- Ollama
@@ -217,7 +217,7 @@ docker run -d --name "$COMPOSE_PROJECT_NAME-elsewhere" --network "$network" --ne
 until_ready ok
 post add '{"data":"I like tea","user_id":"a"}' | grep -q '"ADD"' || fail "add on another Qdrant"
 [[ $(docker compose exec -T mem0 printenv CUSTOM_INSTRUCTIONS) == 'prices in $US, please # all of them' ]] || fail "a value of .env has changed"
-docker rm -f "$COMPOSE_PROJECT_NAME-elsewhere" >/dev/null
+docker rm -fv "$COMPOSE_PROJECT_NAME-elsewhere" >/dev/null
 until_ready failed
 pass "QDRANT_URL, QDRANT_API_KEY and NO_PROXY from .env are used, without the bundled Qdrant"
 rm .env

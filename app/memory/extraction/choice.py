@@ -13,7 +13,7 @@ PRIVATE_NAMES = (".local", ".lan", ".internal")
 PRIVATE_NETWORKS = [
     ip_network(network)
     for network in (
-        *("127.0.0.0/8", "::1/128", "0.0.0.0/32", "::/128"),
+        *("127.0.0.0/8", "::1/128"),
         *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"),
     )
 ]
@@ -52,4 +52,4 @@ def is_private(url: str) -> bool:
         return "." not in host or host.endswith(PRIVATE_NAMES)
     if isinstance(address, IPv6Address) and address.ipv4_mapped:
         address = address.ipv4_mapped
-    return any(address in network for network in PRIVATE_NETWORKS)
+    return address.is_unspecified or any(address in network for network in PRIVATE_NETWORKS)

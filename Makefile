@@ -104,7 +104,7 @@ llm: setup-dev ## the main job on a real small model (LLM_CONVERSATIONS=6 for le
 .PHONY: fuzz
 fuzz: setup-dev ## send 20,000 hostile requests (as `make soak` does, among others)
 	@FUZZ_REQUESTS=20000 $(VENV)/bin/pytest -s tests/soak/test_hostile.py \
-		tests/contract/test_openapi.py::test_the_service_does_as_it_says $(ARGS)
+		tests/soak/test_contract.py $(ARGS)
 
 .PHONY: browser
 browser: chromium setup-browser ## test the web page in Chromium (ARGS="..." goes to pytest)

@@ -13,17 +13,13 @@ from tests.soak.test_failed_writes import FailingWrites
 from tests.soak.test_hostile import service_with_a_witness, shoot
 from tests.soak.test_random_failures import KILLED, keep_failing
 
-stores = pytest.mark.parametrize("store", ["embedded", "server"])
+
+def test_killed_at_some_instants(tmp_path: Path) -> None:
+    keep_killing(tmp_path, "server", 2).conclude()
 
 
-@stores
-def test_killed_at_some_instants(tmp_path: Path, store: str) -> None:
-    keep_killing(tmp_path, store, 2).conclude()
-
-
-@stores
-def test_some_random_failures(tmp_path: Path, store: str) -> None:
-    keep_failing(tmp_path, store, KILLED).conclude()
+def test_some_random_failures(tmp_path: Path) -> None:
+    keep_failing(tmp_path, "embedded", KILLED).conclude()
 
 
 def test_writers_of_one_memory(service: Service, user: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 from app.security.keys import Keys, new_key_id
 from app.security.principal import Principal
 from tests.servers.qdrant import QdrantServer
-from tests.service import ADMIN_KEY, ONCE, Service
+from tests.service import ADMIN_KEY, ONCE, Service, wait_for
 
 ADMIN = {"X-API-Key": ADMIN_KEY}
 ALICE = {"user_id": "alice"}
@@ -166,13 +166,13 @@ def test_a_minted_key_is_listed_with_what_it_may_and_the_day_of_its_last_use(
 
 def used(service: Service, id_: str) -> dict[str, Any]:
     """It is written down within a second or so, by the process that was asked."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        key = known(service).get(id_)
-        if key and key["last_used_on"]:
-            return key
-        time.sleep(0.1)
-    raise AssertionError("its use is never listed")
+
+    def listed() -> dict[str, Any] | None:
+        key: dict[str, Any] | None = known(service).get(id_)
+        return key if key and key["last_used_on"] else None
+
+    found: dict[str, Any] = wait_for(listed, 20)
+    return found
 
 
 def test_the_day_of_the_last_use_is_listed(service: Service) -> None:

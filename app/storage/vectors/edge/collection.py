@@ -13,13 +13,8 @@ from app.embeddings import EmbedderInfo
 from app.errors import StartupError, StorageFull, VectorStoreUnavailable
 from app.storage.vectors.base import NoCollection
 from app.storage.vectors.bm25 import OLDEST, VERSION
-from app.storage.vectors.edge.shard import (
-    compact,
-    open_shard,
-    stored_dimensions,
-    translated,
-    wait_for,
-)
+from app.storage.vectors.edge.holder import Holder
+from app.storage.vectors.edge.shard import compact, open_shard, stored_dimensions, translated
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +29,7 @@ class EdgeCollection:
         self._min_free = min_free_mb * 2**20
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            take_over(folder)
+            self._holder = Holder(folder, patience_s)
         except OSError as error:
             raise StartupError(f"Qdrant Edge cannot use {folder}: {error}") from error
         self.folder = folder
@@ -43,8 +38,20 @@ class EdgeCollection:
         self._signature = folder / "embedder.json"
         self._shard: EdgeShard | None = None
         self._compaction: str | None = None
+        try:
+            self._open()
+        except BaseException:
+            self._holder.close()
+            raise
+
+    def _open(self) -> None:
+        """What is there, unless the disk is full."""
+        try:
+            take_over(self.folder)
+        except OSError as error:
+            raise StartupError(f"Qdrant Edge cannot use {self.folder}: {error}") from error
         if self._exists() and not self._is_full():
-            self._load(wait_for(folder, patience_s))
+            self._load(open_shard(self.folder))
 
     def _load(self, shard: EdgeShard) -> EdgeShard:
         """Before anything is served: `compact` holds every thread. Raises StartupError."""
@@ -122,10 +129,11 @@ class EdgeCollection:
         """Let `target`, which has everything, take the place of this collection; closes both."""
         target.flush()
         target.close()
-        self.close()
+        self._close_shard()
         self._shard = None
         (target.folder / COMPLETE).touch()
         take_over(self.folder)
+        self.close()
 
     def check(self) -> str | None:
         """What the start gave back, if it did. Raises where the shard does not answer."""
@@ -141,6 +149,12 @@ class EdgeCollection:
                 self._shard.flush()
 
     def close(self) -> None:
+        try:
+            self._close_shard()
+        finally:
+            self._holder.close()
+
+    def _close_shard(self) -> None:
         if self._shard:
             with translated():
                 self._shard.close()

@@ -1,7 +1,6 @@
-"""The shard of Qdrant Edge in a folder: how it is made, opened, waited for and compacted."""
+"""The shard of Qdrant Edge in a folder: how it is made, opened and compacted."""
 
 import json
-import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,58 +20,27 @@ from qdrant_edge import (
 )
 
 from app.embeddings import EmbedderInfo
-from app.errors import NotYet, StartupError, VectorStoreUnavailable
+from app.errors import StartupError, VectorStoreUnavailable
 from app.storage.vectors.base import DATETIME_INDEXES, DENSE, KEYWORD_INDEXES, SPARSE
-from app.storage.vectors.edge import holder
 
-log = logging.getLogger(__name__)
-
-HELD = "WouldBlock"  # how Edge says that another process has the directory
 MAX_DELETED = 1 / 3  # of the stored points, at a start
 MIN_TO_COMPACT = 100
 NEVER = 10**9  # kB of vectors from which a graph is built: 21 s of standstill at 20,000 points
 SEARCH_THREADS = 1  # a search is shorter than waking more of them
-TAKEOVER_S = 10.0  # a killed server's worker lets go within a second
-
-
-class HeldByAnother(Exception):
-    """Another process has the directory open."""
-
-
-def wait_for(folder: Path, patience_s: float) -> EdgeShard:
-    """The shard in `folder`, when nobody else has it. Raises StartupError."""
-    started = time.monotonic()
-    is_said = False
-    while True:
-        try:
-            return open_shard(folder)
-        except HeldByAnother as error:
-            waited = time.monotonic() - started
-            if holder.is_predecessor(folder):
-                if not is_said:
-                    log.info("waiting for the worker before this one to let go of %s", folder)
-                    is_said = True
-                if waited > patience_s:
-                    raise NotYet(f"The worker before this one still uses {folder}.") from error
-            elif waited > TAKEOVER_S:
-                raise StartupError(
-                    f"Another process is using {folder}: run one service on one DATA_DIR."
-                ) from error
-            time.sleep(0.1)
 
 
 def open_shard(folder: Path, dimensions: int | None = None) -> EdgeShard:
-    """The shard in `folder`; with `dimensions`, a new one. Raises HeldByAnother or StartupError."""
+    """The shard in `folder`; with `dimensions`, a new one. For who has its Holder.
+
+    Raises StartupError.
+    """
     try:
         if dimensions is None:
             shard = EdgeShard.load(str(folder), _config(stored_dimensions(folder)))
         else:
             shard = EdgeShard.create(str(folder), _config(dimensions))
-        holder.sign(folder)
         return _indexed(shard)
     except Exception as error:  # Edge raises nothing more exact
-        if HELD in str(error):
-            raise HeldByAnother from error
         raise StartupError(f"Qdrant Edge cannot open {folder}: {error}") from error
 
 
@@ -136,8 +104,6 @@ def translated() -> Iterator[None]:
     """Edge's own failures as VectorStoreUnavailable."""
     try:
         yield
-    except HeldByAnother as error:
-        raise VectorStoreUnavailable("Another process has the embedded store open.") from error
     except BaseException as error:
         # Edge raises bare Exceptions, and a panic of its Rust code is not even one of those.
         if type(error) is Exception or type(error).__name__ == "PanicException":

@@ -29,7 +29,8 @@ from app.storage.payloads import Payload
 from app.storage.vectors.base import DENSE, SPARSE, Nearest, NewPoint, NoCollection, Worded
 from app.storage.vectors.edge.collection import EdgeCollection, beside
 from app.storage.vectors.edge.details import Details, id_text
-from app.storage.vectors.edge.shard import TAKEOVER_S, forget_vectors, translated
+from app.storage.vectors.edge.holder import TAKEOVER_S
+from app.storage.vectors.edge.shard import forget_vectors, translated
 from app.storage.vectors.edge.slices import Slices, Trial, split
 from app.storage.vectors.edge.translation import NOTHING, to_edge, to_query, to_record
 from app.storage.vectors.edge.words import read_words, update_words

@@ -2,13 +2,14 @@
 
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
 
 from app.security.scopes import Scope
 from app.storage.payloads import PLACE, Payload
 
 MOST = 10_000  # conversations that are remembered
+NOW = "~"  # after every time
 
 
 class Places:
@@ -35,6 +36,26 @@ class Places:
         if len(payloads) == 1 or scope.get("run_id"):
             for number, payload in enumerate(payloads, first):
                 payload[PLACE] = number
+
+    def of_batch(self, adds: Sequence[tuple[Scope, str | None, int]]) -> list[int | None]:
+        """The first place of each of several adds that come at once: its scope, the time when it
+        was said, and how many memories it has. In the order of these times, those without one at
+        the end, as they were given.
+
+        None for one that has neither a run_id nor a time: it may be next to anything.
+        """
+        first: list[int | None] = [None] * len(adds)
+        conversations: defaultdict[frozenset[tuple[str, str]], list[int]] = defaultdict(list)
+        for number, (scope, _, _) in enumerate(adds):
+            conversations[frozenset(scope.items())].append(number)
+        for conversation, numbers in conversations.items():
+            place = self._take(dict(conversation), sum(adds[number][2] for number in numbers))
+            for number in sorted(numbers, key=lambda one: adds[one][1] or NOW):
+                scope, time, count = adds[number]
+                if time or scope.get("run_id"):
+                    first[number] = place
+                place += count
+        return first
 
     def _take(self, scope: Scope, count: int) -> int:
         key = frozenset(scope.items())

@@ -13,6 +13,7 @@ from app.memory.embedding import CollectionEmbedder
 from app.memory.embedding_again import EmbeddingAgain
 from app.memory.extraction import Extraction, FindsFacts
 from app.memory.limits import ConcurrencyLimiter
+from app.memory.places import Places
 from app.memory.readiness import Check, Readiness
 from app.memory.reading import Reading
 from app.memory.requests import (
@@ -73,7 +74,8 @@ class MemoryService:
         limiter = ConcurrencyLimiter(llm_concurrency)
         choosing = Choosing(store, history)
         self._reading = Reading(store, history, Search(store, embeds), journal.listings, choosing)
-        self._adding = Adding(self._writer, embeds, extraction, limiter)
+        places = Places()
+        self._adding = Adding(self._writer, embeds, extraction, limiter, places)
         self._changing = Changing(self._writer, embeds, self._reading, choosing)
         self.issued_keys = IssuedKeys(history.database)
         chores = [self.issued_keys.write_uses]

@@ -1,7 +1,7 @@
 """Locks for writers. None is ever held across a call to a model, and each wait has a limit."""
 
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from app.errors import ServiceBusy
@@ -28,17 +28,25 @@ class ScopeLock:
     @contextmanager
     def shared(self, scope: Callable[[], Scope]) -> Iterator[None]:
         """For a memory of `scope`, which is asked for only where somebody deletes a scope."""
+        with self.shared_by_all(lambda: [scope()]):
+            yield
+
+    @contextmanager
+    def shared_by_all(self, scopes: Callable[[], Sequence[Scope]]) -> Iterator[None]:
+        """The same for memories of several scopes. All at once: who had one and waited for another
+        would keep out the deletion that it waits for."""
         # Looked at without the lock. A deletion that begins a moment later finds None here, which
         # may be any memory, and waits for it.
-        mine = scope() if self._alone else None
+        mine = scopes() if self._alone else [None]
         with self._changed:
-            self._wait(lambda: not any(_holds(alone, mine) for alone in self._alone))
-            self._sharing.append(mine)
+            self._wait(lambda: not any(_holds(alone, one) for alone in self._alone for one in mine))
+            self._sharing += mine
         try:
             yield
         finally:
             with self._changed:
-                self._sharing.remove(mine)
+                for one in mine:
+                    self._sharing.remove(one)
                 self._changed.notify_all()
 
     @contextmanager

@@ -7,12 +7,13 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, update
 
 from app.security.scopes import Scope
-from app.storage.history import answers, messages, parts, rows
+from app.storage.history import answers, messages, parts, rows, together
 from app.storage.history.database import Database
 from app.storage.history.messages import Said
 from app.storage.history.parts import Part
 from app.storage.history.rows import Rows
 from app.storage.history.schema import ANSWERS, INTENTS
+from app.storage.history.together import Finished, NewIntent
 
 _ADD = insert(INTENTS)
 _NUMBERED = INTENTS.c.seq == bindparam("number")
@@ -65,6 +66,10 @@ class Intents:
 
         return self._database.write(write)
 
+    def begin_all(self, process: str, new: Sequence[NewIntent]) -> list[int]:
+        """Keep several, none of them a deletion; their numbers."""
+        return self._database.write(lambda connection: together.begin(connection, process, new))
+
     def append(self, number: int, part: Part) -> None:
         self._database.write(lambda connection: parts.add(connection, number, part))
 
@@ -94,6 +99,10 @@ class Intents:
                     answers.keep(connection, number, answer)
 
         self._database.write(write)
+
+    def finish_all(self, finished: Sequence[Finished], *, keep: bool) -> None:
+        """The same for several."""
+        self._database.write(partial(together.finish, finished=finished, keep=keep))
 
     def finish_deletion(self, number: int, scope: Scope | None, *, keep: bool, purge: bool) -> None:
         """Put the rows of all parts into the history, and forget what was said in `scope`.

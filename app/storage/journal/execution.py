@@ -1,13 +1,14 @@
 """How an intent is carried out on the vector store, and finished in the history."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
 from typing import Any
 
 from app.storage.history.intents import Intents
-from app.storage.journal.writes import Deletion, Intent
+from app.storage.history.together import Finished
+from app.storage.journal.writes import Deletion, Intent, Write
 from app.storage.listings import Listings
 from app.storage.vectors.store import VectorStore
 
@@ -56,6 +57,11 @@ class Execution:
             self._intents.finish_deletion(number, scope, keep=keep, purge=intent.purge)
             return
         self._intents.finish(number, intent.rows, keep=keep, answer=intent.answer, said=intent.said)
+
+    def finish_all(self, done: Sequence[tuple[int, Write]]) -> None:
+        """The same for several writes, by their numbers."""
+        finished = [Finished(number, one.rows, one.answer, one.said) for number, one in done]
+        self._intents.finish_all(finished, keep=self._keep)
 
     def redo(self, store: VectorStore, intent: Intent, number: int) -> None:
         if not isinstance(intent, Deletion) and intent.embedder and intent.embedder.name:

@@ -9,7 +9,8 @@ what is rolled back or done again never meets anything that was acknowledged aft
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -24,17 +25,20 @@ from app.storage.history.answers import Answers
 from app.storage.history.database import Database
 from app.storage.history.intents import Intents
 from app.storage.history.parts import Part
-from app.storage.journal.execution import Execution
+from app.storage.history.together import NewIntent
+from app.storage.journal.execution import Execution, Step
 from app.storage.journal.liveness import Liveness
 from app.storage.journal.recovery import Recovery
 from app.storage.journal.unsure import Unsure
-from app.storage.journal.writes import Deletion, Intent, Write
+from app.storage.journal.writes import Deletion, Intent, Write, together
 from app.storage.listings import Listings
 from app.storage.vectors.store import VectorStore
 
 DELETE_BATCH = 25_000
 """In one call, so that nobody who looks meanwhile sees a part. Edge holds every thread for it:
 0.66 s for 50,000 ids among 100,000 memories, and nobody should wait half a second."""
+
+Steps = AbstractContextManager[Iterator[Step]]
 
 
 class Journal:
@@ -76,18 +80,28 @@ class Journal:
         """Carry out `intent` with its history. Raises what failed; then nothing is half done,
         or it will be recovered when what failed answers again."""
         store.check_disk_space()
-        with self._unsure_unless_begun(intent):
+        with self._unsure_unless_begun([intent]):
             number = self._intents.begin(
                 self.process, intent.id, intent.VERSION, intent.to_json(), repeat=intent.repeat
             )
         self._carry_out(store, intent, number)
+
+    def write_all(self, store: VectorStore, writes: Sequence[Write]) -> None:
+        """The same for several that add memories: one call of the store and two transactions for
+        all. Each is an intent of its own, so that each is recovered by itself."""
+        store.check_disk_space()
+        with self._unsure_unless_begun(writes):
+            numbers = self._intents.begin_all(self.process, [*map(_new_intent, writes)])
+        one_call = nullcontext(together(writes).steps(store))
+        finish = partial(self._execution.finish_all, [*zip(numbers, writes, strict=True)])
+        self._take(writes, one_call, finish)
 
     def delete(self, store: VectorStore, deletion: Deletion, parts: Iterable[Part]) -> None:
         """The same for a deletion of many. The parts are read one after the other."""
         store.check_disk_space()
         first, second = next(read_on := iter(parts), None), next(read_on, None)
         rest = read_on if second is None else chain([second], read_on)
-        with self._unsure_unless_begun(deletion):
+        with self._unsure_unless_begun([deletion]):
             number = self._begin(deletion, first, rest, collecting=second is not None)
         self._carry_out(store, deletion, number)
 
@@ -109,31 +123,41 @@ class Journal:
         return number
 
     @contextmanager
-    def _unsure_unless_begun(self, intent: Intent) -> Iterator[None]:
+    def _unsure_unless_begun(self, intents: Sequence[Intent]) -> Iterator[None]:
         try:
             yield
         except BaseException:
-            self._unsure.add(intent, asked=False)  # it may be written down all the same
+            self._are_unsure(intents, asked=False)  # they may be written down all the same
             raise
 
+    def _are_unsure(self, intents: Sequence[Intent], *, asked: bool) -> None:
+        for intent in intents:
+            self._unsure.add(intent, asked=asked)
+
     def _carry_out(self, store: VectorStore, intent: Intent, number: int) -> None:
+        steps = self._execution.steps(store, intent, number)
+        self._take([intent], steps, partial(self._execution.finish, number, intent))
+
+    def _take(self, intents: Sequence[Intent], steps: Steps, finish: Callable[[], None]) -> None:
+        """Take the steps, then finish."""
         taken = 0
         try:
-            with self._execution.steps(store, intent, number) as steps:
-                for step in steps:
+            with steps as calls:
+                for step in calls:
                     step()
                     taken += 1
         except BaseException as error:
             unknown = isinstance(error, VectorStoreTimeout | VectorStoreUnavailable)
             if taken or (unknown and not isinstance(error, VectorStoreRefused)):
-                self._unsure.add(intent, asked=True)
+                self._are_unsure(intents, asked=True)
             else:
-                self._cancel(intent)
+                for intent in intents:
+                    self._cancel(intent)
             raise
         try:
-            self._execution.finish(number, intent)
+            finish()
         except BaseException:
-            self._unsure.add(intent, asked=True)
+            self._are_unsure(intents, asked=True)
             raise
 
     def _cancel(self, intent: Intent) -> None:
@@ -159,6 +183,12 @@ class Journal:
         """
         self._recovery.recover_left_beside(store)
         self._recovery.recover_these(store, self._unsure.touching(ids, scope, whole=whole))
+
+    def clear_way_of_all(self, store: VectorStore, scopes: Sequence[Scope]) -> None:
+        """The same before a write to new memories of several scopes."""
+        self._recovery.recover_left_beside(store)
+        for scope in scopes:
+            self._recovery.recover_these(store, self._unsure.touching((), scope, whole=False))
 
     def clear_key(self, store: VectorStore, repeat: tuple[str, str]) -> None:
         """Recover what is unsure about the request with this idempotency key."""
@@ -192,3 +222,7 @@ class Journal:
 
     def close(self) -> None:
         self._liveness.close()
+
+
+def _new_intent(write: Write) -> NewIntent:
+    return NewIntent(write.id, write.VERSION, write.to_json(), write.repeat)

@@ -1,6 +1,6 @@
 """The one way to write: its locks, its intent, its points, its history."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from app.errors import ServiceBusy, ServiceError
@@ -50,6 +50,16 @@ class Writer:
         with self._scopes.shared(lambda: scope), self._memories.holding(write.adds):
             self.journal.clear_way(self.store, scope=scope)
             self.journal.write(self.store, write)
+
+    def add_all(self, adds: Sequence[tuple[Scope, Write]]) -> None:
+        """New memories of several scopes, each write whole or not at all, in one call of the store
+        and two transactions. What it raises holds for every one of them."""
+        scopes = [*{tuple(scope.items()): scope for scope, _ in adds}.values()]
+        writes = [write for _, write in adds]
+        new = [id_ for write in writes for id_ in write.adds]
+        with self._scopes.shared_by_all(lambda: scopes), self._memories.holding(new):
+            self.journal.clear_way_of_all(self.store, scopes)
+            self.journal.write_all(self.store, writes)
 
     def nothing_new(self, said: Said, asked: tuple[str, str] | None, answer: str | None) -> None:
         """An add that found nothing to store: its answer, and what was said."""

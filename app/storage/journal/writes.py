@@ -2,7 +2,7 @@
 
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar
@@ -89,6 +89,11 @@ class Write:
         }
         embedder = self.embedder and [self.embedder.name, self.embedder.dimensions]
         return json.dumps({**vars(self), "kind": "write", "points": points, "embedder": embedder})
+
+
+def together(writes: Sequence[Write]) -> Write:
+    """What new memories of several writes are put by: one call. It is no intent."""
+    return Write([], {id_: point for write in writes for id_, point in write.points.items()})
 
 
 @dataclass(frozen=True)

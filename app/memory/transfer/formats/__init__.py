@@ -1,0 +1,33 @@
+"""The formats that can be imported: one module for each, and its line in FORMATS."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from app.memory.transfer.records import NotThisFormat, Reader
+
+LOOKED_AT = 4096  # bytes from the beginning of a source, by which its format is told
+
+
+class Format(NamedTuple):
+    is_told_by: Callable[[bytes], bool]
+    """Whether a source that begins with these bytes is of this format."""
+    read: Reader
+
+
+FORMATS: dict[str, Format] = {}
+"""By the names that `format` may have; the first that is told by the beginning is taken."""
+
+
+def chosen(name: str | None, beginning: bytes) -> Reader:
+    """The reader of the format `name`, or else of the one that `beginning`, LOOKED_AT bytes or the
+    whole source, is told by. Raises NotThisFormat."""
+    if name is not None:
+        if name not in FORMATS:
+            raise NotThisFormat(f"There is no such format; known are {', '.join(FORMATS)}.")
+        return FORMATS[name].read
+    for one in FORMATS.values():
+        if one.is_told_by(beginning):
+            return one.read
+    raise NotThisFormat(
+        f"The format cannot be told by the beginning: name one of {', '.join(FORMATS)}."
+    )

@@ -1149,3 +1149,15 @@ def test_ids_are_texts_everywhere(store: VectorStore) -> None:
     ]
     assert len(answers) == 7
     assert {(type(found.id), found.id) for found in answers if found} == {(str, point_id)}
+
+
+def test_a_memory_is_read_with_its_vector_and_put_again_it_is_the_same(store: VectorStore) -> None:
+    first, second, missing = (str(uuid.uuid4()) for _ in range(3))
+    payloads = {id_: {"data": id_, "created_at": at(0)} for id_ in (first, second)}
+    store.put({first: ([3.0, 4.0, 0.1, 0.2], payloads[first]), second: (NORTH, payloads[second])})
+    whole = store.get_whole([second, missing, first])
+    assert [one.record.id for one in whole] == [second, first]
+    assert whole[0].vector == NORTH
+    assert whole[1].record.payload == payloads[first]
+    store.put({one.record.id: (one.vector or [], one.record.payload) for one in whole})
+    assert store.get_whole([second, missing, first]) == whole

@@ -42,6 +42,34 @@ class History:
             found = connection.execute(rows, {"asked": memory_id})
             return [dict(row) for row in found.mappings()]
 
+    def of_many(
+        self, memory_ids: Sequence[str], scope: Scope | None = None
+    ) -> dict[str, list[dict[str, Any]]]:
+        """The rows of memories by their ids, oldest first, with their scope; of up to 500."""
+        these = select(HISTORY).where(
+            HISTORY.c.memory_id.in_(memory_ids), within(HISTORY, scope or {})
+        )
+        found: dict[str, list[dict[str, Any]]] = {}
+        with self.database.reading() as connection:
+            for row in connection.execute(these.order_by(HISTORY.c.seq)).mappings():
+                found.setdefault(row["memory_id"], []).append(dict(row))
+        return found
+
+    def known(self, memory_ids: Sequence[str]) -> set[str]:
+        """Those of up to 500 memories that have rows."""
+        these = select(HISTORY.c.memory_id).where(HISTORY.c.memory_id.in_(memory_ids)).distinct()
+        with self.database.reading() as connection:
+            return {*connection.scalars(these)}
+
+    def deletions(self, scope: Scope, after: int, limit: int) -> list[tuple[int, str]]:
+        """The numbers of the next rows of a scope that say of a deletion, and of which memory."""
+        these = select(HISTORY.c.seq, HISTORY.c.memory_id).where(
+            within(HISTORY, scope), HISTORY.c.event == "DELETE", HISTORY.c.seq > after
+        )
+        with self.database.reading() as connection:
+            found = connection.execute(these.order_by(HISTORY.c.seq).limit(limit))
+            return [(seq, memory_id) for seq, memory_id in found]
+
     def written(
         self, key_id: str, scope: Scope, since: datetime | None, until: datetime | None
     ) -> list[str]:

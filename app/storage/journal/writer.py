@@ -1,6 +1,6 @@
 """The one way to write: its locks, its intent, its points, its history."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from app.errors import ServiceBusy, ServiceError
@@ -39,8 +39,15 @@ class Writer:
             self.journal.clear_way(self.store, [memory_id])
             yield find()
 
+    @contextmanager
+    def alone_with_many(self, memory_ids: Collection[str]) -> Iterator[None]:
+        """The same for memories of any scopes, which may be there or not."""
+        with self._scopes.shared(lambda: None), self._memories.holding(memory_ids):
+            self.journal.clear_way(self.store, memory_ids)
+            yield
+
     def write(self, write: Write) -> None:
-        """A change of the memory that the caller is alone with."""
+        """Of memories that the caller is alone with."""
         self.journal.write(self.store, write)
 
     def add(self, scope: Scope, write: Write) -> None:

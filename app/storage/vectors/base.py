@@ -65,6 +65,15 @@ class Worded:
         return cls(id_, (payload or {}).get("data") or "", words)
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A memory with its vector of meaning."""
+
+    record: Record
+    vector: Vector | None
+    """As the engine keeps it, of length 1; None where it is still to be embedded."""
+
+
 class NoCollection(Exception):
     """An engine's word for: the collection was not made yet, or is gone."""
 
@@ -73,6 +82,7 @@ ENGINE_CALLS = {
     "_upsert": "upsert",
     "_overwrite_payload": "overwrite_payload",
     "_retrieve": "retrieve",
+    "_retrieve_whole": "retrieve",
     "_query": "query",
     "_newest": "newest",
     "_delete": "delete",
@@ -160,6 +170,10 @@ class Engine(ABC):
     @abstractmethod
     def _retrieve(self, ids: Sequence[str]) -> list[Record]:
         """The points that are there; a missing one is absent."""
+
+    @abstractmethod
+    def _retrieve_whole(self, ids: Sequence[str]) -> list[Whole]:
+        """The same, with their vectors."""
 
     @abstractmethod
     def _query(self, requests: Sequence[Nearest]) -> list[list[Record]]:

@@ -11,7 +11,7 @@ from app.embeddings import Vector
 from app.errors import MemoryNotFound
 from app.security.scopes import Scope
 from app.storage.payloads import Payload
-from app.storage.vectors.base import Nearest, NewPoint, NoCollection
+from app.storage.vectors.base import Nearest, NewPoint, NoCollection, Whole
 from app.storage.vectors.completing import completed
 from app.storage.vectors.filters import Filter, in_scope
 from app.storage.vectors.paging import (
@@ -175,6 +175,13 @@ class VectorStore(WordedStore):
     def get_many(self, ids: Sequence[str]) -> Sequence[Record]:
         """The memories that are there; a missing one is absent."""
         return _or(list[Record](), self._retrieve, ids) if ids else []
+
+    def get_whole(self, ids: Sequence[str]) -> Sequence[Whole]:
+        """Those of `get_many`, in the order of `ids`, with their vectors."""
+        if not ids:
+            return []
+        found = {one.record.id: one for one in _or(list[Whole](), self._retrieve_whole, ids)}
+        return [found[id_] for id_ in ids if id_ in found]
 
     def delete_many(self, ids: Sequence[str]) -> None:
         if ids:

@@ -14,7 +14,6 @@ from qdrant_edge import (
     EdgeShard,
     FacetRequest,
     HasIdCondition,
-    HasVectorCondition,
     OrderBy,
     Point,
     QueryBatchRequest,
@@ -26,7 +25,16 @@ from qdrant_edge import Filter as EdgeFilter
 
 from app.embeddings import EmbedderInfo
 from app.storage.payloads import Payload
-from app.storage.vectors.base import DENSE, SPARSE, Nearest, NewPoint, NoCollection, Worded
+from app.storage.vectors.base import (
+    DENSE,
+    SPARSE,
+    Nearest,
+    NewPoint,
+    NoCollection,
+    Whole,
+    Worded,
+)
+from app.storage.vectors.edge import vectors
 from app.storage.vectors.edge.collection import EdgeCollection, beside
 from app.storage.vectors.edge.details import Details, id_text
 from app.storage.vectors.edge.holder import TAKEOVER_S
@@ -38,8 +46,6 @@ from app.storage.vectors.filters import Filter
 from app.storage.vectors.paging import Cursor, Listed, following, listed
 from app.storage.vectors.ranking import Record
 from app.storage.vectors.store import VectorStore
-
-NO_VECTOR = EdgeFilter(must_not=[HasVectorCondition(DENSE)])
 
 
 class EdgeStore(VectorStore, engine="edge"):
@@ -88,15 +94,13 @@ class EdgeStore(VectorStore, engine="edge"):
         self._collection.record_embedder(embedder)
 
     def unembedded(self, limit: int) -> list[str]:
-        asked = ScrollRequest(limit=limit, filter=NO_VECTOR, with_payload=False)
-        with suppress(NoCollection), translated():
-            found, _ = self._live.scroll(asked)
-            return [str(point.id) for point in found]
+        with suppress(NoCollection):
+            return vectors.unembedded(self._live, limit)
         return []
 
     def count_unembedded(self) -> int:
-        with suppress(NoCollection), translated():
-            return self._live.count(CountRequest(filter=NO_VECTOR, exact=True))
+        with suppress(NoCollection):
+            return vectors.count_unembedded(self._live)
         return 0
 
     def _read_zero(self) -> float | None:
@@ -154,6 +158,9 @@ class EdgeStore(VectorStore, engine="edge"):
             return [to_record(point) for point in found]
         # In the order of `ids`: to make a UUID and a text of each once more takes 2 us.
         return [Record(id_, point.payload or {}) for id_, point in zip(ids, found, strict=True)]
+
+    def _retrieve_whole(self, ids: Sequence[str]) -> list[Whole]:
+        return vectors.read_whole(self._live, ids)
 
     def _query(self, requests: Sequence[Nearest]) -> list[list[Record]]:
         with translated():

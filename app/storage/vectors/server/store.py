@@ -15,7 +15,7 @@ from app.embeddings import EmbedderInfo
 from app.errors import StartupError
 from app.observability.trace import pass_on
 from app.storage.payloads import Payload
-from app.storage.vectors.base import Nearest, NewPoint, Worded
+from app.storage.vectors.base import Nearest, NewPoint, Whole, Worded
 from app.storage.vectors.filters import Filter
 from app.storage.vectors.paging import Cursor, Listed, cursor_after, sliced
 from app.storage.vectors.ranking import Record
@@ -24,6 +24,7 @@ from app.storage.vectors.server.collection import ServerCollection
 from app.storage.vectors.server.errors import refuse_pages_of_proxies
 from app.storage.vectors.server.grpc_points import grpc_options
 from app.storage.vectors.server.options import Options
+from app.storage.vectors.server.vectors import read_whole
 from app.storage.vectors.server.words import read_words, update_words
 from app.storage.vectors.store import VectorStore
 
@@ -127,6 +128,12 @@ class ServerStore(VectorStore, engine="server"):
         with self._collection.asking() as server:
             parts = sliced(ids, self._collection.rows)
             return [record for part in parts for record in server.retrieve(part)]
+
+    def _retrieve_whole(self, ids: Sequence[str]) -> list[Whole]:
+        here = self._collection
+        with here.asking():
+            parts = sliced(ids, here.rows)
+            return [one for part in parts for one in read_whole(here.client, here.name, part)]
 
     def _query(self, requests: Sequence[Nearest]) -> list[list[Record]]:
         with self._collection.asking() as server:

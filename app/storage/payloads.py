@@ -22,7 +22,13 @@ PLACE = "_place"
 ASKS = "_asks"
 """True where the text is a question."""
 
-_CORE_KEYS = ("data", "hash", "created_at", "updated_at", "id", "text_lemmatized", PLACE, ASKS)
+REVISION = "_revision"
+"""Who wrote it last: the id of an intent. Only where several processes share the store."""
+
+_CORE_KEYS = (
+    *("data", "hash", "created_at", "updated_at", "id", "text_lemmatized"),
+    *(PLACE, ASKS, REVISION),
+)
 
 _QUESTION_MARKS = ("?", "？", "؟")
 _CLOSING = " \t\r\n\"'”’»」』)）"  # what may stand behind one

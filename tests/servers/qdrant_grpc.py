@@ -57,7 +57,8 @@ class Points(messages.PointsServicer):
 
     def Upsert(self, asked: Any, context: Any) -> Any:
         points = [plain(GrpcToRest.convert_point_struct(point)) for point in asked.points]
-        return self._written(asked, context, "PUT", "/points", {"points": points})
+        body = {"points": points, **guarded(asked)}
+        return self._written(asked, context, "PUT", "/points", body)
 
     def OverwritePayload(self, asked: Any, context: Any) -> Any:
         payload = GrpcToRest.convert_payload(asked.payload)
@@ -155,6 +156,15 @@ def plain(model: Any) -> Json:
 
 def filtered(asked: Any) -> dict[str, Json]:
     return {"filter": plain(GrpcToRest.convert_filter(asked.filter))}
+
+
+def guarded(asked: Any) -> dict[str, Json]:
+    body: dict[str, Json] = {}
+    if asked.HasField("update_mode"):
+        body["update_mode"] = GrpcToRest.convert_update_mode(asked.update_mode).value
+    if asked.HasField("update_filter"):
+        body["update_filter"] = plain(GrpcToRest.convert_filter(asked.update_filter))
+    return body
 
 
 def selected(selector: Any) -> dict[str, Json]:

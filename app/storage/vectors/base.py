@@ -89,6 +89,10 @@ ENGINE_CALLS = {
     "_count": "count",
     "_facet": "facet",
     "_clear": "clear",
+    "_insert": "upsert",
+    "_replace": "upsert",
+    "_replace_payload": "overwrite_payload",
+    "_remove": "delete",
     "flush": "flush",
 }
 """What an engine does with points, by method, and the operation as which the metrics show it."""

@@ -11,9 +11,10 @@ from app.embeddings import Vector
 from app.errors import MemoryNotFound
 from app.security.scopes import Scope
 from app.storage.payloads import Payload
-from app.storage.vectors.base import Nearest, NewPoint, NoCollection, Whole
+from app.storage.vectors.base import Nearest, NoCollection, Whole
 from app.storage.vectors.completing import completed
 from app.storage.vectors.filters import Filter, in_scope
+from app.storage.vectors.guarded import GuardedStore
 from app.storage.vectors.paging import (
     PAGE,
     Chunk,
@@ -25,27 +26,18 @@ from app.storage.vectors.paging import (
     sliced,
 )
 from app.storage.vectors.ranking import Record
-from app.storage.vectors.worded import WordedStore
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class VectorStore(WordedStore):
+class VectorStore(GuardedStore):
     """One collection of memories. It is made when an embedder first comes; until then it is
     read as an empty one."""
 
     def put(self, memories: Mapping[str, tuple[Vector, Payload]]) -> None:
         """Write whole memories, new or changed: id -> (dense vector, payload)."""
-        points = [
-            NewPoint(
-                point_id,
-                self._checked(dense),
-                self._bm25.document(payload.get("data", "")),
-                payload,
-            )
-            for point_id, (dense, payload) in memories.items()
-        ]
+        points = self._points(memories)
         if not points:
             return
         try:

@@ -96,15 +96,31 @@ class GrpcPoints(Points):
         return other
 
     def upsert(self, points: Sequence[NewPoint], *, with_words: bool) -> None:
+        self._put([conversion.point(point, with_words=with_words) for point in points])
+
+    def insert(self, points: Sequence[NewPoint], *, with_words: bool) -> None:
         made = [conversion.point(point, with_words=with_words) for point in points]
-        self._write("Upsert", messages.UpsertPoints(**self._named(wait=True, points=made)))
+        self._put(made, update_mode=messages.UpdateMode.InsertOnly)
+
+    def replace(self, point: NewPoint, guard: Filter, *, with_words: bool) -> None:
+        self._put(
+            [conversion.point(point, with_words=with_words)],
+            update_mode=messages.UpdateMode.UpdateOnly,
+            update_filter=as_message(guard),
+        )
+
+    def _put(self, points: list[Any], **how: Any) -> None:
+        self._write("Upsert", messages.UpsertPoints(**self._named(wait=True, points=points, **how)))
 
     def overwrite_payload(self, point_id: str, payload: Payload) -> None:
-        asked = self._named(
-            wait=True,
-            payload=conversion.payload(payload),
-            points_selector=conversion.selected([point_id]),
-        )
+        self._overwrite(conversion.selected([point_id]), payload)
+
+    def overwrite_where(self, guard: Filter, payload: Payload) -> None:
+        self._overwrite(messages.PointsSelector(filter=as_message(guard)), payload)
+
+    def _overwrite(self, which: Any, payload: Payload) -> None:
+        made = conversion.payload(payload)
+        asked = self._named(wait=True, payload=made, points_selector=which)
         self._write("OverwritePayload", messages.SetPayloadPoints(**asked))
 
     def retrieve(self, ids: Sequence[str]) -> list[Record]:
@@ -141,8 +157,8 @@ class GrpcPoints(Points):
     def delete(self, ids: Sequence[str]) -> None:
         self._delete(conversion.selected(ids))
 
-    def clear(self) -> None:
-        self._delete(messages.PointsSelector(filter=messages.Filter()))
+    def delete_where(self, guard: Filter) -> None:
+        self._delete(messages.PointsSelector(filter=as_message(guard)))
 
     def _delete(self, which: Any) -> None:
         self._write("Delete", messages.DeletePoints(**self._named(wait=True, points=which)))

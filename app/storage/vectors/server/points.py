@@ -28,7 +28,19 @@ class Points(ABC):
     def upsert(self, points: Sequence[NewPoint], *, with_words: bool) -> None: ...
 
     @abstractmethod
+    def insert(self, points: Sequence[NewPoint], *, with_words: bool) -> None:
+        """Those of which the id is not there yet; the others stay as they are."""
+
+    @abstractmethod
+    def replace(self, point: NewPoint, guard: Filter, *, with_words: bool) -> None:
+        """The point of that id, if it is there and passes `guard`; the answer does not tell."""
+
+    @abstractmethod
     def overwrite_payload(self, point_id: str, payload: Payload) -> None: ...
+
+    @abstractmethod
+    def overwrite_where(self, guard: Filter, payload: Payload) -> None:
+        """Of all points that pass `guard`."""
 
     @abstractmethod
     def retrieve(self, ids: Sequence[str]) -> list[Record]:
@@ -45,7 +57,8 @@ class Points(ABC):
     def delete(self, ids: Sequence[str]) -> None: ...
 
     @abstractmethod
-    def clear(self) -> None: ...
+    def delete_where(self, guard: Filter) -> None:
+        """All points that pass `guard`."""
 
     @abstractmethod
     def count(self, where: Filter) -> int: ...

@@ -25,13 +25,30 @@ class RestPoints(Points):
         self._collection = collection
 
     def upsert(self, points: Sequence[NewPoint], *, with_words: bool) -> None:
+        self._put([_point(point, with_words=with_words) for point in points])
+
+    def insert(self, points: Sequence[NewPoint], *, with_words: bool) -> None:
         made = [_point(point, with_words=with_words) for point in points]
-        check_completed(self._client.upsert(self._collection, made, wait=True).status)
+        self._put(made, update_mode=models.UpdateMode.INSERT_ONLY)
+
+    def replace(self, point: NewPoint, guard: Filter, *, with_words: bool) -> None:
+        self._put(
+            [_point(point, with_words=with_words)],
+            update_mode=models.UpdateMode.UPDATE_ONLY,
+            update_filter=_filter(guard),
+        )
+
+    def _put(self, points: list[models.PointStruct], **how: Any) -> None:
+        check_completed(self._client.upsert(self._collection, points, wait=True, **how).status)
 
     def overwrite_payload(self, point_id: str, payload: Payload) -> None:
-        done = self._client.overwrite_payload(
-            self._collection, payload, points=[point_id], wait=True
-        )
+        self._overwrite(models.PointIdsList(points=[point_id]), payload)
+
+    def overwrite_where(self, guard: Filter, payload: Payload) -> None:
+        self._overwrite(models.FilterSelector(filter=_filter(guard)), payload)
+
+    def _overwrite(self, which: models.PointsSelector, payload: Payload) -> None:
+        done = self._client.overwrite_payload(self._collection, payload, points=which, wait=True)
         check_completed(done.status)
 
     def retrieve(self, ids: Sequence[str]) -> list[Record]:
@@ -63,8 +80,8 @@ class RestPoints(Points):
     def delete(self, ids: Sequence[str]) -> None:
         self._delete(models.PointIdsList(points=list(ids)))
 
-    def clear(self) -> None:
-        self._delete(models.FilterSelector(filter=models.Filter()))
+    def delete_where(self, guard: Filter) -> None:
+        self._delete(models.FilterSelector(filter=_filter(guard)))
 
     def _delete(self, which: models.PointsSelector) -> None:
         check_completed(self._client.delete(self._collection, which, wait=True).status)

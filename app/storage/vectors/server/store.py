@@ -124,6 +124,22 @@ class ServerStore(VectorStore, engine="server"):
         with self._collection.writing() as server:
             server.overwrite_payload(point_id, payload)
 
+    def _insert(self, points: Sequence[NewPoint]) -> None:
+        with self._collection.writing() as server:
+            server.insert(points, with_words=self._collection.has_words)
+
+    def _replace(self, point: NewPoint, guard: Filter) -> None:
+        with self._collection.writing() as server:
+            server.replace(point, guard, with_words=self._collection.has_words)
+
+    def _replace_payload(self, guard: Filter, payload: Payload) -> None:
+        with self._collection.writing() as server:
+            server.overwrite_where(guard, payload)
+
+    def _remove(self, guard: Filter) -> None:
+        with self._collection.writing() as server:
+            server.delete_where(guard)
+
     def _retrieve(self, ids: Sequence[str]) -> list[Record]:
         with self._collection.asking() as server:
             parts = sliced(ids, self._collection.rows)
@@ -184,7 +200,7 @@ class ServerStore(VectorStore, engine="server"):
 
     def _clear(self) -> None:
         with self._collection.writing() as server:
-            server.clear()
+            server.delete_where({})
 
     def check(self) -> str | None:
         return self._collection.check()

@@ -5,11 +5,13 @@ import os
 import resource
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.filling import Place
 from tests.service import ONCE, Service, wait_for
 
 
@@ -61,15 +63,11 @@ def test_on_a_full_disk_writes_are_503_and_reads_go_on(small_disk: Path) -> None
 
 
 def test_a_listing_that_breaks_off_is_no_valid_answer(tmp_path: Path) -> None:
-    from tests.servers.qdrant import QdrantServer
-
-    with (
-        QdrantServer() as qdrant,
-        Service(tmp_path / "data", QDRANT_URL=qdrant.url) as service,
-    ):
-        said = [{"role": "user", "content": f"note {n}"} for n in range(256)]
-        for _ in range(5):
-            service.ask("add", messages=said, user_id="a")
+    with ExitStack() as stack:
+        place = Place("server", tmp_path / "data", stack)
+        place.fill(1280, "note", {"user_id": "a"})
+        service, qdrant = place.start(), place.qdrant
+        assert qdrant
         assert service.ask("get_all")["total"] == 1280
 
         scroll = "/collections/memories/points/scroll"

@@ -14,6 +14,7 @@ from qdrant_client import QdrantClient, models
 
 from app.security.scopes import SCOPE_KEYS
 from app.storage.vectors.bm25 import VERSION
+from tests.commands import reembed
 from tests.servers.qdrant import QdrantServer, corpora
 from tests.service import Service, wait_for
 
@@ -207,8 +208,6 @@ class TestMadeByMem0:
     def test_without_words_it_opens_warns_once_and_reembed_adds_them(
         self, tmp_path: Path, qdrant: QdrantServer
     ) -> None:
-        from tests.wire.test_embedder_change import reembed
-
         memory_id = self.fill(qdrant, with_words=False)
         with Service(tmp_path / "data", QDRANT_URL=qdrant.url) as service:
             self.check_opens(service, memory_id)

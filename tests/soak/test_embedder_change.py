@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import reembed
 from tests.servers.openai import OpenAIServer
 from tests.servers.qdrant import QdrantServer
-from tests.service import ROOT, Service, wait_for
+from tests.service import Service, wait_for
 
 TEXTS = [f"{what} number {n}" for n, what in enumerate(["tea", "hiking", "violin"] * 30)]
 
@@ -31,18 +32,6 @@ def settings(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
 
 def by_openai(openai: OpenAIServer) -> dict[str, str]:
     return {"OPENAI_API_KEY": "sk-x", "OPENAI_BASE_URL": f"{openai.url}/v1"}
-
-
-def reembed(service: Service, *, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "app.reembed"],
-        env={**service.environ, "PYTHONPATH": str(ROOT)},
-        cwd=service.data_dir.parent,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
 
 
 def cut_off(service: Service) -> None:

@@ -10,10 +10,10 @@ from qdrant_edge import PointVectors, SparseVector, UpdateOperation
 
 from app.storage.vectors.bm25 import VERSION
 from app.storage.vectors.edge.shard import open_shard
+from tests.commands import reembed
 from tests.servers.openai import OpenAIServer
 from tests.servers.qdrant import QdrantServer
 from tests.service import Service, wait_for
-from tests.wire.test_embedder_change import reembed
 
 TEXTS = ["우리 강아지를 매일 산책시킨다", "周末我喜欢去爬山", "две книги о море", "tea at five"]
 QUERIES = ["강아지", "爬山", "книга", "tea"]

@@ -37,6 +37,12 @@ class InvalidRequest(ServiceError):
         self.errors = list(errors)
 
 
+class UnsupportedType(ServiceError):
+    """A body of another type than the route takes."""
+
+    code = "unsupported_media_type"
+
+
 class Unauthorized(ServiceError):
     code = "unauthorized"
 

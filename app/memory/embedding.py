@@ -39,6 +39,10 @@ class CollectionEmbedder:
     def info(self) -> EmbedderInfo:
         return self._embedder.info
 
+    def prepare(self) -> None:
+        """For vectors that are there already. Raises what `embed` raises."""
+        self._again.prepare()
+
     def embed(self, texts: list[str], action: str) -> list[Vector]:
         """Raises EmbedderMismatch, the failures of the embedder, and for a search BeingEmbedded."""
         self._again.prepare()

@@ -7,14 +7,16 @@ from contextlib import contextmanager
 from app.errors import TooManyRequests
 
 WAIT_S = 2.0
+LLM_IS_BUSY = "The LLM has more to do than LLM_CONCURRENCY allows; try again."
 WAITING_SHARE = 8  # for each 8 places one more may wait for a place
 
 
 class ConcurrencyLimiter:
     """`size` callers at once, and a short queue; more are refused rather than kept waiting."""
 
-    def __init__(self, size: int, seconds: float = WAIT_S) -> None:
-        """Who has waited `seconds` is refused too."""
+    def __init__(self, size: int, seconds: float = WAIT_S, detail: str = LLM_IS_BUSY) -> None:
+        """Who has waited `seconds` is refused too, and told `detail`."""
+        self._detail = detail
         self._seconds = seconds
         self._free = threading.Semaphore(size)
         self._may_wait = threading.Semaphore(max(1, size // WAITING_SHARE))
@@ -36,4 +38,4 @@ class ConcurrencyLimiter:
                     return
             finally:
                 self._may_wait.release()
-        raise TooManyRequests("The LLM has more to do than LLM_CONCURRENCY allows; try again.")
+        raise TooManyRequests(self._detail)

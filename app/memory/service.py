@@ -27,6 +27,7 @@ from app.memory.requests import (
     UpdateRequest,
 )
 from app.memory.search import Search
+from app.memory.transfer.service import Transfer
 from app.memory.words_again import WordsAgain
 from app.providers.base import Embedder
 from app.security.principal import Principal
@@ -78,6 +79,7 @@ class MemoryService:
         self._adding = Adding(self._writer, embeds, extraction, limiter, places)
         self._changing = Changing(self._writer, embeds, self._reading, choosing)
         self.issued_keys = IssuedKeys(history.database)
+        self.transfer = Transfer(self._writer, history, embeds, self._adding)
         chores = [self.issued_keys.write_uses]
         self._maintenance = Maintenance(journal, store, history, flush_seconds, chores)
         self._readiness = Readiness({**(checks or {}), "maintenance": self._maintenance.check})

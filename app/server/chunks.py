@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 MALFORMED = "The chunks of the body are malformed: see RFC 9112, section 7.1."
 TOO_SMALL = "The body comes in too many small chunks: send larger ones, or say its Content-Length."
 MAX_CPU_S = 0.25
-"""Seconds of CPU for taking one body apart. Measured on a slow core: 2 us a chunk, so 0.003 s for a
-megabyte in chunks of a kilobyte, and 2 s for one in chunks of a byte."""
+CPU_S_OF_BYTE = 5e-8
+"""Seconds of CPU for taking one body apart, and more for each byte of it. Measured on a slow core:
+2 us a chunk, so 0.003 s for a megabyte in chunks of a kilobyte, and 2 s for one in chunks of a
+byte."""
 STEP = 8192  # bytes that are read between two looks at the clock
 
 
@@ -33,14 +35,15 @@ class Chunks:
     def __init__(self, body: Body) -> None:
         self._body = body
         self._cpu_s = 0.0
+        self._received = 0
         # Until it has been read to its end nobody knows where the next request starts. gunicorn
         # closes such a connection; else it would read what is left after the answer, and answer
         # what is wrong with it a second time.
-        body.failed = True
+        body.failed = self.failed = True
 
     def read(self, size: int) -> bytes:
         """At most `size` bytes; none at the end."""
-        if self._cpu_s > MAX_CPU_S:
+        if self._cpu_s > MAX_CPU_S + self._received * CPU_S_OF_BYTE:
             raise InvalidRequest(TOO_SMALL)
         started = time.thread_time()
         try:
@@ -48,6 +51,7 @@ class Chunks:
         except ParseException:
             raise InvalidRequest(MALFORMED) from None
         self._cpu_s += time.thread_time() - started
+        self._received += len(data)
         if size and not data:
             self._body.failed = False
         return data

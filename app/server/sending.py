@@ -11,10 +11,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-log = logging.getLogger(__name__)
+from app.server.receiving import MIN_RATE, Body, Upload
 
-MIN_RATE = 10_000
-"""Bytes a second that a client must take, over the time that it kept the answer waiting."""
+log = logging.getLogger(__name__)
 
 _RESET = struct.pack("ii", 1, 0)  # of SO_LINGER: a close that does not wait for the client
 
@@ -26,13 +25,15 @@ class Answer:
     is not the client's doing.
     """
 
-    def __init__(self, sock: Any, request: Any, seconds: float) -> None:
-        """`seconds` may go by without progress."""
+    def __init__(self, sock: Any, request: Any, seconds: float, read_seconds: float = 0) -> None:
+        """`seconds` may go by without progress, and `read_seconds` where it receives."""
         self.sock = sock
         self.request = request
         self.is_hurried = False
         self.has_begun = False
+        self.upload: Upload | None = None
         self._seconds = seconds
+        self._read_seconds = read_seconds
         self._sent = 0
         self._waited = 0.0
 
@@ -40,6 +41,11 @@ class Answer:
         """Send nothing that does not fit the socket's buffer at once."""
         self.is_hurried = True
         self._seconds = 0
+
+    def receive(self, body: Body) -> Upload:
+        """The request's own `body`, as one that may be long."""
+        self.upload = Upload(body, self._read_seconds)
+        return self.upload
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.sock, name)

@@ -31,6 +31,8 @@ from app.server.sending import Answer
 
 BUSY = "memory_service.busy"
 """In the environ: whether to refuse this request, since too many are at work."""
+RECEIVE = "memory_service.receive"
+"""In the environ: makes an Upload of its body, which then need not be whole in time."""
 
 SPARE = 8  # threads, for short answers
 TICK_S = 0.25  # how often the main loop looks after what the threads have
@@ -54,6 +56,12 @@ class Connection(TConn):
         self.answer: Answer | None = None
         self.is_cut = False
         self._worker = worker
+
+    def is_late(self, now: float, seconds: float) -> bool:
+        """Whether it should have sent a request within `seconds`, or more of a long one."""
+        if self.answer and self.answer.upload:
+            return self.answer.upload.is_late(now)
+        return now - self.began > seconds
 
     def stop(self, how: int = socket.SHUT_RD) -> None:
         """Its thread reads what is there already and waits for no more."""
@@ -97,7 +105,9 @@ class Worker(ThreadWorker):
         application = self.wsgi
 
         def serve(environ: dict[str, Any], start_response: Any) -> Any:
-            environ[BUSY] = getattr(environ["gunicorn.socket"], "is_hurried", False)
+            sock = environ["gunicorn.socket"]
+            environ[BUSY] = getattr(sock, "is_hurried", False)
+            environ[RECEIVE] = sock.receive
             return application(environ, start_response)
 
         self.wsgi = serve
@@ -131,7 +141,7 @@ class Worker(ThreadWorker):
 
     def handle_request(self, req: Any, conn: Connection) -> Any:
         sock = conn.sock
-        conn.answer = conn.sock = answer = Answer(sock, req, self.send_timeout)
+        conn.answer = conn.sock = answer = Answer(sock, req, self.send_timeout, self.read_timeout)
         with self._changing:
             self._heads.pop(conn, None)
             self._requests[conn] = answer
@@ -173,7 +183,7 @@ class Worker(ThreadWorker):
         too_many = max(0, len(heads) - max(1, self._spare // 2, room))
         limits = dict.fromkeys(heads[:too_many], YOUNG_S)
         for conn in heads + bodies:
-            if now - conn.began > limits.get(conn, self.read_timeout):
+            if conn.is_late(now, limits.get(conn, self.read_timeout)):
                 conn.stop()
 
     def _rest(self, at_work: bool, now: float) -> None:

@@ -26,14 +26,13 @@ class ScopeLock:
         self._alone: list[Scope] = []  # held, or waited for, in the order of their coming
 
     @contextmanager
-    def shared(self, scope: Callable[[], Scope | None]) -> Iterator[None]:
-        """For a memory of `scope`, or of any where it gives None; it is asked for only where
-        somebody deletes a scope."""
+    def shared(self, scope: Callable[[], Scope]) -> Iterator[None]:
+        """For a memory of `scope`, which is asked for only where somebody deletes a scope."""
         with self.shared_by_all(lambda: [scope()]):
             yield
 
     @contextmanager
-    def shared_by_all(self, scopes: Callable[[], Sequence[Scope | None]]) -> Iterator[None]:
+    def shared_by_all(self, scopes: Callable[[], Sequence[Scope]]) -> Iterator[None]:
         """The same for memories of several scopes. All at once: who had one and waited for another
         would keep out the deletion that it waits for."""
         # Looked at without the lock. A deletion that begins a moment later finds None here, which

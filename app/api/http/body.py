@@ -1,7 +1,6 @@
 """The bodies of requests: strict JSON, and the operation's model of it."""
 
 import json
-import math
 import re
 from typing import Any, TypeVar
 
@@ -12,6 +11,7 @@ from app.api.http import auth
 from app.api.http.unreadable import BOM, not_json, not_utf_8
 from app.errors import FieldError, InvalidRequest
 from app.memory.requests import Request, validated
+from app.memory.strict_json import STRICT
 
 _KEY = re.compile("[!-~]{1,255}")
 
@@ -41,13 +41,13 @@ def body() -> Any:
     if request.mimetype != "application/json":
         raise UnsupportedMediaType
     try:
-        return _STRICT.decode(_text(raw))
+        return STRICT.decode(_text(raw))
     except RecursionError:
         raise InvalidRequest("The body is nested too deeply.") from None
     except json.JSONDecodeError as error:
         raise InvalidRequest(not_json(error)) from None
     except ValueError:  # such as an integer of too many digits
-        raise InvalidRequest("The body holds a number that is too large.") from None
+        raise InvalidRequest("A number is too large.") from None
 
 
 def _text(raw: bytes) -> str:
@@ -74,28 +74,3 @@ def _raw_body() -> bytes:
     elif len(raw) < request.content_length:
         raise cut_off  # of a body with a length werkzeug does not tell
     return raw
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in result:
-            error = FieldError(key, "is given twice")
-            raise InvalidRequest("The body has an object with the same key twice.", [error])
-        result[key] = value
-    return result
-
-
-def _constant(name: str) -> Any:
-    raise InvalidRequest(f"The body holds {name}, which is not JSON.")
-
-
-def _float(digits: str) -> float:
-    value = float(digits)
-    if math.isinf(value):
-        raise InvalidRequest("The body holds a number that is too large.")
-    return value
-
-
-# Made once: json.loads would make one for each body.
-_STRICT = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=_float)

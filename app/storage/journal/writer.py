@@ -40,9 +40,11 @@ class Writer:
             yield find()
 
     @contextmanager
-    def alone_with_many(self, memory_ids: Collection[str]) -> Iterator[None]:
-        """The same for memories of any scopes, which may be there or not."""
-        with self._scopes.shared(lambda: None), self._memories.holding(memory_ids):
+    def alone_with_many(
+        self, memory_ids: Collection[str], scopes: Sequence[Scope]
+    ) -> Iterator[None]:
+        """The same for memories of several scopes, which may be there or not."""
+        with self._scopes.shared_by_all(lambda: scopes), self._memories.holding(memory_ids):
             self.journal.clear_way(self.store, memory_ids)
             yield
 

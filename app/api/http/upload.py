@@ -1,0 +1,37 @@
+"""A body that is read as it comes: bounded by its lines and by how fast it comes."""
+
+from flask import request
+
+from app.errors import InvalidRequest, UnsupportedType
+
+RECEIVE = "memory_service.receive"  # app.server.worker gives it
+LINES = ("application/x-ndjson", "application/jsonl", "application/x-jsonlines")
+
+
+class Upload:
+    """The lines of the current request. Raises UnsupportedType where it has none."""
+
+    def __init__(self) -> None:
+        if request.mimetype not in LINES:
+            raise UnsupportedType(f"Send the lines as {LINES[0]}.")
+        body, receive = request.environ["wsgi.input"], request.environ.get(RECEIVE)
+        self._body = receive(body) if receive else body
+        self._length = request.content_length
+        self._received = 0
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes; none at the end. Raises InvalidRequest where it is not whole."""
+        try:
+            data: bytes = self._body.read(size)
+        except OSError:  # of a body in chunks that ended before its last one
+            raise _cut_off() from None
+        self._received += len(data)
+        if not data and self._length is not None and self._received < self._length:
+            raise _cut_off()
+        return data
+
+
+def _cut_off() -> InvalidRequest:
+    return InvalidRequest(
+        "The body is not whole: the connection ended before it, or nothing came for too long."
+    )

@@ -1,0 +1,111 @@
+"""Exports: memories as lines, read as they are taken."""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain, groupby
+
+from app.config import VERSION
+from app.errors import ServiceBusy
+from app.memory.transfer import lines
+from app.memory.transfer.lines import Digest, Line
+from app.memory.transfer.requests import ExportRequest
+from app.security.principal import Principal
+from app.security.scopes import SCOPE_KEYS, Scope
+from app.storage.history.rows import History
+from app.storage.listings import Listing, Listings
+from app.storage.payloads import PLACE, to_memory
+from app.storage.vectors.base import Whole
+from app.storage.vectors.filters import Filter, in_scope
+from app.storage.vectors.paging import PAGE, Cursor, Listed, sliced
+from app.storage.vectors.store import VectorStore
+
+HISTORIES = 32  # that are read at once
+DELETIONS = 500  # of which the histories are looked up at once
+
+
+class Exporting:
+    """Reads from the vectors and the history; sees what the principal may see."""
+
+    def __init__(self, store: VectorStore, history: History, listings: Listings) -> None:
+        self._store = store
+        self._history = history
+        self._listings = listings
+
+    def lines(self, principal: Principal, asked: ExportRequest) -> Iterator[bytes]:
+        """Newest first, those of one time by their ids; then the deleted ones; the last line fits
+        those before it. Raises what a listing raises: ServiceBusy, also on the way, where memories
+        of the scope are deleted all at once. One that is changed meanwhile comes as it was or as it
+        is; one that is deleted is left out."""
+        scope = principal.narrowed(asked.scope())
+        listing = self._listings.open(scope)
+        made_by = self._store.embedder() if asked.vectors else None
+        digest = Digest()
+        for line in chain([lines.header(VERSION, made_by)], self._all(scope, asked)):
+            _check(listing)
+            yield digest.add(line)
+        _check(listing)
+        yield digest.end()
+
+    def _all(self, scope: Scope, asked: ExportRequest) -> Iterator[Line]:
+        for ids in self._ids(in_scope(scope, show_expired=True)):
+            for part in sliced(ids, self._store.read_at_once):
+                yield from self._memories(self._store.get_whole(part), scope, asked)
+        if asked.history == "all":
+            yield from self._deleted(scope)
+
+    def _ids(self, where: Filter) -> Iterator[Sequence[str]]:
+        """In an order that does not depend on the engine, up to HISTORIES at a time."""
+        in_order = groupby(self._listed(where), key=lambda one: one.time)
+        held: list[str] = []
+        for _, same in in_order:
+            held += sorted(one.id for one in same)
+            while len(held) >= HISTORIES:
+                yield held[:HISTORIES]
+                held = held[HISTORIES:]
+        yield held
+
+    def _listed(self, where: Filter) -> Iterator[Listed]:
+        after: Cursor | None = None
+        while True:
+            page, after = self._store.newest(where, PAGE, after)
+            yield from page
+            if after is None:
+                return
+
+    def _memories(
+        self, found: Sequence[Whole], scope: Scope, asked: ExportRequest
+    ) -> Iterator[Line]:
+        histories = {}
+        if asked.history != "none":
+            histories = self._history.of_many([one.record.id for one in found], scope)
+        for one in found:
+            rows = histories.get(one.record.id, [])
+            if rows and rows[-1]["event"] == "DELETE":
+                continue  # while it was read
+            payload = one.record.payload
+            line = {"type": "memory", **to_memory(one.record.id, payload)}
+            if (place := payload.get(PLACE)) is not None:
+                line["place"] = place
+            if rows:
+                line["history"] = [lines.event(row) for row in rows]
+            if asked.vectors and one.vector is not None:
+                line["vector"] = lines.packed(one.vector)
+            yield line
+
+    def _deleted(self, scope: Scope) -> Iterator[Line]:
+        """In the order of their deletion."""
+        after = 0
+        while found := self._history.deletions(scope, after, DELETIONS):
+            for part in sliced(found, HISTORIES):
+                histories = self._history.of_many([id_ for _, id_ in part], scope)
+                for number, id_ in part:
+                    rows = histories.get(id_, [])
+                    if rows and rows[-1]["seq"] == number:  # nothing came after its deletion
+                        ids = {key: rows[-1][key] for key in SCOPE_KEYS if rows[-1][key]}
+                        events = [lines.event(row) for row in rows]
+                        yield {"type": "deleted", "id": id_, **ids, "history": events}
+            after = found[-1][0]
+
+
+def _check(listing: Listing) -> None:
+    if listing.broken:
+        raise ServiceBusy("These memories were deleted while they were read.")

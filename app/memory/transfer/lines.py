@@ -1,0 +1,134 @@
+"""The service's own lines: JSON Lines that an export gives and an import takes.
+
+    {"type": "header", "format": "memory-service", "version": 1, "service": "0.2.0",
+     "embedder": {"name": ..., "dimensions": ...}}
+    {"type": "memory", "id": ..., "memory": ..., "user_id": ..., ..., "history": [...]}
+    {"type": "deleted", "id": ..., "user_id": ..., "history": [...]}
+    {"type": "end", "memories": 2, "deleted": 1, "events": 5, "sha256": ...}
+
+`sha256` is over all bytes before the last line. Beside these an import takes lines of the type
+"conversation", and a line without a type is a memory.
+"""
+
+import hashlib
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from app.embeddings import EmbedderInfo, Vector
+from app.memory.transfer.records import ImportedConversation, ImportedEvent, ImportedMemory
+
+FORMAT, VERSION = "memory-service", 1
+MAX_LINE = 16 * 2**20
+"""Bytes. A memory of 100,000 characters with twenty changes of it takes at most 12 MB."""
+
+Line = Mapping[str, Any]
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_DTYPE = np.dtype("<f4")
+
+
+def dumped(line: Line) -> bytes:
+    return _ENCODER.encode(line).encode() + b"\n"
+
+
+def header(service: str, embedder: EmbedderInfo | None) -> Line:
+    """`embedder`: who made the vectors of the lines, where they have some."""
+    line = {"type": "header", "format": FORMAT, "version": VERSION, "service": service}
+    if embedder is None:
+        return line
+    return line | {"embedder": {"name": embedder.name, "dimensions": embedder.dimensions}}
+
+
+def event(row: Mapping[str, Any]) -> Line:
+    """A row of the history, without its id, which is made anew."""
+    names = ImportedEvent.__dataclass_fields__
+    return {name: row[name] for name in names if row.get(name) is not None}
+
+
+def packed(vector: Vector) -> str:
+    """Base64 of 32-bit floats, little-endian: exact, and a third of what digits take."""
+    return b64encode(np.asarray(vector, _DTYPE).tobytes()).decode()
+
+
+def unpacked(text: str) -> Vector:
+    """Raises ValueError."""
+    vector: Vector = np.frombuffer(b64decode(text, validate=True), _DTYPE).tolist()
+    return vector
+
+
+def of_memory(memory: ImportedMemory) -> Line:
+    names = ("id", "created_at", "updated_at", "expiration_date", "role", "actor_id")
+    values = {name: getattr(memory, name) for name in (*names, "attributed_to", "place")}
+    line: dict[str, Any] = {"type": "memory", "memory": memory.memory, **memory.scope}
+    line |= {name: value for name, value in values.items() if value is not None}
+    if memory.metadata:
+        line["metadata"] = dict(memory.metadata)
+    if memory.history:
+        line["history"] = [event(_fields(one)) for one in memory.history]
+    if memory.vector is not None and memory.embedder is not None:
+        line["vector"] = packed(memory.vector)
+    return line
+
+
+def of_conversation(conversation: ImportedConversation) -> Line:
+    line: dict[str, Any] = {"type": "conversation", **conversation.scope}
+    for name in ("id", "title", "timestamp"):
+        if (value := getattr(conversation, name)) is not None:
+            line[name] = value
+    messages = [one._asdict().items() for one in conversation.messages]
+    line["messages"] = [{name: v for name, v in one if v is not None} for one in messages]
+    return line
+
+
+def _fields(one: ImportedEvent) -> Mapping[str, Any]:
+    return {name: getattr(one, name) for name in ImportedEvent.__dataclass_fields__}
+
+
+class Digest:
+    """What the last line says of those before it."""
+
+    def __init__(self) -> None:
+        self._counts = {"memories": 0, "deleted": 0, "events": 0}
+        self._sha256 = hashlib.sha256()
+
+    def add(self, line: Line) -> bytes:
+        """As it is written."""
+        if line["type"] != "header":
+            self._counts["memories" if line["type"] == "memory" else "deleted"] += 1
+        self._counts["events"] += len(line.get("history", ()))
+        raw = dumped(line)
+        self._sha256.update(raw)
+        return raw
+
+    def end(self) -> bytes:
+        return dumped({"type": "end", **self._counts, "sha256": self._sha256.hexdigest()})
+
+
+def is_own(beginning: bytes) -> bool:
+    """Whether what begins so is lines that an import takes: the first is an object with the text
+    of a memory, with messages, or with a type."""
+    first = beginning.lstrip(b"\xef\xbb\xbf \t\r\n").split(b"\n", 1)[0]
+    try:
+        line = json.loads(first)
+    except ValueError:
+        # It may be longer than its beginning; lists and objects over several lines are not ours.
+        return first.startswith((b'{"type":"', b'{"type": "', b'{"memory":', b'{"memory": "'))
+    return isinstance(line, dict) and not {"type", "memory"}.isdisjoint(line)
+
+
+def joined(lines: Iterable[bytes], size: int) -> Iterable[bytes]:
+    """Several lines as one piece of about `size` bytes: each piece costs a call of the system."""
+    held: list[bytes] = []
+    length = 0
+    for line in lines:
+        held.append(line)
+        length += len(line)
+        if length >= size:
+            yield b"".join(held)
+            held, length = [], 0
+    if held:
+        yield b"".join(held)

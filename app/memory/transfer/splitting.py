@@ -1,0 +1,35 @@
+"""A stream of bytes as its lines, of which none is held that is longer than it may be."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from app.memory.transfer.lines import MAX_LINE
+
+READ_BYTES = 64 * 1024
+
+
+class RawLine(NamedTuple):
+    number: int
+    """Counted from 1."""
+    text: bytes | None
+    """With its end; None where it is longer than MAX_LINE."""
+
+
+def split(read: Callable[[int], bytes], max_line: int = MAX_LINE) -> Iterator[RawLine]:
+    """The lines of what `read` gives, at most so many bytes at a time and none at the end. The last
+    one may lack its end."""
+    held: list[bytes] = []
+    size, number = 0, 1
+    while data := read(READ_BYTES):
+        *ends, rest = data.split(b"\n")
+        for end in ends:
+            held.append(end)
+            size += len(end)
+            yield RawLine(number, b"".join(held) + b"\n" if size <= max_line else None)
+            held, size, number = [], 0, number + 1
+        held.append(rest)
+        size += len(rest)
+        if size > max_line:
+            held.clear()
+    if size:
+        yield RawLine(number, b"".join(held) if size <= max_line else None)

@@ -1,8 +1,11 @@
 """The formats that can be imported: one module for each, and its line in FORMATS."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
+from app.memory.transfer.formats import chatgpt, claude, mem0, openmemory
+from app.memory.transfer.formats.recognition import begins_as
 from app.memory.transfer.records import NotThisFormat, Reader
 
 LOOKED_AT = 4096  # bytes from the beginning of a source, by which its format is told
@@ -14,7 +17,12 @@ class Format(NamedTuple):
     read: Reader
 
 
-FORMATS: dict[str, Format] = {}
+FORMATS: dict[str, Format] = {
+    "chatgpt": Format(partial(begins_as, "chatgpt"), chatgpt.read),
+    "claude": Format(partial(begins_as, "claude"), claude.read),
+    "openmemory": Format(lambda beginning: False, openmemory.read),  # a zip tells it at its end
+    "mem0": Format(partial(begins_as, "mem0"), mem0.read),
+}
 """By the names that `format` may have; the first that is told by the beginning is taken."""
 
 

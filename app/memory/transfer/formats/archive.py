@@ -1,0 +1,65 @@
+"""The files of an export: those inside a zip, or the one that was given."""
+
+import re
+import zipfile
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from app.memory.transfer.records import NotThisFormat
+
+ZIP = b"PK\x03\x04"
+
+MAX_UNPACKED = 1024 * 1024 * 1024
+MAX_RATIO = 100
+"""A file in a zip is refused that is larger than MAX_UNPACKED bytes and was packed better than so:
+JSON of conversations packs to between a third and a thirtieth, and deflate at best to 1/1032."""
+
+
+def files(stream: BinaryIO, wanted: re.Pattern[str]) -> Iterator[BinaryIO]:
+    """Those in the zip `stream` whose path `wanted` matches as a whole, in the order of their
+    names; or `stream` itself where it is no zip. Raises NotThisFormat."""
+    if is_zip(stream):
+        yield from _unzipped(stream, wanted)
+    else:
+        yield stream
+
+
+def is_zip(stream: BinaryIO) -> bool:
+    """Whether it is one that can be opened: its table of files is at its end."""
+    if not stream.seekable():
+        return False
+    start = stream.tell()
+    first = stream.read(len(ZIP))
+    stream.seek(start)
+    return first == ZIP
+
+
+def names(stream: BinaryIO) -> list[str]:
+    """The paths in the zip `stream`."""
+    with _opened(stream) as archive:
+        return archive.namelist()
+
+
+def _unzipped(stream: BinaryIO, wanted: re.Pattern[str]) -> Iterator[BinaryIO]:
+    with _opened(stream) as archive:
+        found = [one for one in archive.infolist() if wanted.fullmatch(one.filename)]
+        if not found:
+            raise NotThisFormat("The zip has none of the files that such an export has.")
+        for one in sorted(found, key=lambda one: one.filename):
+            if one.file_size > MAX_UNPACKED and one.file_size > MAX_RATIO * one.compress_size:
+                raise NotThisFormat("A file in the zip is far too large for what it was packed to.")
+            try:
+                unpacked = archive.open(one)
+            except (RuntimeError, NotImplementedError, zipfile.BadZipFile):
+                raise NotThisFormat(
+                    "A file in the zip cannot be unpacked: it is damaged, or has a password."
+                ) from None
+            with unpacked:
+                yield unpacked  # type: ignore[misc]  # typeshed calls it IO[bytes]
+
+
+def _opened(stream: BinaryIO) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(stream)
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):
+        raise NotThisFormat("The zip is damaged.") from None

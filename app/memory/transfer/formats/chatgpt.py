@@ -1,0 +1,113 @@
+"""The data export of ChatGPT: a zip with `conversations.json`, or in newer ones
+`conversations-000.json` and on; or one of these files.
+
+OpenAI publishes no schema. A list of conversations, each with `conversation_id`, `title`,
+`create_time` and a tree of messages (see chatgpt_messages). Sources: mitkury/chatgpt-export-parser,
+docs/chatgpt-data-export-format.md; TomzxCode/llm-conversations-viewer, docs/formats.md;
+pionxzh/chatgpt-exporter, src/api.ts, for the kinds of content.
+
+What ChatGPT itself has remembered is no file of its own in most exports. It is read from the calls
+by which it was kept (the recipient `bio`), and from `memory.json` or `memories.json`, a list of
+objects with `content`, where there is one. A memory that was deleted since still stands as such a
+call.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, BinaryIO
+
+from app.memory.transfer.formats import archive, json_items, said
+from app.memory.transfer.formats.chatgpt_messages import shown
+from app.memory.transfer.formats.reading import each
+from app.memory.transfer.formats.values import (
+    Unreadable,
+    run_id_of,
+    text_of,
+    time_of,
+    time_or_none,
+)
+from app.memory.transfer.records import (
+    ImportedConversation,
+    ImportedMemory,
+    Item,
+)
+
+FILES = re.compile(r"(?!__MACOSX/)(.*/)?(conversations(-\d+)?|memory|memories)\.json")
+LISTS = ("conversations", "memories")
+BIO = "bio"
+
+
+def is_conversation(value: Any) -> bool:
+    return isinstance(value, Mapping) and isinstance(value.get("mapping"), Mapping)
+
+
+def read(stream: BinaryIO) -> Iterator[Item]:
+    return each(_found(stream), _read)
+
+
+def _found(stream: BinaryIO) -> Iterator[json_items.Found]:
+    for file in archive.files(stream, FILES):
+        yield from json_items.items(file, LISTS)
+
+
+def _read(line: int, found: json_items.Found) -> Iterator[Item]:
+    value = found.value
+    if is_conversation(value):
+        yield from _conversation(line, value)
+    elif isinstance(value, Mapping) and isinstance(value.get("content"), str):
+        yield _saved(line, value)
+    elif found.key != json_items.REST or value:
+        raise Unreadable("it is no conversation of ChatGPT")
+
+
+def _saved(line: int, given: Mapping[str, Any]) -> ImportedMemory:
+    """Of a file of memories."""
+    if given.get("enabled") is False:
+        raise Unreadable("it is switched off in ChatGPT")
+    return _memory(
+        line,
+        text_of(given["content"], "content") or "",
+        created_at=time_of(given.get("created_at", given.get("create_time")), "created_at"),
+        updated_at=time_of(given.get("updated_at"), "updated_at"),
+    )
+
+
+def _memory(
+    line: int, text: str, created_at: str | None, updated_at: str | None = None
+) -> ImportedMemory:
+    # The same fact stands in each conversation that kept it: it is one memory.
+    return ImportedMemory(
+        line=line,
+        id=f"saved {text}",
+        memory=text,
+        scope={},
+        metadata={"source": "chatgpt"},
+        created_at=created_at,
+        updated_at=updated_at,
+    )
+
+
+def _conversation(line: int, given: Mapping[str, Any]) -> Iterator[Item]:
+    path = shown(given)
+    kept = [one for one in path if one.recipient == BIO and one.role == "assistant"]
+    for one in kept:
+        yield _memory(line, one.text, created_at=time_or_none(one.time))
+    messages = [
+        message
+        for one in path
+        if one.is_said
+        for message in said.messages(one.role, one.text, time_or_none(one.time))
+    ]
+    if not messages and not kept:
+        raise Unreadable("nothing was said in this conversation")
+    if messages:
+        conversation_id = given.get("conversation_id") or given.get("id")
+        title = given.get("title") if isinstance(given.get("title"), str) else None
+        yield ImportedConversation(
+            line=line,
+            messages=messages,
+            scope={"run_id": run_id_of(conversation_id, title, given.get("create_time"))},
+            id=conversation_id if isinstance(conversation_id, str) else None,
+            title=title,
+            timestamp=time_or_none(given.get("create_time")),
+        )

@@ -1,0 +1,47 @@
+"""The last step of every reader: whose it is, where its source does not say, and a UUID for an id.
+
+An id that is none becomes one that is made of it, the format and the scope: the same one each time,
+and another one for each user.
+"""
+
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from app.memory.transfer.records import (
+    ImportedConversation,
+    ImportedMemory,
+    Item,
+    Record,
+    Refused,
+)
+from app.security.scopes import Scope
+
+_IMPORTED = uuid.UUID("6d0d8b0e-6f0c-5c1e-9a53-2f6a8f1b7c44")
+
+
+def finished(format_name: str, items: Iterable[Item], user_id: str | None = None) -> Iterator[Item]:
+    """`items` with `user_id` for those of nobody: of no user, agent or app. Without one a
+    conversation, and a memory without any scope, is refused."""
+    for item in items:
+        yield item if isinstance(item, Refused) else _finished(format_name, item, user_id)
+
+
+def _finished(format_name: str, record: Record, user_id: str | None) -> Item:
+    scope = record.scope
+    if not scope.keys() - {"run_id"}:
+        if user_id is not None:
+            scope = {"user_id": user_id, **scope}
+        elif not scope or isinstance(record, ImportedConversation):
+            return Refused(record.line, "it does not say whose it is: give the user_id")
+    if isinstance(record, ImportedMemory) and record.id is not None:
+        return replace(record, scope=scope, id=_uuid(format_name, scope, record.id))
+    return replace(record, scope=scope)
+
+
+def _uuid(format_name: str, scope: Scope, source_id: str) -> str:
+    try:
+        return str(uuid.UUID(source_id))
+    except ValueError:
+        named = "\x1f".join((format_name, *(f"{k}={scope[k]}" for k in sorted(scope)), source_id))
+        return str(uuid.uuid5(_IMPORTED, named.encode("utf-8", "replace").decode()))

@@ -1,0 +1,59 @@
+"""A collection of mem0 on a Qdrant server, read by the server's address.
+
+Points are asked for page by page (`POST /collections/NAME/points/scroll`), without their vectors:
+nothing in a collection says which model made them. Source: mem0ai 2.2.1,
+mem0/vector_stores/qdrant.py; qdrant-client 1.20.0.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from app.memory.transfer.formats import mem0_history
+from app.memory.transfer.formats.mem0_payloads import memory_in
+from app.memory.transfer.formats.reading import each
+from app.memory.transfer.records import Item, NotThisFormat
+
+PAGE = 256  # points asked for at once
+TIMEOUT_S = 30
+
+
+def read(
+    url: str,
+    collection: str | None = None,
+    history: Path | None = None,
+    api_key: str | None = None,
+) -> Iterator[Item]:
+    """The memories in `collection`, `mem0` where none is named, as mem0 calls it itself.
+    `history` is mem0's SQLite file. Raises NotThisFormat."""
+    with mem0_history.opened(history) as history_of:
+
+        def read_point(line: int, point: Any) -> Iterator[Item]:
+            yield memory_in(line, point.id, point.payload, history_of)
+
+        yield from each(_points(url, collection or "mem0", api_key), read_point)
+
+
+def _points(url: str, collection: str, api_key: str | None) -> Iterator[Any]:
+    # Only here: it takes half a second, which no other format should wait for.
+    from qdrant_client import QdrantClient
+    from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
+
+    client = QdrantClient(url=url, api_key=api_key, timeout=TIMEOUT_S, check_compatibility=False)
+    offset = None
+    try:
+        while True:
+            points, offset = client.scroll(
+                collection, limit=PAGE, offset=offset, with_payload=True, with_vectors=False
+            )
+            yield from points
+            if offset is None:
+                return
+    except UnexpectedResponse as error:
+        raise NotThisFormat(
+            f"Qdrant answered {error.status_code} ({error.reason_phrase})."
+        ) from None
+    except (ResponseHandlingException, ValueError):
+        raise NotThisFormat("No Qdrant answers at that address, or not in time.") from None
+    finally:
+        client.close()

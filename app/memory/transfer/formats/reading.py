@@ -1,0 +1,38 @@
+"""What all readers share: items are counted, and one that cannot be read hides no other."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+from app.memory.transfer.formats.json_items import Broken
+from app.memory.transfer.formats.values import Unreadable
+from app.memory.transfer.records import Item, NotThisFormat, Refused
+
+T = TypeVar("T")
+
+
+def each(found: Iterable[T], read: Callable[[int, T], Iterable[Item]]) -> Iterator[Item]:
+    """What `read` makes of each, given its number from 1. Raises NotThisFormat where not even the
+    first one can be read."""
+    line = 0
+    iterator = iter(found)
+    while True:
+        line += 1
+        try:
+            one = next(iterator)
+        except StopIteration:
+            return
+        except (Broken, NotThisFormat) as error:
+            if line == 1:
+                raise NotThisFormat(f"Nothing of it can be read: {error}") from None
+            yield Refused(line, f"it and what follows cannot be read: {error}")
+            return
+        yield from _read(line, one, read)
+
+
+def _read(line: int, one: T, read: Callable[[int, T], Iterable[Item]]) -> Iterator[Item]:
+    try:
+        yield from read(line, one)
+    except Unreadable as error:
+        yield Refused(line, str(error))
+    except RecursionError:
+        yield Refused(line, "it nests too deeply")

@@ -1,0 +1,24 @@
+"""Messages of conversations, none longer than this service takes."""
+
+from collections.abc import Iterator
+
+from app.memory.fields import MAX_TEXT
+from app.memory.transfer.records import ImportedMessage
+
+
+def messages(role: str, text: str, time: str | None) -> Iterator[ImportedMessage]:
+    """One message, or several for a text of more than MAX_TEXT characters."""
+    for piece in _pieces(text):
+        if piece.strip():
+            yield ImportedMessage(role, piece, time=time)
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Cut behind a line, or else behind a word."""
+    while len(text) > MAX_TEXT:
+        half, whole = MAX_TEXT // 2, MAX_TEXT
+        end = max(text.rfind("\n", half, whole), 0) or max(text.rfind(" ", half, whole), 0)
+        cut = end + 1 if end else MAX_TEXT
+        yield text[:cut]
+        text = text[cut:]
+    yield text

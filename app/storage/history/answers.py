@@ -3,12 +3,13 @@
 import time
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, select, update
 
 from app.errors import HistoryUnavailable
 from app.security.scopes import Scope
 from app.storage.history.database import Database
 from app.storage.history.schema import ANSWERS, INTENTS, within
+from app.storage.history.statements import add_if_absent
 from app.storage.locks import Lock
 
 KEPT_S = 24 * 3600
@@ -39,13 +40,13 @@ class Answers:
 
         def write(connection: Connection) -> Claim | None:
             connection.execute(delete(ANSWERS).where(ANSWERS.c.asked_at < now_s - KEPT_S))
+            row = {"caller": caller, "key": key, "fingerprint": fingerprint, "asked_at": now_s}
+            if add_if_absent(connection, ANSWERS, {**row, "process": process, **scope}):
+                return None
             columns = (ANSWERS.c.fingerprint, ANSWERS.c.answer, ANSWERS.c.erased)
             found = connection.execute(select(*columns).where(_of(caller, key))).first()
-            if found:
-                return Claim(*found)
-            row = {"caller": caller, "key": key, "fingerprint": fingerprint, "asked_at": now_s}
-            connection.execute(insert(ANSWERS), {**row, "process": process, **scope})
-            return None
+            # Gone again in this moment: it was released, and whoever asks once more will have it.
+            return Claim(*found) if found else Claim(fingerprint, None, erased=False)
 
         return self._database.write(write)
 

@@ -1,17 +1,25 @@
 """The database of history, messages, intents and answers: opened, read, written, tidied."""
 
+import logging
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
 from app.errors import HistoryUnavailable, StartupError
-from app.storage.history.group_commit import Transactions, TransactionTimeout
+from app.storage.history.group_commit import TransactionTimeout
 from app.storage.history.schema import SCHEMA_VERSION, VERSION, create, stored_version
+from app.storage.history.transactions import Transactions
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+Fence = Callable[[Connection, bool], None]
 
 
 class Backend(Protocol):
@@ -22,16 +30,27 @@ class Backend(Protocol):
         """For people, such as "The history database /data/history.db"."""
 
     @property
-    def engine(self) -> Engine: ...
+    def engine(self) -> Engine:
+        """Its connections read: each statement for itself, without a transaction around it."""
 
-    def begin(self, connection: Connection) -> None:
-        """Begin a transaction for writing, alone among the processes that write."""
+    def transactions(self) -> Transactions:
+        """How it is written to."""
+
+    def reason(self, error: DBAPIError) -> str:
+        """Why it failed, in words for callers, without what `error` quotes."""
+
+    def why_not_opened(self, error: DBAPIError) -> str:
+        """In words for who starts it, with what the database said."""
+
+    def is_away(self, error: DBAPIError) -> bool:
+        """Whether it cannot be reached now, and may be later."""
 
     def tidy(self, connection: Connection) -> None:
         """Called every few seconds; waits for nobody."""
 
-    def empty_log(self, connection: Connection) -> bool:
-        """Let no file hold what was erased; whether that is so now. Waits for nobody."""
+    def keeps_erased(self, connection: Connection) -> str | None:
+        """Let no file hold what was erased; where that cannot be now, or is not in its hands, what
+        holds it and until when. Waits for nobody."""
 
 
 class Database:
@@ -44,15 +63,22 @@ class Database:
         """Open it, make its tables, or bring those of an earlier version to this one.
 
         StartupError where that cannot be, or a newer version of the service wrote it; then it is
-        as it was.
+        as it was. One that is away now is opened when it is there.
         """
         self._backend = backend
-        self._transactions = Transactions(backend.engine, backend.begin)
+        self._transactions = backend.transactions()
+        self._fence: Fence | None = None
+        self._is_open = False
+        self._opening = threading.Lock()
         try:
-            self._prepare()
+            self._open()
         except DBAPIError as error:
+            if backend.is_away(error):
+                log.warning("not ready yet: %s", backend.reason(error))
+                return
             self.close()
-            raise StartupError(f"{backend.name} cannot be opened: {error.orig}") from error
+            why = backend.why_not_opened(error)
+            raise StartupError(f"{backend.name} cannot be opened: {why}") from error
         except BaseException:
             self.close()
             raise
@@ -61,14 +87,30 @@ class Database:
         self._transactions.close()
         self._backend.engine.dispose()
 
-    def write(self, work: Callable[[Connection], T]) -> T:
-        """What `work` gives, once it is committed, together with what others write."""
-        with _translated():
-            return self._transactions.run(work)
+    def fence_writes(self, fence: Fence) -> None:
+        """From now on `fence` is called at the beginning of every transaction that writes. It
+        raises where this process may write no more; its second argument is `after_others`."""
+        self._fence = fence
+
+    def write(self, work: Callable[[Connection], T], *, after_others: bool = False) -> T:
+        """What `work` gives, once it is committed. It may be called again where all that it did was
+        undone.
+
+        `after_others`: it begins when all writes of this process that are under way have ended,
+        also those of which nobody knows any more whether they will be committed.
+        """
+
+        def fenced(connection: Connection) -> T:
+            if self._fence:
+                self._fence(connection, after_others)
+            return work(connection)
+
+        with self._translated():
+            return self._transactions.run(fenced)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        with _translated(), self._backend.engine.connect() as connection:
+        with self._translated(), self._backend.engine.connect() as connection:
             yield connection
 
     def check(self) -> None:
@@ -80,12 +122,34 @@ class Database:
         with self.reading() as connection:
             self._backend.tidy(connection)
 
-    def empty_log(self) -> bool:
-        """Let no file hold what was erased. False where that has to wait: `tidy` will do it."""
+    def keeps_erased(self) -> str | None:
+        """See Backend. What could not be done now `tidy` does."""
         with self.reading() as connection:
-            return self._backend.empty_log(connection)
+            return self._backend.keeps_erased(connection)
 
-    def _prepare(self) -> None:
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            self._open_if_it_was_away()
+            yield
+        except DBAPIError as error:
+            raise HistoryUnavailable(self._backend.reason(error)) from error
+        except (TransactionTimeout, NoConnectionFree) as error:
+            raise HistoryUnavailable("The history database is too slow to answer.") from error
+        except StartupError as error:  # it was replaced by one that this cannot stand on
+            raise HistoryUnavailable(str(error)) from error
+
+    def _open_if_it_was_away(self) -> None:
+        if self._is_open:
+            return
+        if not self._opening.acquire(blocking=False):
+            raise HistoryUnavailable("The history database is being opened; ask again.")
+        try:
+            self._open()
+        finally:
+            self._opening.release()
+
+    def _open(self) -> None:
         # One transaction: of several processes one does it, and a failure leaves nothing of it.
         with self._transactions.alone() as connection:
             version = stored_version(connection)
@@ -101,13 +165,4 @@ class Database:
                 from app.storage.history.migrations import migrate
 
                 migrate(connection, version)
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except DBAPIError as error:
-        raise HistoryUnavailable("The history database does not answer.") from error
-    except TransactionTimeout as error:
-        raise HistoryUnavailable("The history database is too slow to answer.") from error
+        self._is_open = True

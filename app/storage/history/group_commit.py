@@ -38,7 +38,7 @@ class _Job:
         """Set when it is done, or leads."""
 
 
-class Transactions:
+class GroupCommit:
     """Writes to one database. Safe for many threads."""
 
     def __init__(

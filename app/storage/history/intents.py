@@ -123,11 +123,13 @@ class Intents:
 
         def write(connection: Connection) -> None:
             mine = (INTENTS.c.id == id_) & ~INTENTS.c.done
-            for number in connection.scalars(select(INTENTS.c.seq).where(mine)).all():
+            found = select(INTENTS.c.seq).where(mine).with_for_update()
+            for number in connection.scalars(found).all():
                 answers.drop(connection, number)
-            _drop(connection, mine)
+                _drop(connection, _is(number))
 
-        self._database.write(write)
+        # It may be written down only now, by a transaction whose end nobody was told of.
+        self._database.write(write, after_others=True)
 
     def forget(self, numbers: Sequence[int]) -> None:
         """Drop intents that were done for good."""
@@ -139,7 +141,7 @@ class Intents:
         """Of an intent that is open; None where it was finished, or never begun."""
         query = select(INTENTS.c.seq).where(INTENTS.c.id == id_, ~INTENTS.c.done)
         # By a write: so it comes after every one that is still under way.
-        return self._database.write(lambda connection: connection.scalar(query))
+        return self._database.write(lambda connection: connection.scalar(query), after_others=True)
 
     def ids(self, number: int, at_once: int) -> Iterator[list[str]]:
         """The ids of all parts, up to so many at once; parts are never split."""
@@ -179,8 +181,6 @@ def _is(number: int) -> ColumnElement[bool]:
 
 def _close(connection: Connection, number: int, *, keep: bool) -> bool:
     """Whether it was open until now."""
-    if not keep:
-        parts.drop(connection, _is(number))
     closed = connection.execute(_MARK_DONE if keep else _DROP_OPEN, {"number": number})
     return closed.rowcount == 1
 
@@ -194,13 +194,16 @@ def _finish_some(
     number: int, scope: Scope | None, after: int, connection: Connection, *, keep: bool, purge: bool
 ) -> int | None:
     """As much of a deletion as one transaction should hold; the row to go on after, or None."""
-    is_open = select(INTENTS.c.seq).where(_is(number), ~INTENTS.c.done)
+    # With a lock on it: who finishes the same meanwhile waits.
+    is_open = select(INTENTS.c.seq).where(_is(number), ~INTENTS.c.done).with_for_update()
     if connection.scalar(is_open) is None:  # it was finished before: others may have written since
         return None
     if parts.write_next(connection, number):
         return after
     if purge and scope and (last := rows.erase_texts(connection, scope, after)):
         return last
+    if not keep:
+        parts.drop(connection, _is(number))
     _close(connection, number, keep=keep)
     if scope is None:
         return None

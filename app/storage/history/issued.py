@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from app.security.keys import Grant
 from app.security.scopes import SCOPE_KEYS, Scope
 from app.storage.history.database import Database
 from app.storage.history.schema import KEYS
+from app.storage.history.statements import add_if_absent
 from app.storage.payloads import now, today
 
 KEPT_S = 365 * 24 * 3600  # after its end, for those who look up who wrote something
@@ -51,10 +52,7 @@ class IssuedKeys:
         def write(connection: Connection) -> bool:
             ended = KEYS.c.ends_at < time.time() - KEPT_S
             connection.execute(delete(KEYS).where(ended))
-            if connection.execute(_REVOKED, {"asked": row["id"]}).first():
-                return False
-            connection.execute(insert(KEYS), row)
-            return True
+            return add_if_absent(connection, KEYS, row)
 
         return self._database.write(write)
 
@@ -67,10 +65,10 @@ class IssuedKeys:
         """Also one that nothing is known of: it may have been minted offline."""
 
         def write(connection: Connection) -> None:
-            mine = update(KEYS).where(KEYS.c.id == id_, KEYS.c.revoked_at.is_(None))
-            connection.execute(mine.values(revoked_at=now()))
-            if not connection.execute(_REVOKED, {"asked": id_}).first():
-                connection.execute(insert(KEYS), {"id": id_, "revoked_at": now()})
+            # In this order: its first use may be written down at the same time.
+            if not add_if_absent(connection, KEYS, {"id": id_, "revoked_at": now()}):
+                mine = update(KEYS).where(KEYS.c.id == id_, KEYS.c.revoked_at.is_(None))
+                connection.execute(mine.values(revoked_at=now()))
 
         self._database.write(write)
 
@@ -113,10 +111,10 @@ def _columns(grant: Grant) -> dict[str, Any]:
 
 
 def _write_uses(connection: Connection, waiting: Mapping[str, tuple[Grant, str]]) -> None:
-    for id_, (grant, day) in waiting.items():
-        found = connection.execute(update(KEYS).where(KEYS.c.id == id_).values(last_used_on=day))
-        if not found.rowcount:  # minted offline
-            connection.execute(insert(KEYS), {**_columns(grant), "last_used_on": day})
+    for id_, (grant, day) in sorted(waiting.items()):  # all in one order: nobody waits in a circle
+        minted_offline = {**_columns(grant), "last_used_on": day}
+        if not add_if_absent(connection, KEYS, minted_offline):
+            connection.execute(update(KEYS).where(KEYS.c.id == id_).values(last_used_on=day))
 
 
 def _issued(row: Mapping[str, Any]) -> IssuedKey:

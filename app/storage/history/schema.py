@@ -3,6 +3,7 @@
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     ColumnElement,
@@ -32,6 +33,13 @@ wrote what. A new version needs a migration, see migrations/."""
 
 TABLES = MetaData()
 
+Number = Integer().with_variant(BigInteger, "postgresql")
+"""Of a row, in the order in which rows were added. Two that are added at the same time may be
+committed in the other order; one that is added after another was committed has a higher number."""
+
+Time = String(40).with_variant(String(collation="C"), "postgresql")
+"""A time as a text, see payloads.py; compared byte by byte, whatever the database's language."""
+
 
 def _scope_columns(*, index: bool = True) -> list[Column[Any]]:
     return [Column(key, String, index=index) for key in SCOPE_KEYS]
@@ -40,14 +48,14 @@ def _scope_columns(*, index: bool = True) -> list[Column[Any]]:
 HISTORY = Table(
     "history",
     TABLES,
-    Column("seq", Integer, primary_key=True),  # the order in which things happened
+    Column("seq", Number, primary_key=True),  # the order in which things happened
     Column("id", String(36), nullable=False),
     Column("memory_id", String(36), nullable=False),
     Column("old_memory", Text),
     Column("new_memory", Text),
     Column("event", String(8), nullable=False),
-    Column("created_at", String(40)),
-    Column("updated_at", String(40)),
+    Column("created_at", Time),
+    Column("updated_at", Time),
     Column("is_deleted", Boolean, nullable=False, default=False),
     Column("actor_id", String),
     Column("role", String),
@@ -59,20 +67,20 @@ HISTORY = Table(
 MESSAGES = Table(
     "messages",
     TABLES,
-    Column("seq", Integer, primary_key=True),
+    Column("seq", Number, primary_key=True),
     Column("id", String(36), nullable=False),
     Column("session_scope", String, nullable=False),
     Column("role", String),
     Column("content", Text),
     Column("name", String),
-    Column("created_at", String(40), nullable=False),
+    Column("created_at", Time, nullable=False),
     *_scope_columns(),
     Index("ix_messages_session_scope_created_at", "session_scope", "created_at"),
 )
 INTENTS = Table(  # journal.py says what they are for
     "intents",
     TABLES,
-    Column("seq", Integer, primary_key=True),
+    Column("seq", Number, primary_key=True),
     Column("id", String(36), index=True),
     Column("process", String(36), nullable=False, index=True),
     Column("done", Boolean, nullable=False, default=False),
@@ -85,7 +93,7 @@ INTENTS = Table(  # journal.py says what they are for
 PARTS = Table(  # of intents that delete many
     "intent_parts",
     TABLES,
-    Column("intent", Integer, primary_key=True),
+    Column("intent", Number, primary_key=True),
     Column("part", Integer, primary_key=True),
     Column("ids", Text, nullable=False),
     Column("rows", Text),  # for the history; null once they are in it
@@ -97,7 +105,7 @@ ANSWERS = Table(  # idempotency.py says what they are for
     Column("key", String(255), primary_key=True),
     Column("fingerprint", String(64), nullable=False),
     Column("process", String(36), nullable=False, index=True),
-    Column("intent", Integer, index=True),
+    Column("intent", Number, index=True),
     Column("answer", Text),  # null while the first is at work
     Column("erased", Boolean, nullable=False, default=False, server_default=false()),
     Column("asked_at", Float, nullable=False, index=True),
@@ -109,9 +117,9 @@ KEYS = Table(  # issued.py says what of them; null is what is not known
     Column("id", String(36), primary_key=True),
     Column("read_only", Boolean),
     Column("ends_at", Float),
-    Column("created_at", String(40)),
+    Column("created_at", Time),
     Column("last_used_on", String(10)),
-    Column("revoked_at", String(40)),
+    Column("revoked_at", Time),
     *_scope_columns(index=False),
 )
 VERSION = Table("schema_version", TABLES, Column("version", Integer, nullable=False))

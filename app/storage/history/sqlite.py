@@ -6,9 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, create_engine, event
+from sqlalchemy.exc import DBAPIError
+
+from app.storage.history.group_commit import GroupCommit
+from app.storage.history.transactions import Transactions
 
 BUSY_TIMEOUT_S = 30.0
 LOG_PAGES = 8000  # 32 MB: then a commit, which somebody waits for, must empty the log itself
+LOG_IS_READ = (
+    "A reader of history.db still needs its write-ahead log, which has the texts; it is emptied "
+    "as soon as that reader lets go."
+)
 
 
 class SQLite:
@@ -31,6 +39,9 @@ class SQLite:
         self._busy_timeout_s = busy_timeout_s
         self._log_has_texts = False
 
+    def transactions(self) -> Transactions:
+        return GroupCommit(self.engine, self.begin)
+
     def begin(self, connection: Connection) -> None:
         """Begin a transaction that holds the write lock from its start.
 
@@ -39,17 +50,29 @@ class SQLite:
         """
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
+    def reason(self, error: DBAPIError) -> str:
+        return "The history database does not answer."
+
+    def why_not_opened(self, error: DBAPIError) -> str:
+        return str(error.orig)
+
+    def is_away(self, error: DBAPIError) -> bool:
+        """What a file lacks somebody has to mend."""
+        return False
+
     def tidy(self, connection: Connection) -> None:
         """Bring what is in the write-ahead log into the file, and wait for nobody."""
         if self._log_has_texts:
-            self.empty_log(connection)
+            self._empty_log(connection)
         connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
 
-    def empty_log(self, connection: Connection) -> bool:
-        """Empty the write-ahead log, so that erased texts are in no file; at once or not at all.
+    def keeps_erased(self, connection: Connection) -> str | None:
+        """Erased texts are in no file once the write-ahead log is empty. While a reader needs it
+        they are: `tidy` will empty it."""
+        return None if self._empty_log(connection) else LOG_IS_READ
 
-        False while a reader needs it: `tidy` will do it. Nobody waits for that reader.
-        """
+    def _empty_log(self, connection: Connection) -> bool:
+        """At once or not at all."""
         connection.exec_driver_sql("PRAGMA busy_timeout=0")
         try:
             busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar()

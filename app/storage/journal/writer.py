@@ -15,10 +15,6 @@ from app.storage.vectors.ranking import Record
 from app.storage.vectors.store import VectorStore
 
 PART, PART_CHARACTERS = 1000, 2_000_000  # of what is to be deleted: as much as a row should hold
-LOG_IS_READ = (
-    "A reader of history.db still needs its write-ahead log, which has the texts; it is emptied "
-    "as soon as that reader lets go."
-)
 
 
 class Writer:
@@ -101,7 +97,7 @@ class Writer:
             self.journal.clear_way(self.store, scope={}, whole=True)
             deleted = self.store.count({})
             self.journal.delete(self.store, Deletion({}), [])
-            self.journal.database.empty_log()
+            self.journal.database.keeps_erased()
         return deleted
 
     @contextmanager
@@ -114,8 +110,8 @@ class Writer:
     def leftovers(self) -> list[dict[str, str]]:
         """After a purge, `where` the texts may still stand, and in `detail` until when."""
         left = [{"where": "vector_store", "detail": self.store.keeps_deleted}]
-        if not self.journal.database.empty_log():
-            left.append({"where": "history", "detail": LOG_IS_READ})
+        if kept := self.journal.database.keeps_erased():
+            left.append({"where": "history", "detail": kept})
         return left
 
     def close(self) -> None:

@@ -70,12 +70,12 @@ class MoodyDatabase(Database):
     fails = False
     commits_first = False
 
-    def write(self, work: Callable[[Connection], Any]) -> Any:
+    def write(self, work: Callable[[Connection], Any], *, after_others: bool = False) -> Any:
         if self.fails and self.commits_first:
             super().write(work)
         if self.fails:
             raise HistoryUnavailable("")
-        return super().write(work)
+        return super().write(work, after_others=after_others)
 
 
 class Desk:

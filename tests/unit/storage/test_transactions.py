@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from app.storage.history.group_commit import Transactions, TransactionTimeout
+from app.storage.history.group_commit import GroupCommit, TransactionTimeout
 from app.storage.history.sqlite import SQLite
 from tests.service import wait_for
 
@@ -30,8 +30,8 @@ def engine(backend: SQLite) -> Engine:
 
 
 @pytest.fixture
-def transactions(backend: SQLite) -> Transactions:
-    return Transactions(backend.engine, backend.begin)
+def transactions(backend: SQLite) -> GroupCommit:
+    return GroupCommit(backend.engine, backend.begin)
 
 
 def add(number: int) -> Callable[[Connection], int]:
@@ -50,7 +50,7 @@ def rows(engine: Engine) -> set[int]:
 class Crowd:
     """Writers that all wait behind one that is held up, so that the next transaction is theirs."""
 
-    def __init__(self, engine: Engine, transactions: Transactions) -> None:
+    def __init__(self, engine: Engine, transactions: GroupCommit) -> None:
         self._transactions = transactions
         self.commits = 0
         event.listen(engine, "commit", lambda _: self._count())
@@ -77,7 +77,7 @@ class Crowd:
 
 
 @pytest.fixture
-def crowd(engine: Engine, transactions: Transactions) -> Crowd:
+def crowd(engine: Engine, transactions: GroupCommit) -> Crowd:
     return Crowd(engine, transactions)
 
 
@@ -106,7 +106,7 @@ def test_no_more_than_64_share_one(engine: Engine, crowd: Crowd) -> None:
 
 
 def test_a_database_that_is_held_fails_all_and_works_again(
-    engine: Engine, transactions: Transactions
+    engine: Engine, transactions: GroupCommit
 ) -> None:
     with engine.connect() as other:
         other.exec_driver_sql("BEGIN IMMEDIATE")
@@ -117,7 +117,7 @@ def test_a_database_that_is_held_fails_all_and_works_again(
     assert rows(engine) == {1}
 
 
-def test_many_threads_lose_nothing(engine: Engine, transactions: Transactions) -> None:
+def test_many_threads_lose_nothing(engine: Engine, transactions: GroupCommit) -> None:
     with ThreadPoolExecutor(16) as pool:
         assert [*pool.map(lambda n: transactions.run(add(n)), range(2000))] == [*range(2000)]
     assert rows(engine) == {*range(2000)}
@@ -126,7 +126,7 @@ def test_many_threads_lose_nothing(engine: Engine, transactions: Transactions) -
 class Stuck:
     """A writer in the middle of its transaction, until it is let go."""
 
-    def __init__(self, transactions: Transactions) -> None:
+    def __init__(self, transactions: GroupCommit) -> None:
         self._begun, self._go = threading.Event(), threading.Event()
         self._pool = ThreadPoolExecutor(1)
         self._written = self._pool.submit(transactions.run, self._write)
@@ -144,7 +144,7 @@ class Stuck:
 
 
 def test_who_waits_too_long_is_told_and_does_not_write(backend: SQLite, engine: Engine) -> None:
-    transactions = Transactions(engine, backend.begin, seconds=0.1)
+    transactions = GroupCommit(engine, backend.begin, seconds=0.1)
     stuck = Stuck(transactions)
     for number in (1, 2):
         with pytest.raises(TransactionTimeout):
@@ -155,7 +155,7 @@ def test_who_waits_too_long_is_told_and_does_not_write(backend: SQLite, engine: 
 
 
 def test_after_a_failure_in_the_middle_of_a_transaction_the_next_one_works(
-    engine: Engine, transactions: Transactions
+    engine: Engine, transactions: GroupCommit
 ) -> None:
     def wrong(connection: Connection) -> None:
         add(1)(connection)

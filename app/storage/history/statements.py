@@ -1,0 +1,20 @@
+"""What every database says in words of its own, and SQLAlchemy in those of each."""
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from sqlalchemy import Connection, Executable, Table
+
+
+def add_if_absent(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
+    """Whether there was no row with its primary key. Where another transaction is adding one this
+    waits for its end."""
+    return connection.execute(_insert(table, connection.dialect.name), row).rowcount == 1
+
+
+@cache
+def _insert(table: Table, dialect: str) -> Executable:
+    made: Executable = import_module(f"sqlalchemy.dialects.{dialect}").insert(table)
+    return made.on_conflict_do_nothing()  # type: ignore[attr-defined, no-any-return]  # of each

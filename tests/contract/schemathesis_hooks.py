@@ -21,6 +21,17 @@ times = st.datetimes(timezones=st.just(None)).map(lambda time: f"{time.isoformat
 schemathesis.openapi.format("cursor", st.builds(encode, times, st.lists(st.uuids().map(str))))
 
 
+@schemathesis.serializer("application/x-ndjson")
+def lines(_context: Any, text: Any) -> bytes:
+    """No lines are made up: what is no text is sent as the only one."""
+    return text.encode() if isinstance(text, str) else json.dumps(text).encode()
+
+
+@schemathesis.deserializer("application/x-ndjson")
+def text(_context: Any, response: Any) -> str:
+    return str(response.content.decode())
+
+
 @schemathesis.hook
 def before_call(_context: Any, case: Any, _kwargs: Any) -> None:
     """No schema can say that a time is not in the future."""

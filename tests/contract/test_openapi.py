@@ -18,6 +18,8 @@ from app.config import Settings
 from app.memory import fields
 from app.memory import requests as schemas
 from app.memory.messages import Message
+from app.memory.transfer.models import ConversationLine, MemoryLine
+from app.memory.transfer.requests import ExportRequest
 from app.storage.payloads import RESERVED_KEYS
 from tests.service import ROOT, Service
 
@@ -32,6 +34,9 @@ MODELS = {
     "HistoryRequest": schemas.HistoryRequest,
     "DeleteRequest": schemas.DeleteRequest,
     "DeleteAllRequest": schemas.DeleteAllRequest,
+    "ExportRequest": ExportRequest,
+    "MemoryLine": MemoryLine,
+    "ConversationLine": ConversationLine,
 }
 
 

@@ -12,6 +12,7 @@ from app.security.scopes import Scope
 from app.storage.payloads import (
     ASKS,
     PLACE,
+    REVISION,
     Payload,
     history_row,
     instant,
@@ -24,7 +25,7 @@ from app.storage.payloads import (
 OWN_IDS = uuid.UUID("5d0c9d4e-3f4c-5b57-9b0e-6f0a1c6f2d11")
 """The name space of the ids that are made of what a memory says (RFC 9562, version 5)."""
 
-_NOT_CONTENT = {"updated_at", "hash", "id", "text_lemmatized", "created_at", PLACE, ASKS}
+_NOT_CONTENT = {"updated_at", "hash", "id", "text_lemmatized", "created_at", PLACE, ASKS, REVISION}
 
 
 @dataclass(frozen=True, slots=True)

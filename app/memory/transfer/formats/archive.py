@@ -25,12 +25,13 @@ def files(stream: BinaryIO, wanted: re.Pattern[str]) -> Iterator[BinaryIO]:
 
 
 def is_zip(stream: BinaryIO) -> bool:
-    """Whether it is one that can be opened: its table of files is at its end."""
+    """Whether it is one that can be opened: its table of files is at its end. Whatever it is, it
+    is left at its beginning."""
     if not stream.seekable():
         return False
-    start = stream.tell()
+    stream.seek(0)
     first = stream.read(len(ZIP))
-    stream.seek(start)
+    stream.seek(0)
     return first == ZIP
 
 

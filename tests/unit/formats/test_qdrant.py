@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from mem0 import Memory
+from mem0.vector_stores.qdrant import Qdrant
 from qdrant_client import QdrantClient, models
 
 from app.memory.transfer.formats import inert_pickle, qdrant_local, qdrant_server
@@ -27,21 +28,28 @@ class Made(NamedTuple):
 
     folder: Path
     history: Path
-    changed: str
-    said: str
+    changed: str = ""
+    """The id of a memory that was changed once."""
+    said: str = ""
+    """The id of one that an assistant said."""
 
 
-def filled(folder: Path, monkeypatch: pytest.MonkeyPatch, **store: Any) -> Made:
+def filled(folder: Path, monkeypatch: pytest.MonkeyPatch, server: str | None = None) -> Made:
+    """By mem0 itself, in a folder or on the server with this address."""
     monkeypatch.setenv("OPENAI_API_KEY", "of nobody: no model is asked")
-    history = folder / "history.db"
-    vectors = {"embedding_model_dims": 4, **store}
+    made = Made(folder / "qdrant", folder / "history.db")
+    vectors = {"path": str(made.folder), "on_disk": True, "embedding_model_dims": 4}
     memory = Memory.from_config(
         {
             "vector_store": {"provider": "qdrant", "config": vectors},
-            "history_db_path": str(history),
+            "history_db_path": str(made.history),
         }
     )
     memory.embedding_model = Embedder()
+    if server:
+        memory.vector_store.client.close()
+        client = QdrantClient(url=server, check_compatibility=False)
+        memory.vector_store = Qdrant("mem0", 4, client=client)
 
     def add(messages: Any, **options: Any) -> str:
         added: str = memory.add(messages, infer=False, **options)["results"][0]["id"]
@@ -54,14 +62,14 @@ def filled(folder: Path, monkeypatch: pytest.MonkeyPatch, **store: Any) -> Made:
     said = add(answer, run_id="r1", expiration_date="2030-01-01")
     memory.close()
     memory.vector_store.client.close()
-    return Made(folder / "qdrant", history, changed, said)
+    return made._replace(changed=changed, said=said)
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     folder = tmp_path_factory.mktemp("mem0")
     with pytest.MonkeyPatch.context() as monkeypatch:
-        yield filled(folder, monkeypatch, path=str(folder / "qdrant"), on_disk=True)
+        yield filled(folder, monkeypatch)
 
 
 def check(items: list[Item], made: Made) -> None:
@@ -113,8 +121,7 @@ def test_a_server_gives_the_memories_of_mem0_with_their_history(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with QdrantServer() as server:
-        client = QdrantClient(url=server.url, check_compatibility=False)
-        made = filled(tmp_path, monkeypatch, client=client)
+        made = filled(tmp_path, monkeypatch, server.url)
         check(list(qdrant_server.read(server.url, history=made.history)), made)
 
 

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, current_app, request
 
 from app.api.http.auth import principal, writes
 from app.api.http.body import parse
-from app.api.http.upload import LINES, Upload
+from app.api.http.upload import JSON, LINES, Upload
 from app.errors import FieldError, InvalidRequest, ServiceError
 from app.memory import MemoryService
 from app.memory.requests import validated
@@ -42,7 +42,8 @@ def export() -> Response:
 @writes
 def import_() -> dict[str, Any]:
     asked = validated(ImportRequest, _options(), principal())
-    return memory().transfer.import_lines(principal(), asked, Upload().read).to_json()
+    body = Upload(LINES if asked.format == "lines" else JSON)
+    return memory().transfer.import_lines(principal(), asked, body.read).to_json()
 
 
 def _logged(lines: Iterator[bytes]) -> Iterator[bytes]:

@@ -1,19 +1,22 @@
 """A body that is read as it comes: bounded by its lines and by how fast it comes."""
 
+from collections.abc import Sequence
+
 from flask import request
 
 from app.errors import InvalidRequest, UnsupportedType
 
 RECEIVE = "memory_service.receive"  # app.server.worker gives it
+JSON = ("application/json",)
 LINES = ("application/x-ndjson", "application/jsonl", "application/x-jsonlines")
 
 
 class Upload:
-    """The lines of the current request. Raises UnsupportedType where it has none."""
+    """The body of the current request. Raises UnsupportedType where it is of no type in `types`."""
 
-    def __init__(self) -> None:
-        if request.mimetype not in LINES:
-            raise UnsupportedType(f"Send the lines as {LINES[0]}.")
+    def __init__(self, types: Sequence[str] = LINES) -> None:
+        if request.mimetype not in types:
+            raise UnsupportedType(f"Send this body as {types[0]}.")
         body, receive = request.environ["wsgi.input"], request.environ.get(RECEIVE)
         self._body = receive(body) if receive else body
         self._length = request.content_length

@@ -1,7 +1,7 @@
 """Imports: lines as they come, checked one by one and stored some at a time."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 from app.embeddings import EmbedderInfo
 from app.errors import Forbidden, InvalidRequest, LLMNotConfigured, ServiceError
@@ -12,6 +12,7 @@ from app.memory.requests import Request, validated
 from app.memory.strict_json import STRICT
 from app.memory.transfer import arriving
 from app.memory.transfer.arriving import Arriving
+from app.memory.transfer.foreign import Line, lines_of
 from app.memory.transfer.inferring import Inferring
 from app.memory.transfer.lines import MAX_LINE
 from app.memory.transfer.models import (
@@ -22,6 +23,7 @@ from app.memory.transfer.models import (
     HeaderLine,
     MemoryLine,
 )
+from app.memory.transfer.records import NotThisFormat, Refused
 from app.memory.transfer.report import Report
 from app.memory.transfer.requests import ImportRequest
 from app.memory.transfer.splitting import RawLine, split
@@ -69,7 +71,19 @@ class Importing:
             storing = Storing(self._writer, self._history, self._embedder, *caller)
             inferring = Inferring(self._adding, *caller) if asked.infer else None
             run = _Run(principal, report, storing, inferring, self._embedder.info)
-            return run.all(read)
+            return run.all(_lines(principal, asked, read))
+
+
+def _lines(principal: Principal, asked: ImportRequest, read: Read) -> Iterator[Line]:
+    """Of the body in the format that it is said to have. Raises InvalidRequest where it is not."""
+    if asked.format == "lines":
+        yield from split(read)
+        return
+    user = {"user_id": asked.user_id} if asked.user_id else {}
+    try:
+        yield from lines_of(read, asked.format, {**principal.scope, **user})
+    except NotThisFormat as error:
+        raise InvalidRequest(f"The body is not of the format {asked.format}. {error}") from None
 
 
 class _Run:
@@ -95,11 +109,15 @@ class _Run:
         self._held: dict[str, Arriving] = {}
         self._held_bytes = 0
 
-    def all(self, read: Read) -> Report:
+    def all(self, lines: Iterable[Line]) -> Report:
         try:
-            for raw in split(read):
-                self._report.lines = raw.number
-                self._take(raw)
+            for line in lines:
+                if isinstance(line, Refused):
+                    self._report.lines = line.line
+                    self._report.fail(line.line, "invalid_request", line.reason)
+                else:
+                    self._report.lines = line.number
+                    self._take(line)
             self._store()
         except ServiceError as error:
             error.detail += (

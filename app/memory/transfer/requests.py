@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from app.memory.fields import Omittable, ScopeId
 from app.memory.requests import Request, Scoped
 
 
@@ -14,6 +15,10 @@ class ExportRequest(Scoped):
 
 
 class ImportRequest(Request):
+    format: Literal["lines", "mem0", "chatgpt", "claude"] = "lines"
+    """`lines` are the service's own; the others are JSON."""
+    user_id: Omittable[ScopeId] = None
+    """Whose it is, where another format does not say."""
     on_conflict: Literal["fail", "replace", "skip"] = "fail"
     """What to do where a memory of the same id says something else."""
     infer: bool = False

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from app.memory.transfer.formats import FORMATS
+from app.memory.transfer.formats.finishing import finished
 from app.memory.transfer.records import (
     ImportedConversation,
     ImportedMemory,
@@ -64,6 +65,11 @@ def claude_zip() -> BinaryIO:
 def read(name: str, source: bytes | BinaryIO) -> list[Item]:
     stream = io.BytesIO(source) if isinstance(source, bytes) else source
     return list(FORMATS[name].read(stream))
+
+
+def owned(name: str, items: list[Item], user_id: str | None = "me") -> list[Item]:
+    """`items` as an import takes them, of this user where they do not say whose they are."""
+    return list(finished(name, items, {"user_id": user_id} if user_id else {}))
 
 
 def memories(items: list[Item]) -> list[ImportedMemory]:

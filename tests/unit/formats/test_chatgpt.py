@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from app.memory.fields import MAX_TEXT
-from app.memory.transfer.formats.finishing import finished
 from app.memory.transfer.records import ImportedConversation, ImportedMemory, ImportedMessage
 from tests.unit.formats.samples import (
     chatgpt_zip,
     conversations,
     memories,
+    owned,
     read,
     reason,
     refused,
@@ -77,7 +77,7 @@ def test_a_zip_gives_its_conversations_and_memories() -> None:
     items = read("chatgpt", chatgpt_zip())
     assert len(conversations(items)) == 2
     assert [one.memory for one in memories(items)] == ["Is allergic to nuts."] * 2
-    assert len({one.id for one in memories(list(finished("chatgpt", items, "me")))}) == 1
+    assert len({one.id for one in memories(owned("chatgpt", items))}) == 1
     assert refused(items)[-1] == (5, "it is switched off in ChatGPT")
 
 
@@ -87,8 +87,8 @@ def test_a_zip_of_something_else_is_not_this_format() -> None:
 
 def test_whose_a_conversation_is_must_be_said() -> None:
     items = read("chatgpt", sample("chatgpt-conversations.json"))
-    assert "give the user_id" in refused(list(finished("chatgpt", items)))[0].reason
-    for one in conversations(list(finished("chatgpt", items, "me"))):
+    assert "give the user_id" in refused(owned("chatgpt", items, None))[0].reason
+    for one in conversations(owned("chatgpt", items)):
         assert one.scope["user_id"] == "me"
 
 
@@ -147,5 +147,5 @@ def test_a_tree_that_is_none_comes_to_an_end(mapping: dict[str, Any]) -> None:
 def test_half_a_surrogate_pair_does_no_harm() -> None:
     source = b'[{"mapping": {"a": {"message": {"author": {"role": "user"}, "content":'
     source += b' {"content_type": "text", "parts": ["cut \\ud83d"]}}}}, "title": "\\ud83d"}]'
-    (one,) = conversations(list(finished("chatgpt", read("chatgpt", source), "me")))
-    assert one.messages[0].content == "cut \ud83d"
+    (one,) = conversations(owned("chatgpt", read("chatgpt", source)))
+    assert one.messages[0].content == "cut \ufffd"

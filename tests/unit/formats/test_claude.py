@@ -2,13 +2,13 @@
 
 import json
 
-from app.memory.transfer.formats.finishing import finished
 from app.memory.transfer.formats.statements import statements
 from app.memory.transfer.records import ImportedConversation, ImportedMemory, ImportedMessage
 from tests.unit.formats.samples import (
     claude_zip,
     conversations,
     memories,
+    owned,
     read,
     refused,
     sample,
@@ -61,7 +61,7 @@ def test_each_statement_of_its_memories_is_one() -> None:
 
 
 def test_a_zip_gives_its_conversations_and_memories_with_the_same_ids_each_time() -> None:
-    once, again = (list(finished("claude", read("claude", claude_zip()), "me")) for _ in "12")
+    once, again = (owned("claude", read("claude", claude_zip())) for _ in "12")
     assert once == again
     assert (len(conversations(once)), len(memories(once)), len(refused(once))) == (2, 5, 1)
     assert all(isinstance(one, ImportedMemory) and one.id for one in memories(once))

@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from app.memory.transfer.formats.finishing import finished
 from app.memory.transfer.records import ImportedMemory, Refused
-from tests.unit.formats.samples import memories, read, reason, refused, sample
+from tests.unit.formats.samples import memories, owned, read, reason, refused, sample
 
 
 def listed(**fields: Any) -> bytes:
@@ -199,16 +198,16 @@ def test_another_encoding_of_unicode_is_read(encoding: str) -> None:
 
 def test_who_does_not_say_whose_it_is_gets_the_user_that_is_given() -> None:
     items = read("mem0", sample("mem0-v1-list.json"))
-    scopes = [one.scope for one in memories(list(finished("mem0", items, "carol")))]
+    scopes = [one.scope for one in memories(owned("mem0", items, "carol"))]
     assert scopes == [{"user_id": "alice"}, {"agent_id": "tutor"}, {"user_id": "carol"}]
-    assert list(finished("mem0", items))[2] == Refused(
+    assert owned("mem0", items, None)[2] == Refused(
         3, "it does not say whose it is: give the user_id"
     )
 
 
 def test_an_id_that_is_no_uuid_becomes_the_same_one_each_time_and_another_for_each_user() -> None:
     def made(user_id: str) -> str | None:
-        (memory,) = memories(list(finished("mem0", read("mem0", listed(user_id=user_id, id=7)))))
+        (memory,) = memories(owned("mem0", read("mem0", listed(user_id=user_id, id=7)), None))
         return memory.id
 
     assert made("alice") == made("alice") == "68fb12cf-863c-5783-a015-656ec857d9ba"

@@ -102,12 +102,12 @@ def _conversation(line: int, given: Mapping[str, Any]) -> Iterator[Item]:
         raise Unreadable("nothing was said in this conversation")
     if messages:
         conversation_id = given.get("conversation_id") or given.get("id")
-        title = given.get("title") if isinstance(given.get("title"), str) else None
+        title = said.title(given.get("title"))
         yield ImportedConversation(
             line=line,
             messages=messages,
             scope={"run_id": run_id_of(conversation_id, title, given.get("create_time"))},
-            id=conversation_id if isinstance(conversation_id, str) else None,
+            id=said.title(conversation_id),
             title=title,
             timestamp=time_or_none(given.get("create_time")),
         )

@@ -53,13 +53,13 @@ def _conversation(line: int, given: Mapping[str, Any]) -> ImportedConversation:
     if not messages:
         raise Unreadable("nothing was said in this conversation")
     conversation_id = given.get("uuid")
-    title = given.get("name") if isinstance(given.get("name"), str) else None
+    title = said.title(given.get("name"))
     return ImportedConversation(
         line=line,
         messages=messages,
         scope={"run_id": run_id_of(conversation_id, title, given.get("created_at"))},
-        id=conversation_id if isinstance(conversation_id, str) else None,
-        title=title or None,
+        id=said.title(conversation_id),
+        title=title,
         timestamp=time_or_none(given.get("created_at")),
     )
 

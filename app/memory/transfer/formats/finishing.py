@@ -20,19 +20,18 @@ from app.security.scopes import Scope
 _IMPORTED = uuid.UUID("6d0d8b0e-6f0c-5c1e-9a53-2f6a8f1b7c44")
 
 
-def finished(format_name: str, items: Iterable[Item], user_id: str | None = None) -> Iterator[Item]:
-    """`items` with `user_id` for those of nobody: of no user, agent or app. Without one a
-    conversation, and a memory without any scope, is refused."""
+def finished(format_name: str, items: Iterable[Item], default: Scope) -> Iterator[Item]:
+    """`items` with the ids of `default` for those of nobody: of no user, agent or app. Without any
+    a conversation, and a memory without any scope, is refused."""
     for item in items:
-        yield item if isinstance(item, Refused) else _finished(format_name, item, user_id)
+        yield item if isinstance(item, Refused) else _finished(format_name, item, default)
 
 
-def _finished(format_name: str, record: Record, user_id: str | None) -> Item:
+def _finished(format_name: str, record: Record, default: Scope) -> Item:
     scope = record.scope
     if not scope.keys() - {"run_id"}:
-        if user_id is not None:
-            scope = {"user_id": user_id, **scope}
-        elif not scope or isinstance(record, ImportedConversation):
+        scope = {**default, **scope}
+        if not scope or (isinstance(record, ImportedConversation) and not default):
             return Refused(record.line, "it does not say whose it is: give the user_id")
     if isinstance(record, ImportedMemory) and record.id is not None:
         return replace(record, scope=scope, id=_uuid(format_name, scope, record.id))

@@ -90,6 +90,33 @@ class MemoryNotFound(ServiceError):
         super().__init__("There is no memory with this memory_id.")
 
 
+class JobNotFound(ServiceError):
+    code = "job_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no job with this id. Those that ended are kept for some days.")
+
+
+class JobHasBegun(ServiceError):
+    """It cannot be cancelled any more."""
+
+    code = "job_has_begun"
+
+    def __init__(self) -> None:
+        super().__init__("This job is at work already, or has ended: it cannot be cancelled.")
+
+
+class TooManyJobs(TooManyRequests):
+    code = "too_many_jobs"
+    retry_after = 30
+
+    def __init__(self) -> None:
+        super().__init__(
+            "As many jobs wait as MAX_JOBS allows; ask again later, or without "
+            "Prefer: respond-async."
+        )
+
+
 class RequestInProgress(ServiceError):
     code = "request_in_progress"
     retry_after = 1
@@ -181,6 +208,12 @@ class MaintenanceFailed(Unavailable):
     """What settles unfinished writes does not get on."""
 
     code = "maintenance_failed"
+
+
+class JobsDelayed(Unavailable):
+    """The jobs that wait do not get on."""
+
+    code = "jobs_delayed"
 
 
 class StorageFull(Unavailable):

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
-from app.api import contract, docs, keys, mcp, ops, oss, page, platform, transfer
+from app.api import contract, docs, jobs, keys, mcp, ops, oss, page, platform, transfer
 from app.api.dialect import errors, paths
 from app.api.http import access_log, auth, headers, origins, overload, problems, rate_limit
 from app.api.memory import routes
@@ -40,6 +40,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     ops.init_app(app)
     app.register_blueprint(contract.bp)
     app.register_blueprint(docs.bp)
+    app.register_blueprint(jobs.bp)
     app.register_blueprint(keys.bp)
     app.register_blueprint(transfer.bp)
     app.register_blueprint(page.bp)

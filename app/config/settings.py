@@ -58,6 +58,9 @@ class Settings(BaseModel):
     threads: int = Field(256, ge=1, le=1024)
     web_concurrency: int = Field(1, ge=1, le=64)
     max_body_bytes: int = Field(1024 * 1024, ge=1024)
+    max_jobs: int = Field(10_000, ge=1, le=1_000_000)
+    job_concurrency: int | None = Field(None, ge=1, le=256)
+    jobs_kept_days: int = Field(7, ge=1, le=365)
     log_level: LogLevel = "INFO"
     log_format: Annotated[Literal["text", "json"], InAnyCase] = "text"
 
@@ -141,6 +144,11 @@ class Settings(BaseModel):
     def llm_places(self) -> int:
         """How many adds may wait for the LLM at once."""
         return self.llm_concurrency or max(1, self.threads // 2)
+
+    @property
+    def jobs_at_once(self) -> int:
+        """How many asynchronous adds run at once; half of what may wait for the LLM is left."""
+        return self.job_concurrency or min(16, max(1, self.llm_places // 2))
 
     @property
     def graceful_timeout(self) -> int:

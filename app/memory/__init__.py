@@ -16,6 +16,7 @@ from app.memory import mem0_import  # noqa: F401  # the first of those that impo
 from app.memory.answers import Found, Page
 from app.memory.extraction.choice import choose_prompt
 from app.memory.extraction.finder import FactFinder
+from app.memory.jobs import JobLimits
 from app.memory.parts import Parts, open_parts
 from app.memory.service import MemoryService
 from app.providers.base import Check
@@ -63,6 +64,7 @@ def open_memory(settings: Settings) -> MemoryService:
         flush_seconds=settings.flush_seconds,
         llm_concurrency=settings.llm_places,
         reembeds=settings.reembeds,
+        job_limits=_job_limits(settings),
     )
     if not settings.on_server:  # whose store tells it in the log when it is first asked
         service.make_words()
@@ -70,6 +72,15 @@ def open_memory(settings: Settings) -> MemoryService:
     in_thread = settings.on_server or not start_waits_for_embedder(settings)
     _look_once(check_embedder, in_thread=in_thread)
     return service
+
+
+def _job_limits(settings: Settings) -> JobLimits:
+    return JobLimits(
+        waiting=settings.max_jobs,
+        at_once=settings.jobs_at_once,
+        kept_days=settings.jobs_kept_days,
+        waiters=max(1, settings.threads // 8),
+    )
 
 
 def _checks(settings: Settings, parts: Parts, store: Check, embedder: Check) -> dict[str, Check]:

@@ -1,13 +1,14 @@
 """Adding: what an LLM finds in messages, or each of them as it is given."""
 
 import json
+from dataclasses import replace
 
 from app.errors import LLMNotConfigured
 from app.memory.answers import Added
 from app.memory.embedding import CollectionEmbedder
 from app.memory.extraction import Extraction
-from app.memory.given import Given, Points, added
-from app.memory.idempotency import run_once
+from app.memory.given import Given, Points, added, idempotency_key
+from app.memory.idempotency import IdempotencyKey, run_once
 from app.memory.limits import ConcurrencyLimiter
 from app.memory.places import Places
 from app.memory.requests import AddRequest
@@ -50,8 +51,20 @@ class Adding:
 
     def add(self, principal: Principal, asked: AddRequest, key: str | None = None) -> Added:
         principal.must_write()
+        return self.run(principal, asked, idempotency_key(principal, asked, key) if key else None)
+
+    def run(
+        self,
+        principal: Principal,
+        asked: AddRequest,
+        key: IdempotencyKey | None,
+        said_at: str | None = None,
+    ) -> Added:
+        """`said_at` is for what does not say when it was said; None for now."""
         extraction = self._extraction if self.infers(asked) else None
-        given = Given.of(principal, asked, key)
+        given = replace(
+            Given.of(principal, asked, None), said_at=asked.timestamp or said_at, key=key
+        )
 
         def work() -> Added:
             if extraction is None:

@@ -12,6 +12,12 @@ class Added:
     stored: list[dict[str, str]]
     failed: int = 0
 
+    def shown(self) -> dict[str, Any]:
+        """As callers see it: `result` is the id of the first that was stored, or None."""
+        first = self.stored[0]["id"] if self.stored else None
+        answer = {"result": first, "results": self.stored}
+        return answer | {"failed": self.failed} if self.stored and self.failed else answer
+
     def to_json(self) -> str:
         return json.dumps(vars(self))
 

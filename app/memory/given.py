@@ -40,7 +40,7 @@ class Given:
             asked.metadata or {},
             asked.expiration_date,
             asked.timestamp,
-            _idempotency_key(principal, asked, key) if key else None,
+            idempotency_key(principal, asked, key) if key else None,
         )
 
     @property
@@ -101,7 +101,7 @@ def added(points: Points, failed: int = 0) -> Added:
     return Added(stored, failed)
 
 
-def _idempotency_key(principal: Principal, asked: AddRequest, key: str) -> IdempotencyKey:
+def idempotency_key(principal: Principal, asked: AddRequest, key: str) -> IdempotencyKey:
     return IdempotencyKey(principal.id, key, asked.fingerprint(), asked.fingerprint_by_0_1())
 
 

@@ -27,6 +27,8 @@ class IdempotencyKey:
     fingerprint: str
     fingerprint_by_0_1: str
     """The same body's, as an earlier version may have kept it."""
+    job: str | None = None
+    """The id of the job that this is a run of."""
 
 
 def run_once(writer: Writer, key: IdempotencyKey, scope: Scope, work: Callable[[], str]) -> str:
@@ -35,7 +37,8 @@ def run_once(writer: Writer, key: IdempotencyKey, scope: Scope, work: Callable[[
     `work` keeps its answer with its intent, or with `Answers.answer`. While the first is at work
     the second waits for up to 5 s; then, RequestInProgress. A failure is not remembered: asking
     again tries again, when it is known whether it took place. IdempotencyKeyReused where the key
-    came with another body, IdempotencyKeyErased where its memories were purged since.
+    came with another body, IdempotencyKeyErased where its memories were purged since, Withdrawn
+    where it is of a job that was cancelled.
     """
     earlier = _claimed(writer, key, scope)
     if earlier is not None:
@@ -53,7 +56,9 @@ def _claimed(writer: Writer, key: IdempotencyKey, scope: Scope) -> str | None:
     journal = writer.journal
     deadline = time.monotonic() + WAIT_S
     while True:
-        found = journal.answers.claim(key.caller, key.key, key.fingerprint, journal.process, scope)
+        found = journal.answers.claim(
+            key.caller, key.key, key.fingerprint, journal.process, scope, key.job
+        )
         if found is None:
             return None
         if found.fingerprint not in (key.fingerprint, key.fingerprint_by_0_1):

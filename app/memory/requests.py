@@ -73,6 +73,10 @@ class Request(BaseModel):
         """
         return _sha256(self._sent)
 
+    def to_json(self) -> str:
+        """What was sent, for `validated` to read again."""
+        return json.dumps(self._sent)
+
 
 def _sha256(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

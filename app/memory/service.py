@@ -12,6 +12,7 @@ from app.memory.choosing import Choosing
 from app.memory.embedding import CollectionEmbedder
 from app.memory.embedding_again import EmbeddingAgain
 from app.memory.extraction import Extraction, FindsFacts
+from app.memory.jobs import JobLimits, JobService
 from app.memory.limits import ConcurrencyLimiter
 from app.memory.places import Places
 from app.memory.readiness import Check, Readiness
@@ -61,6 +62,7 @@ class MemoryService:
         flush_seconds: float = 5,
         llm_concurrency: int = 128,
         reembeds: bool = True,
+        job_limits: JobLimits | None = None,
     ) -> None:
         """`store` and `history` are closed with it. `finder` asks the LLM, where there is one;
         `instructions` are for it, `checks` for `ready`, each of a dependency."""
@@ -80,9 +82,11 @@ class MemoryService:
         self._changing = Changing(self._writer, embeds, self._reading, choosing)
         self.issued_keys = IssuedKeys(history.database)
         self.transfer = Transfer(self._writer, history, embeds, self._adding)
-        chores = [self.issued_keys.write_uses]
+        self.jobs = JobService(store, journal, self._adding, job_limits or JobLimits())
+        chores = [self.issued_keys.write_uses, self.jobs.tidy]
         self._maintenance = Maintenance(journal, store, history, flush_seconds, chores)
-        self._readiness = Readiness({**(checks or {}), "maintenance": self._maintenance.check})
+        own = {"maintenance": self._maintenance.check, "jobs": self.jobs.check}
+        self._readiness = Readiness({**(checks or {}), **own})
 
     def add(self, principal: Principal, asked: AddRequest, key: str | None = None) -> Added:
         """Store what is worth remembering in the messages, or with `infer=False` each of them.
@@ -182,6 +186,7 @@ class MemoryService:
 
     def close(self) -> None:
         """Finish the writes at work, and bring everything to the disk."""
+        self.jobs.close()
         self._again.close()
         self._words.close()
         self._maintenance.close()

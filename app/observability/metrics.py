@@ -106,6 +106,20 @@ JOURNAL_SETTLED = Counter(
     ("outcome",),
     registry=OWN,
 )
+JOBS_ENDED = Counter(
+    "memory_service_jobs_ended_total",
+    "Asynchronous adds that ended; outcome is succeeded, failed or cancelled.",
+    ("outcome",),
+    registry=OWN,
+)
+JOBS_RETRIED = Counter(
+    "memory_service_jobs_retried_total",
+    "Attempts at asynchronous adds that failed and are made again, by the code of their failure.",
+    ("code",),
+    registry=OWN,
+)
+for _outcome in ("succeeded", "failed", "cancelled"):
+    JOBS_ENDED.labels(_outcome)
 for _outcome in ("finished", "undone"):
     JOURNAL_SETTLED.labels(_outcome)  # shown as 0, so that the first one is a rise
 if shared_metrics() is None:

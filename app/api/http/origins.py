@@ -31,7 +31,7 @@ _HOST = re.compile(
 )
 _BY_PROXIES = ("X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-For", "Forwarded", "Via")
 EXPOSED = (
-    *("X-Request-ID", "Retry-After", "WWW-Authenticate"),
+    *("X-Request-ID", "Retry-After", "WWW-Authenticate", "Location", "Preference-Applied"),
     *("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"),
 )
 

@@ -1,6 +1,7 @@
 """Failures as RFC 9457 problem details: one shape, made in one place."""
 
 import logging
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -20,13 +21,16 @@ STATUS = {
     "host_not_allowed": 403,
     "origin_not_allowed": 403,
     "memory_not_found": 404,
+    "job_not_found": 404,
     "not_found": 404,
     "method_not_allowed": 405,
+    "job_has_begun": 409,
     "request_in_progress": 409,
     "idempotency_key_erased": 410,
     "payload_too_large": 413,
     "unsupported_media_type": 415,
     "idempotency_key_reused": 422,
+    "too_many_jobs": 429,
     "too_many_requests": 429,
     "internal_error": 500,
     "keys_not_configured": 501,
@@ -50,6 +54,7 @@ STATUS = {
     "being_embedded": 503,
     "storage_full": 503,
     "maintenance_failed": 503,
+    "jobs_delayed": 503,
     "provider_timeout": 504,
     "vector_store_timeout": 504,
 }
@@ -98,9 +103,14 @@ def _defect(error: Exception) -> Response:
     return problem("internal_error", "A defect of this service; its log has the request_id.")
 
 
-def problem(
-    code: str, detail: str, errors: tuple[FieldError, ...] | list[FieldError] = ()
-) -> Response:
+def problem(code: str, detail: str, errors: Sequence[FieldError] = ()) -> Response:
+    body = problem_body(code, detail, errors, request_id.get())
+    return Response(json.dumps(body), body["status"], mimetype="application/problem+json")
+
+
+def problem_body(
+    code: str, detail: str, errors: Sequence[FieldError], request_id: str
+) -> dict[str, Any]:
     status = HTTPStatus(STATUS[code])
     body: dict[str, Any] = {
         "type": "about:blank",
@@ -108,8 +118,8 @@ def problem(
         "status": status.value,
         "detail": detail,
         "code": code,
-        "request_id": request_id.get(),
+        "request_id": request_id,
     }
     if errors:
         body["errors"] = [error._asdict() for error in errors]
-    return Response(json.dumps(body), status.value, mimetype="application/problem+json")
+    return body

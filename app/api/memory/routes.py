@@ -2,6 +2,7 @@
 
 from flask import Blueprint, Response, current_app
 
+from app.api import jobs
 from app.api.http.auth import admin_only, principal, writes
 from app.api.http.body import idempotency_key, parse
 from app.api.http.streaming import Answer, found, listed, streamed, whole_or_streamed
@@ -28,15 +29,12 @@ def memory() -> MemoryService:
 
 @bp.post("/add")
 @writes
-def add() -> tuple[Answer, int]:
-    added = memory().add(principal(), parse(AddRequest), idempotency_key())
-    answer: Answer = {"result": None, "results": added.stored}
-    if not added.stored:
-        return answer, 200
-    answer["result"] = added.stored[0]["id"]
-    if added.failed:
-        answer["failed"] = added.failed
-    return answer, 201
+def add() -> Response | tuple[Answer, int]:
+    asked = parse(AddRequest)
+    if jobs.is_preferred():
+        return jobs.accept(asked)
+    added = memory().add(principal(), asked, idempotency_key())
+    return added.shown(), 201 if added.stored else 200
 
 
 @bp.post("/get_all")

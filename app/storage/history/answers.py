@@ -3,16 +3,22 @@
 import time
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, delete, select, update
+from sqlalchemy import ColumnElement, Connection, delete, exists, select, update
 
 from app.errors import HistoryUnavailable
 from app.security.scopes import Scope
+from app.storage.history import messages
 from app.storage.history.database import Database
-from app.storage.history.schema import ANSWERS, INTENTS, within
+from app.storage.history.messages import Said
+from app.storage.history.schema import ANSWERS, INTENTS, JOBS, within
 from app.storage.history.statements import add_if_absent
 from app.storage.locks import Lock
 
 KEPT_S = 24 * 3600
+
+
+class Withdrawn(Exception):
+    """The request must not write any more: it is of a job that was cancelled since."""
 
 
 class Claim(NamedTuple):
@@ -33,28 +39,42 @@ class Answers:
         self._releasing = Lock()
 
     def claim(
-        self, caller: str, key: str, fingerprint: str, process: str, scope: Scope
+        self,
+        caller: str,
+        key: str,
+        fingerprint: str,
+        process: str,
+        scope: Scope,
+        job: str | None = None,
     ) -> Claim | None:
-        """None: the key is now this request's. Else what is known of the request before."""
+        """None: the key is now this request's. Else what is known of the request before.
+
+        `job` is the id of the job that this request is of; Withdrawn where it was cancelled.
+        """
         now_s = time.time()
 
         def write(connection: Connection) -> Claim | None:
-            connection.execute(delete(ANSWERS).where(ANSWERS.c.asked_at < now_s - KEPT_S))
+            old = ANSWERS.c.asked_at < now_s - KEPT_S
+            connection.execute(delete(ANSWERS).where(old, ~_of_open_job()))
+            if job is None:
+                if found := find(connection, caller, key) or _of_job(connection, caller, key):
+                    return found
+            elif not _runs(connection, job, process):
+                raise Withdrawn
             row = {"caller": caller, "key": key, "fingerprint": fingerprint, "asked_at": now_s}
             if add_if_absent(connection, ANSWERS, {**row, "process": process, **scope}):
                 return None
-            columns = (ANSWERS.c.fingerprint, ANSWERS.c.answer, ANSWERS.c.erased)
-            found = connection.execute(select(*columns).where(_of(caller, key))).first()
             # Gone again in this moment: it was released, and whoever asks once more will have it.
-            return Claim(*found) if found else Claim(fingerprint, None, erased=False)
+            return find(connection, caller, key) or Claim(fingerprint, None, erased=False)
 
         return self._database.write(write)
 
-    def answer(self, caller: str, key: str, answer: str) -> None:
-        """Keep the answer of a request that wrote nothing."""
+    def answer(self, caller: str, key: str, answer: str, said: Said = ()) -> None:
+        """Keep the answer of a request that stored nothing, and what was said. Raises Withdrawn."""
 
         def write(connection: Connection) -> None:
-            connection.execute(update(ANSWERS).where(_of(caller, key)).values(answer=answer))
+            _update(connection, (caller, key), answer=answer)
+            messages.save(connection, said)
 
         self._database.write(write)
 
@@ -87,9 +107,25 @@ class Answers:
         self._database.write(write)
 
 
+def find(connection: Connection, caller: str, key: str) -> Claim | None:
+    columns = (ANSWERS.c.fingerprint, ANSWERS.c.answer, ANSWERS.c.erased)
+    found = connection.execute(select(*columns).where(_of(caller, key))).first()
+    return found and Claim(*found)
+
+
+def is_taken(connection: Connection, caller: str, key: str) -> bool:
+    """Whether a request with that key is at work, or it is not known yet what became of it."""
+    return find(connection, caller, key) is not None
+
+
 def belongs_to(connection: Connection, repeat: tuple[str, str], intent: int) -> None:
-    """The request of this caller and key is carried out by that intent."""
-    connection.execute(update(ANSWERS).where(_of(*repeat)).values(intent=intent))
+    """The request of this caller and key is carried out by that intent. Raises Withdrawn."""
+    _update(connection, repeat, intent=intent)
+
+
+def withdraw(connection: Connection, which: ColumnElement[bool]) -> None:
+    """Keep `which` requests that are at work from writing what they have not begun to write."""
+    connection.execute(delete(ANSWERS).where(which, _is_free()))
 
 
 def keep(connection: Connection, intent: int, answer: str) -> None:
@@ -117,3 +153,33 @@ def _is_free() -> ColumnElement[bool]:
     """Neither answered nor going to be, by an intent that is still open."""
     taken = ANSWERS.c.intent.is_not(None) & ANSWERS.c.intent.in_(select(INTENTS.c.seq))
     return ANSWERS.c.answer.is_(None) & ~ANSWERS.c.erased & ~taken
+
+
+def _update(connection: Connection, repeat: tuple[str, str], **values: object) -> None:
+    """Whoever claimed a key has its row until it is released, or withdrawn."""
+    changed = connection.execute(update(ANSWERS).where(_of(*repeat)).values(**values))
+    if not changed.rowcount:
+        raise Withdrawn
+
+
+def _of_open_job() -> ColumnElement[bool]:
+    """However old it is: the job may have waited for a day, and would be done twice."""
+    same = (JOBS.c.caller == ANSWERS.c.caller) & (JOBS.c.key == ANSWERS.c.key)
+    return exists().where(same, JOBS.c.lane.is_not(None))
+
+
+def _of_job(connection: Connection, caller: str, key: str) -> Claim | None:
+    """What a job with that key has answered, or will; None where it failed or was cancelled."""
+    columns = (JOBS.c.fingerprint, JOBS.c.outcome, JOBS.c.erased, JOBS.c.state)
+    mine = (JOBS.c.caller == caller) & (JOBS.c.key == key)
+    found = connection.execute(select(*columns).where(mine)).first()
+    if found is None or found.state in ("failed", "cancelled"):
+        return None
+    return Claim(
+        found.fingerprint, found.outcome if found.state == "succeeded" else None, found.erased
+    )
+
+
+def _runs(connection: Connection, job: str, process: str) -> bool:
+    mine = (JOBS.c.id == job) & (JOBS.c.process == process)
+    return connection.scalar(select(JOBS.c.state).where(mine)) == "running"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, update
 
 from app.security.scopes import Scope
-from app.storage.history import answers, messages, parts, rows, together
+from app.storage.history import answers, jobs, messages, parts, rows, together
 from app.storage.history.database import Database
 from app.storage.history.messages import Said
 from app.storage.history.parts import Part
@@ -104,18 +104,29 @@ class Intents:
         """The same for several."""
         self._database.write(partial(together.finish, finished=finished, keep=keep))
 
-    def finish_deletion(self, number: int, scope: Scope | None, *, keep: bool, purge: bool) -> None:
+    def finish_deletion(
+        self,
+        number: int,
+        scope: Scope | None,
+        *,
+        keep: bool,
+        purge: bool,
+        last_job: int = 0,
+    ) -> None:
         """Put the rows of all parts into the history, and forget what was said in `scope`.
 
-        {} is a reset and leaves nothing of the history; None forgets nothing. `purge` also erases
-        the texts of the memories of `scope`, of those deleted before too, from the history and the
-        answers; their events stay. One transaction for up to a thousand rows, several for more,
-        between which others write; may be cut off and called again.
+        {} is a reset and leaves nothing of the history; None forgets nothing. Jobs of `scope` that
+        were accepted up to the number `last_job`, and have not ended, are cancelled. `purge` also
+        erases the texts of the memories of `scope`, of those deleted before too, from the history,
+        the answers and the jobs; their events stay. One transaction for up to a thousand rows,
+        several for more, between which others write; may be cut off and called again.
         """
         after: int | None = 0
         while after is not None:
             after = self._database.write(
-                partial(_finish_some, number, scope, after, keep=keep, purge=purge)
+                partial(
+                    _finish_some, number, scope, after, keep=keep, purge=purge, last_job=last_job
+                )
             )
 
     def cancel(self, id_: str) -> None:
@@ -191,7 +202,14 @@ def _drop(connection: Connection, which: ColumnElement[bool]) -> None:
 
 
 def _finish_some(
-    number: int, scope: Scope | None, after: int, connection: Connection, *, keep: bool, purge: bool
+    number: int,
+    scope: Scope | None,
+    after: int,
+    connection: Connection,
+    *,
+    keep: bool,
+    purge: bool,
+    last_job: int,
 ) -> int | None:
     """As much of a deletion as one transaction should hold; the row to go on after, or None."""
     # With a lock on it: who finishes the same meanwhile waits.
@@ -208,6 +226,7 @@ def _finish_some(
     if scope is None:
         return None
     messages.forget(connection, scope)
+    jobs.cancel_within(connection, scope, last_job, erase=purge or not scope)
     if purge or not scope:
         answers.erase(connection, scope)
     if not scope:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
     and_,
     false,
     func,
@@ -26,10 +27,10 @@ from sqlalchemy import (
 
 from app.security.scopes import SCOPE_KEYS, Scope
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """1: history and messages. 2: intents and answers. 3: intents have an id, a version and parts;
-answers may be erased. 4: app_id; keys, and who
-wrote what. A new version needs a migration, see migrations/."""
+answers may be erased. 4: app_id; keys, and who wrote what. 5: jobs. A new version needs a
+migration, see migrations/."""
 
 TABLES = MetaData()
 
@@ -110,6 +111,35 @@ ANSWERS = Table(  # idempotency.py says what they are for
     Column("erased", Boolean, nullable=False, default=False, server_default=false()),
     Column("asked_at", Float, nullable=False, index=True),
     *_scope_columns(),
+)
+JOBS = Table(  # memory/jobs says what they are for
+    "jobs",
+    TABLES,
+    Column("seq", Integer, primary_key=True),  # the order in which they were accepted
+    Column("id", String(36), nullable=False, unique=True),
+    Column("state", String(10), nullable=False),
+    Column("lane", String),  # its whole scope as one text, until it has ended
+    # What makes two requests the same, as in ANSWERS; a job without a key has one of its own.
+    Column("caller", String, nullable=False),
+    Column("key", String(255), nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("asked_by", String(36), nullable=False),  # the principal's id
+    Column("bound", Text, nullable=False),  # the principal's scope, as JSON
+    Column("body", Text),  # what was asked, as JSON, until it has ended
+    Column("outcome", Text),  # what it stored, or its last failure, as JSON
+    Column("erased", Boolean, nullable=False, default=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("interruptions", Integer, nullable=False, default=0),
+    Column("process", String(36)),  # that runs it
+    Column("due_at", Float, nullable=False),
+    Column("accepted_at", Float, nullable=False),
+    Column("began_at", Float),
+    Column("ended_at", Float, index=True),
+    *_scope_columns(),
+    UniqueConstraint("caller", "key"),
+    Index("ix_jobs_lane_seq", "lane", "seq"),
+    Index("ix_jobs_state_seq", "state", "seq"),
+    sqlite_autoincrement=True,  # a number is never used twice
 )
 KEYS = Table(  # issued.py says what of them; null is what is not known
     "keys",

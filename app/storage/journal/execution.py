@@ -54,7 +54,9 @@ class Execution:
         keep = self._keep
         if isinstance(intent, Deletion):
             scope = None if intent.chosen else intent.scope
-            self._intents.finish_deletion(number, scope, keep=keep, purge=intent.purge)
+            self._intents.finish_deletion(
+                number, scope, keep=keep, purge=intent.purge, last_job=intent.last_job
+            )
             return
         self._intents.finish(number, intent.rows, keep=keep, answer=intent.answer, said=intent.said)
 

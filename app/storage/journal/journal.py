@@ -10,6 +10,7 @@ what is rolled back or done again never meets anything that was acknowledged aft
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -24,6 +25,7 @@ from app.security.scopes import Scope
 from app.storage.history.answers import Answers
 from app.storage.history.database import Database
 from app.storage.history.intents import Intents
+from app.storage.history.jobs import Jobs
 from app.storage.history.parts import Part
 from app.storage.history.together import NewIntent
 from app.storage.journal.execution import Execution, Step
@@ -58,9 +60,10 @@ class Journal:
         self.database = database
         self.listings = Listings()
         self._intents = Intents(database)
-        self._liveness = Liveness(folder)
+        self._jobs = Jobs(database)
+        self.liveness = Liveness(folder)
         self._flushes = flushes
-        self.process = self._liveness.process
+        self.process = self.liveness.process
         self._unsure = Unsure()
         self._execution = Execution(
             self._intents, self.listings, keep=flushes, delete_batch=delete_batch
@@ -68,7 +71,7 @@ class Journal:
         self._recovery = Recovery(
             self._intents,
             self.answers,
-            self._liveness,
+            self.liveness,
             self._execution,
             self._unsure,
             flushes=flushes,
@@ -99,6 +102,8 @@ class Journal:
     def delete(self, store: VectorStore, deletion: Deletion, parts: Iterable[Part]) -> None:
         """The same for a deletion of many. The parts are read one after the other."""
         store.check_disk_space()
+        if not deletion.chosen:
+            deletion = replace(deletion, last_job=self._jobs.last())
         first, second = next(read_on := iter(parts), None), next(read_on, None)
         rest = read_on if second is None else chain([second], read_on)
         with self._unsure_unless_begun([deletion]):
@@ -221,7 +226,7 @@ class Journal:
         return self._recovery.unreadable
 
     def close(self) -> None:
-        self._liveness.close()
+        self.liveness.close()
 
 
 def _new_intent(write: Write) -> NewIntent:

@@ -69,8 +69,8 @@ class Writer:
     def nothing_new(self, said: Said, asked: tuple[str, str] | None, answer: str | None) -> None:
         """An add that found nothing to store: its answer, and what was said."""
         if asked and answer:
-            self.journal.answers.answer(*asked, answer)
-        if said:
+            self.journal.answers.answer(*asked, answer, said)
+        elif said:
             self._messages.save(said)
 
     def delete(

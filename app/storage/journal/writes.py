@@ -107,6 +107,9 @@ class Deletion:
     """Erase their texts from the history too."""
     chosen: bool = False
     """Only the memories that its parts name; what was said in the scope stays."""
+    last_job: int = 0
+    """The number of the last job that was accepted before it: up to there, what waits is cancelled
+    with it."""
     id: str = field(default_factory=new_id, compare=False)
 
     adds: ClassVar[list[str]] = []

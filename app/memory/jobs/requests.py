@@ -1,0 +1,26 @@
+"""What the operations on jobs take."""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from app.memory.fields import Limit, MemoryId, Omittable
+from app.memory.requests import Request, Scoped
+
+MAX_WAIT_S = 20
+
+
+def _number(value: object) -> object:
+    """As it stands in a query."""
+    is_whole = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10
+    return int(str(value)) if is_whole else value
+
+
+class JobsRequest(Scoped):
+    status: Omittable[Literal["pending", "running", "succeeded", "failed", "cancelled"]] = None
+    limit: Annotated[Limit, BeforeValidator(_number)] = 50
+    cursor: Omittable[MemoryId] = None
+
+
+class WaitRequest(Request):
+    wait: Annotated[int, Field(ge=0, le=MAX_WAIT_S), BeforeValidator(_number)] = 0

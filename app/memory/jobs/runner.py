@@ -1,0 +1,121 @@
+"""The threads that run jobs: one that hands out what is due, and a bounded pool."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from app.errors import ServiceError
+from app.memory.jobs.job import Failure
+from app.memory.jobs.retrying import pause_after_interruption
+from app.storage.history.job_queue import JobQueue
+from app.storage.history.jobs import StoredJob
+from app.storage.journal.liveness import Liveness
+
+log = logging.getLogger(__name__)
+
+ROUND_S = 1.0
+"""How soon what another process accepted, or what waited, is begun at the latest."""
+LOST = Failure(
+    "internal_error", "The service ended each time that this job was at work; its log may say why."
+)
+
+
+class JobRunner:
+    """Runs what is due, as long as it is open."""
+
+    def __init__(
+        self,
+        queue: JobQueue,
+        work: Callable[[StoredJob], None],
+        liveness: Liveness,
+        size: int,
+        ended: Callable[[str], None],
+    ) -> None:
+        """`size` jobs run at once; `ended` is told the id of each that was run."""
+        self._queue = queue
+        self._work = work
+        self._liveness = liveness
+        self._process = liveness.process
+        self._size = size
+        self._ended = ended
+        self._pool = ThreadPoolExecutor(size, "job")
+        self._changing = threading.Lock()
+        self._running: set[str] = set()
+        self._looked = 0.0
+        self._end = threading.Event()
+        self._wake = threading.Event()
+        self.failure: str | None = None
+        """The name of what nobody foresaw, where the last round failed with it."""
+        self._thread = threading.Thread(target=self._run, name="jobs", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """There may be something to do."""
+        self._wake.set()
+
+    def close(self) -> None:
+        """Begin no more, and wait for what is at work."""
+        self._end.set()
+        self._wake.set()
+        self._thread.join()
+        self._pool.shutdown()
+
+    def _run(self) -> None:
+        while not self._end.is_set():
+            self.failure = self._failed_round()
+            self._wake.wait(ROUND_S)
+            self._wake.clear()
+
+    def _failed_round(self) -> str | None:
+        try:
+            if time.monotonic() - self._looked >= ROUND_S:
+                self._look_after()
+                self._looked = time.monotonic()
+            with self._changing:
+                free = self._size - len(self._running)
+            for job in self._queue.claim(self._process, free) if free else ():
+                self._begin(job)
+        except ServiceError as error:
+            log.warning("no jobs are begun: %s", error.code)
+        except Exception as error:
+            # Nothing may end this thread: without it no job would ever be done.
+            log.critical("a round of the jobs failed: %s", type(error).__name__, exc_info=error)
+            return type(error).__name__
+        return None
+
+    def _begin(self, job: StoredJob) -> None:
+        with self._changing:
+            self._running.add(job.id)
+        try:
+            self._pool.submit(self._run_one, job)
+        except RuntimeError:  # Python itself ends: the next process does it
+            self._end.set()
+            self._queue.put_off(job, self._process, job.outcome, job.due_at)
+
+    def _run_one(self, job: StoredJob) -> None:
+        try:
+            self._work(job)
+        except ServiceError as error:
+            log.warning("the end of a job is not written down yet: %s", error.code)
+        finally:
+            with self._changing:
+                self._running.discard(job.id)
+            self._ended(job.id)
+            self._wake.set()
+
+    def _look_after(self) -> None:
+        """Give back what nobody runs: what dead processes left, and that of this one whose end
+        could not be written down."""
+        for process in self._queue.processes():
+            if process != self._process:
+                with self._liveness.if_dead(process) as dead:
+                    if dead:
+                        self._queue.interrupted(process, pause_after_interruption, LOST.to_json())
+                continue
+            for job in self._queue.running(process):
+                with self._changing:
+                    is_running = job.id in self._running
+                if not is_running:
+                    self._queue.put_off(job, process, job.outcome, time.time())

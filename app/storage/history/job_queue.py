@@ -1,0 +1,130 @@
+"""The jobs that wait, for the processes that run them.
+
+Those of one lane, which is one scope, run one after the other, as they were accepted. A job that is
+running belongs to a process; what a process that is gone has left is given back.
+"""
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, delete, func, select, update
+
+from app.observability.metrics import JOBS_ENDED
+from app.storage.history import answers
+from app.storage.history.database import Database
+from app.storage.history.jobs import (
+    ENDED,
+    FAILED,
+    IS_OPEN,
+    PENDING,
+    RUNNING,
+    SUCCEEDED,
+    StoredJob,
+    stored,
+)
+from app.storage.history.schema import ANSWERS, JOBS
+
+_FIRST_OF_LANE = select(func.min(JOBS.c.seq)).where(IS_OPEN).group_by(JOBS.c.lane)
+
+
+class JobQueue:
+    """Of a database. Safe for many threads and several processes."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def claim(self, process: str, most: int) -> list[StoredJob]:
+        """Up to so many that are due, oldest first; they run in that process from now on."""
+        due = (JOBS.c.state == PENDING) & (JOBS.c.due_at <= time.time())
+        first = due & JOBS.c.seq.in_(_FIRST_OF_LANE)
+        query = select(JOBS).where(first).order_by(JOBS.c.seq).limit(most)
+        with self._database.reading() as connection:  # mostly there is none, and nobody waits
+            if connection.execute(query.limit(1)).first() is None:
+                return []
+
+        def write(connection: Connection) -> list[StoredJob]:
+            rows = connection.execute(query.with_for_update(skip_locked=True)).all()
+            began = func.coalesce(JOBS.c.began_at, time.time())
+            mine = {"state": RUNNING, "process": process, "began_at": began}
+            claimed = update(JOBS).values(**mine, attempts=JOBS.c.attempts + 1)
+            connection.execute(claimed.where(JOBS.c.seq.in_([row.seq for row in rows])))
+            return [stored(row)._replace(state=RUNNING, attempts=row.attempts + 1) for row in rows]
+
+        return self._database.write(write)
+
+    def succeed(self, job: StoredJob, process: str, outcome: str) -> bool:
+        """Keep what it stored; False where it does not run in that process any more. Its answer is
+        kept here alone from now on."""
+
+        def write(connection: Connection) -> bool:
+            ended = {**ENDED, "state": SUCCEEDED, "outcome": outcome, "ended_at": time.time()}
+            if not _change(connection, job, process, ended):
+                return False
+            of_key = (ANSWERS.c.caller == job.caller) & (ANSWERS.c.key == job.key)
+            connection.execute(delete(ANSWERS).where(of_key))
+            JOBS_ENDED.labels(SUCCEEDED).inc()
+            return True
+
+        return self._database.write(write)
+
+    def fail(self, job: StoredJob, process: str, outcome: str, due_at: float) -> bool:
+        """Give it up; or, where it is not known yet whether its write took place, put it off."""
+
+        def write(connection: Connection) -> bool:
+            if answers.is_taken(connection, job.caller, job.key):
+                waits = {"state": PENDING, "process": None, "outcome": outcome, "due_at": due_at}
+                return _change(connection, job, process, waits)
+            ended = {**ENDED, "state": FAILED, "outcome": outcome, "ended_at": time.time()}
+            changed = _change(connection, job, process, ended)
+            JOBS_ENDED.labels(FAILED).inc(changed)
+            return changed
+
+        return self._database.write(write)
+
+    def put_off(self, job: StoredJob, process: str, outcome: str | None, due_at: float) -> bool:
+        """Let it be tried again; `outcome` is why."""
+        waits = {"state": PENDING, "process": None, "outcome": outcome, "due_at": due_at}
+        return self._database.write(lambda connection: _change(connection, job, process, waits))
+
+    def running(self, process: str) -> list[StoredJob]:
+        """Those that are running in a process, as far as is written down."""
+        query = select(JOBS).where(JOBS.c.state == RUNNING, JOBS.c.process == process)
+        with self._database.reading() as connection:
+            return [stored(row) for row in connection.execute(query)]
+
+    def processes(self) -> Collection[str]:
+        """Those that run jobs, or ended while they did."""
+        query = select(JOBS.c.process).where(JOBS.c.state == RUNNING).distinct()
+        with self._database.reading() as connection:
+            return [*connection.scalars(query)]
+
+    def interrupted(self, process: str, pause: Callable[[int], float | None], lost: str) -> None:
+        """Give back what a process ran that is gone. `pause` says for how many seconds a job waits
+        after that many interruptions, and None to give it up, with `lost` as its failure."""
+        for job in self.running(process):
+            number = job.interruptions + 1
+            seconds = pause(number)
+            due_at = time.time() + (seconds or 0)
+            self._count_interruption(job, process, number)
+            if seconds is None:
+                self.fail(job, process, lost, due_at)
+            else:
+                self.put_off(job, process, job.outcome, due_at)
+
+    def _count_interruption(self, job: StoredJob, process: str, number: int) -> None:
+        self._database.write(
+            lambda connection: _change(connection, job, process, {"interruptions": number})
+        )
+
+
+def _change(
+    connection: Connection, job: StoredJob, process: str, values: Mapping[str, Any]
+) -> bool:
+    """Whether it still ran in that process."""
+    mine = update(JOBS).where(is_running(job.id, process)).values(**values)
+    return connection.execute(mine).rowcount == 1
+
+
+def is_running(id_: str, process: str) -> ColumnElement[bool]:
+    return (JOBS.c.id == id_) & (JOBS.c.state == RUNNING) & (JOBS.c.process == process)

@@ -12,7 +12,9 @@ from app.config import prepare_environment
 # Before any test module imports app.memory, and mem0 with it; create_app does the same.
 prepare_environment(Path(mkdtemp(prefix="memory-tests-")))
 
-from tests.service import Service  # noqa: E402  (after the line above)
+from tests.databases import Place, PostgreSQLPlace, SQLitePlace  # noqa: E402  (after the line above)
+from tests.servers.postgresql import PostgreSQLServer  # noqa: E402
+from tests.service import Service  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -46,3 +48,25 @@ def fresh_service(tmp_path: Path) -> Iterator[Service]:
 def user() -> str:
     """A user nobody has used before."""
     return f"user-{uuid.uuid4()}"
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQLServer]:
+    """A server that tests share; whoever stops it has one of its own."""
+    with PostgreSQLServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgresql_place(postgresql: PostgreSQLServer) -> PostgreSQLPlace:
+    return PostgreSQLPlace(postgresql)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        return SQLitePlace(tmp_path / "history.db")
+    place: PostgreSQLPlace = request.getfixturevalue("postgresql_place")
+    place.empty()
+    return place

@@ -82,7 +82,7 @@ class PostgreSQLServer:
         self._process.send_signal(with_signal)
         self._process.wait(60)
 
-    def halt(self, backends: bool = True) -> None:
+    def halt(self) -> None:
         """All of it stands still, and the kernel goes on taking what is sent to it."""
         for process in self._all():
             os.kill(process, signal.SIGSTOP)

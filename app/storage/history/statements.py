@@ -11,7 +11,8 @@ from sqlalchemy import Connection, Executable, Table
 def add_if_absent(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
     """Whether there was no row with its primary key. Where another transaction is adding one this
     waits for its end."""
-    return connection.execute(_insert(table, connection.dialect.name), row).rowcount == 1
+    added = _insert(table, connection.dialect.name).execution_options(preserve_rowcount=True)
+    return connection.execute(added, row).rowcount == 1
 
 
 @cache

@@ -46,7 +46,9 @@ def begin(connection: Connection, process: str, new: Sequence[NewIntent]) -> lis
 def finish(connection: Connection, finished: Sequence[Finished], *, keep: bool) -> None:
     """See Intents.finish."""
     these = INTENTS.c.seq.in_([one.number for one in finished]) & ~INTENTS.c.done
-    still = {*connection.scalars(select(INTENTS.c.seq).where(these))}
+    # With a lock on each: who finishes the same meanwhile waits. In one order: never in a circle.
+    found = select(INTENTS.c.seq).where(these).order_by(INTENTS.c.seq).with_for_update()
+    still = {*connection.scalars(found)}
     now = [one for one in finished if one.number in still]
     rows.add(connection, [row for one in now for row in one.rows])
     for one in now:

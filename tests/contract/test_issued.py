@@ -1,10 +1,8 @@
 """What is known of keys, as several processes see it."""
 
-import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from pathlib import Path
 from threading import Barrier, Thread
 
 import pytest
@@ -15,8 +13,8 @@ from app.security.keys import Grant, Keys, WrongKey
 from app.security.principal import ADMIN, Principal
 from app.storage.history.database import Database
 from app.storage.history.issued import KEPT_S, IssuedKeys
-from app.storage.history.sqlite import SQLite
 from app.storage.payloads import today
+from tests.databases import Place
 
 ADMIN_KEY = "an-admin-key-of-more-than-32-characters"
 ALICE = {"user_id": "alice", "app_id": "shop"}
@@ -27,13 +25,8 @@ def grant(id_: str, ends_in: float = 3600) -> Grant:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "history.db"
-
-
-@pytest.fixture
-def database(path: Path) -> Iterator[Database]:
-    with closing(Database(SQLite(path))) as opened:
+def database(place: Place) -> Iterator[Database]:
+    with closing(Database(place.backend())) as opened:
         yield opened
 
 
@@ -43,20 +36,24 @@ def issued(database: Database) -> IssuedKeys:
 
 
 @pytest.fixture
-def beside(path: Path, database: Database) -> Iterator[IssuedKeys]:
+def beside(place: Place, database: Database) -> Iterator[IssuedKeys]:
     """Those of another process."""
-    with closing(Database(SQLite(path))) as opened:
+    with closing(Database(place.backend())) as opened:
         yield IssuedKeys(opened)
 
 
-def broken(path: Path) -> None:
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("ALTER TABLE keys RENAME TO hidden")
+@pytest.fixture
+def broken(place: Place) -> Iterator[Callable[[bool], None]]:
+    """Breaks what is known of keys, or mends it."""
+    names = ["keys", "hidden"]
 
+    def change(broken: bool) -> None:
+        if broken is (names[0] == "keys"):
+            place.sql(f"ALTER TABLE {names[0]} RENAME TO {names[1]}")
+            names.reverse()
 
-def mended(path: Path) -> None:
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("ALTER TABLE hidden RENAME TO keys")
+    yield change
+    change(False)
 
 
 def test_what_another_process_revokes_is_revoked_at_once(
@@ -85,14 +82,34 @@ def test_a_use_is_written_once_a_day(issued: IssuedKeys, beside: IssuedKeys) -> 
     assert found == {"a": today(), "offline": today()}
 
 
-def test_a_use_that_cannot_be_written_now_is_written_later(issued: IssuedKeys, path: Path) -> None:
+def test_a_use_that_cannot_be_written_now_is_written_later(
+    issued: IssuedKeys, broken: Callable[[bool], None]
+) -> None:
     issued.used(grant("a"))
-    broken(path)
+    broken(True)
     with pytest.raises(HistoryUnavailable):
         issued.write_uses()
-    mended(path)
+    broken(False)
     (key,) = issued.all()
     assert (key.id, key.scope, key.read_only, key.last_used_on) == ("a", ALICE, True, today())
+
+
+def test_what_is_used_and_revoked_at_the_same_moment_is_revoked(
+    issued: IssuedKeys, beside: IssuedKeys
+) -> None:
+    ids = [f"{number:08}" for number in range(50)]
+    for id_ in ids:
+        issued.used(grant(id_))
+
+    def revoke() -> None:
+        for id_ in reversed(ids):
+            beside.revoke(id_)
+
+    revoking = Thread(target=revoke)
+    revoking.start()
+    issued.write_uses()
+    revoking.join()
+    assert all(issued.is_revoked(id_) for id_ in ids)
 
 
 def test_many_threads_note_uses_and_lose_none(issued: IssuedKeys) -> None:
@@ -129,18 +146,18 @@ class TestKeyService:
         return Keys(ADMIN_KEY)
 
     def test_the_admin_key_is_looked_up_nowhere(
-        self, keys: Keys, issued: IssuedKeys, path: Path
+        self, keys: Keys, issued: IssuedKeys, broken: Callable[[bool], None]
     ) -> None:
-        broken(path)
+        broken(True)
         assert KeyService(keys, issued).principal(ADMIN_KEY) is ADMIN
 
     def test_a_key_of_which_nothing_can_be_known_opens_nothing(
-        self, keys: Keys, issued: IssuedKeys, path: Path
+        self, keys: Keys, issued: IssuedKeys, broken: Callable[[bool], None]
     ) -> None:
         key = keys.mint(*grant("a"))
         service = KeyService(keys, issued)
         assert service.principal(key).scope == ALICE
-        broken(path)
+        broken(True)
         with pytest.raises(HistoryUnavailable):
             service.principal(key)
 

@@ -1,0 +1,222 @@
+"""Intents, their parts, and the answers of requests with a key, on every database."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
+import pytest
+
+from app.storage.history.answers import KEPT_S, Answers, Claim
+from app.storage.history.database import Database
+from app.storage.history.intents import Intents
+from app.storage.history.messages import Messages
+from app.storage.history.parts import Part
+from app.storage.history.rows import History
+from app.storage.history.together import Finished, NewIntent
+from tests.databases import Place
+from tests.histories import contents, row, said
+
+ALICE = {"user_id": "alice"}
+TOGETHER = 6
+ROUNDS = 10
+
+
+@pytest.fixture
+def database(place: Place) -> Iterator[Database]:
+    opened = Database(place.backend())
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def intents(database: Database) -> Intents:
+    return Intents(database)
+
+
+@pytest.fixture
+def answers(database: Database) -> Answers:
+    return Answers(database)
+
+
+@pytest.fixture
+def history(database: Database) -> History:
+    return History(database)
+
+
+def begun(intents: Intents, id_: str = "i", process: str = "p", **options: Any) -> int:
+    return intents.begin(process, id_, 2, "{}", **options)
+
+
+def at_once(work: Callable[[int], Any]) -> list[Any]:
+    """What `work` gives to several threads that call it in the same moment."""
+    together = Barrier(TOGETHER)
+
+    def wait(number: int) -> Any:
+        together.wait(30)
+        return work(number)
+
+    with ThreadPoolExecutor(TOGETHER) as pool:
+        return [*pool.map(wait, range(TOGETHER))]
+
+
+def claim(answers: Answers, key: str = "k", process: str = "p") -> Claim | None:
+    return answers.claim("admin", key, "print", process, ALICE)
+
+
+class TestIntents:
+    def test_are_given_back_in_the_order_in_which_they_were_begun(self, intents: Intents) -> None:
+        numbers = [begun(intents, f"{n}") for n in range(20)]
+        assert numbers == sorted({*numbers})
+        assert [one.id for one in intents.of("p")] == [f"{n}" for n in range(20)]
+
+    def test_of_one_batch_have_their_numbers_in_its_order(self, intents: Intents) -> None:
+        numbers = intents.begin_all("p", [NewIntent(f"{n}", 2, "{}", None) for n in range(40)])
+        assert numbers == sorted({*numbers})
+        assert [one.id for one in intents.of("p")] == [f"{n}" for n in range(40)]
+
+    def test_are_found_until_they_are_finished(self, intents: Intents, history: History) -> None:
+        number = begun(intents)
+        assert intents.number("i") == number
+        assert intents.writing_beside("q") == ["p"]
+        intents.finish(number, [row()], keep=False)
+        assert intents.number("i") is None
+        assert intents.processes() == []
+        assert len(history.get_history("m")) == 1
+
+    def test_that_are_kept_are_done_and_forgotten_later(self, intents: Intents) -> None:
+        number = begun(intents)
+        intents.finish(number, [], keep=True)
+        assert intents.done("p") == [number]
+        intents.forget([number])
+        assert intents.of("p") == []
+
+    @pytest.mark.parametrize("keep", [False, True])
+    def test_finished_by_many_at_once_leave_their_rows_once(
+        self, intents: Intents, history: History, keep: bool
+    ) -> None:
+        for n in range(ROUNDS):
+            number = begun(intents, f"{n}")
+            at_once(lambda _, n=n, number=number: intents.finish(number, [row(f"m{n}")], keep=keep))
+            assert len(history.get_history(f"m{n}")) == 1
+
+    @pytest.mark.parametrize("keep", [False, True])
+    def test_finished_together_by_many_at_once_leave_their_rows_once(
+        self, intents: Intents, history: History, keep: bool
+    ) -> None:
+        for n in range(ROUNDS):
+            new = [NewIntent(f"{n} {part}", 2, "{}", None) for part in range(3)]
+            numbers = intents.begin_all("p", new)
+            finished = [Finished(number, [row(f"m{n}")], None, ()) for number in numbers]
+            orders = (finished, finished[::-1])
+            at_once(lambda i, orders=orders: intents.finish_all(orders[i % 2], keep=keep))
+            assert len(history.get_history(f"m{n}")) == 3
+
+    def test_finished_and_cancelled_at_once_are_one_of_both(
+        self, intents: Intents, answers: Answers, history: History
+    ) -> None:
+        for n in range(ROUNDS):
+            key, id_ = f"key {n}", f"{n}"
+            claim(answers, key)
+            number = begun(intents, id_, repeat=("admin", key))
+
+            def settle(i: int, id_: str = id_, number: int = number) -> None:
+                if i % 2:
+                    intents.finish(number, [row(f"m{id_}")], keep=False, answer="{}")
+                else:
+                    intents.cancel(id_)
+
+            at_once(settle)
+            known = claim(answers, key, "another")
+            assert len(history.get_history(f"m{n}")) == (1 if known and known.answer else 0)
+            assert intents.number(id_) is None
+
+
+class TestDeletions:
+    def parts(self, intents: Intents, count: int = 4) -> int:
+        number = begun(intents, first=Part(["0"], [row("m", new_memory="0")]), collecting=True)
+        for n in range(1, count):
+            intents.append(number, Part([f"{n}"], [row("m", new_memory=f"{n}")]))
+        intents.complete(number)
+        return number
+
+    def test_have_their_parts_in_order(self, intents: Intents, history: History) -> None:
+        number = self.parts(intents)
+        assert [*intents.ids(number, at_once=2)] == [["0", "1"], ["2", "3"]]
+        intents.finish_deletion(number, ALICE, keep=False, purge=False)
+        assert [found["new_memory"] for found in history.get_history("m")] == [*"0123"]
+
+    def test_finished_by_many_at_once_leave_their_rows_once(
+        self, intents: Intents, history: History, place: Place
+    ) -> None:
+        number = self.parts(intents)
+        at_once(lambda _: intents.finish_deletion(number, ALICE, keep=False, purge=True))
+        assert len(history.get_history("m")) == 4
+        assert place.sql("SELECT count(*) FROM intent_parts") == [(0,)]
+        assert intents.of("p") == []
+
+    def test_cut_off_while_they_were_written_down_say_so(self, intents: Intents) -> None:
+        begun(intents, first=Part(["0"], []), collecting=True)
+        assert [one.collecting for one in intents.of("p")] == [True]
+
+
+class TestAnswers:
+    def test_a_key_belongs_to_one_of_many_who_claim_it_at_once(self, answers: Answers) -> None:
+        for n in range(ROUNDS):
+            found = at_once(lambda i, n=n: claim(answers, f"{n}", f"p{i}"))
+            assert found.count(None) == 1
+            assert {one.answer for one in found if one} == {None}
+
+    def test_an_answer_is_given_to_who_asks_again(self, answers: Answers, intents: Intents) -> None:
+        assert claim(answers) is None
+        number = begun(intents, repeat=("admin", "k"))
+        intents.finish(number, [], keep=False, answer='{"a": "龙井"}')
+        assert claim(answers) == Claim("print", '{"a": "龙井"}', erased=False)
+
+    def test_a_claim_is_released_unless_an_intent_of_it_is_open(
+        self, answers: Answers, intents: Intents
+    ) -> None:
+        claim(answers)
+        begun(intents, repeat=("admin", "k"))
+        answers.release("admin", "k")
+        assert claim(answers)
+        intents.cancel("i")
+        assert claim(answers) is None
+        answers.release("admin", "k")
+        assert claim(answers) is None
+
+    def test_of_a_process_that_is_gone_are_released(
+        self, answers: Answers, intents: Intents
+    ) -> None:
+        claim(answers, "free", "p")
+        claim(answers, "of another", "q")
+        assert {*intents.processes()} == {"p", "q"}
+        answers.release_all("p")
+        assert claim(answers, "free") is None
+        assert claim(answers, "of another")
+
+    def test_are_forgotten_after_a_day(self, answers: Answers, place: Place) -> None:
+        claim(answers)
+        place.sql("UPDATE answers SET asked_at = asked_at - ?", KEPT_S + 1)
+        assert claim(answers) is None
+
+    def test_are_erased_with_the_scope(self, answers: Answers, intents: Intents) -> None:
+        claim(answers)
+        answers.answer("admin", "k", "secret")
+        number = begun(intents)
+        intents.finish_deletion(number, ALICE, keep=False, purge=True)
+        assert claim(answers) == Claim("print", None, erased=True)
+
+
+class TestWhatAnythingMayHold:
+    def test_texts_with_nul_are_kept(self, intents: Intents, history: History) -> None:
+        number = begun(intents)
+        conversation = (said("a\0b"), "user_id=alice")
+        intents.finish(number, [row(new_memory="tea\0 milk")], keep=False, said=[conversation])
+        assert history.get_history("m")[0]["new_memory"] in ("tea\0 milk", "tea␀ milk")
+        assert contents(history, "user_id=alice")[0] in ("a\0b", "a␀b")
+
+    def test_other_characters_come_back_as_they_were(self, history: History) -> None:
+        odd = "\ufeff\ufffe\u202e\u0001\u001b\x7f 🏔\U0010ffff é e\u0301 \\x00 %s ' \""
+        Messages(history.database).save([(said(odd), "user_id=alice")])
+        assert contents(history, "user_id=alice") == [odd]

@@ -11,7 +11,7 @@ from app.embeddings import EmbedderInfo
 from app.security.scopes import Scope
 from app.storage.payloads import new_payload
 from app.storage.vectors.edge import EdgeStore
-from app.storage.vectors.server import ServerStore
+from app.storage.vectors.server import Connection, ServerStore
 from app.storage.vectors.store import VectorStore
 from tests.servers.qdrant import QdrantServer
 from tests.service import Service, wait_for
@@ -54,7 +54,7 @@ class Place:
         if self.qdrant is None:
             return EdgeStore(self._data_dir / "qdrant")
         client = QdrantClient(url=self.qdrant.url, check_compatibility=False, timeout=60)
-        return ServerStore(client, "memories")
+        return ServerStore(Connection.by(client), "memories")
 
     def start(self, **settings: str) -> Service:
         service = Service(self._data_dir, **self._settings, **settings)

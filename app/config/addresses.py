@@ -6,6 +6,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator
 
+from app.config.fields import Names
+
 _PORTS = {"http": 80, "https": 443}
 # The paths of single calls, and what comes twice: docs of the services show whole addresses.
 _OPENAI_CALLS = re.compile(
@@ -33,6 +35,14 @@ def _web_address(value: str) -> str:
 
 
 WebAddress = Annotated[str, AfterValidator(_web_address)]
+
+
+def _web_addresses(given: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(map(_web_address, given)))
+
+
+WebAddresses = Annotated[Names, AfterValidator(_web_addresses)]
+"""Those of one service, each once, separated by commas or white space."""
 
 
 def origin(url: str) -> tuple[str, str, int]:

@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from app.config.addresses import WebAddress
+from app.config.addresses import WebAddress, WebAddresses
 from app.config.checks import contradictions
 from app.config.endpoints import Endpoint, chosen_providers, endpoint_of
 from app.config.fields import (
@@ -77,7 +77,7 @@ class Settings(BaseModel):
     metrics_open: bool = False
     dialects: Dialects = ("platform", "oss", "mcp")
 
-    qdrant_url: WebAddress | None = None
+    qdrant_url: WebAddresses = ()
     qdrant_host: Host | None = None
     qdrant_port: int = Field(6333, ge=1, le=65535)
     qdrant_api_key: Key | None = None
@@ -85,6 +85,8 @@ class Settings(BaseModel):
     qdrant_timeout: int = Field(5, ge=1, le=300)
     qdrant_grpc: Annotated[Literal["auto", "on", "off"], InAnyCase] = "auto"
     qdrant_grpc_port: int | None = Field(None, ge=1, le=65535)
+    qdrant_shards: int | None = Field(None, ge=1, le=1024)
+    qdrant_replicas: int | None = Field(None, ge=1, le=32)
     qdrant_search_everybody: bool = False
     metadata_indexes: MetadataIndexes = ()
 
@@ -136,9 +138,22 @@ class Settings(BaseModel):
         return endpoint_of(self, "embedder")
 
     @property
-    def qdrant_address(self) -> str:
-        """Of the Qdrant server. In full: with a host alone its client would choose for itself."""
-        return self.qdrant_url or f"http://{in_url(self.qdrant_host or '')}:{self.qdrant_port}"
+    def qdrant_addresses(self) -> tuple[str, ...]:
+        """Of the Qdrant server, or of the nodes of a cluster. In full: with a host alone the
+        client would choose for itself."""
+        by_host = f"http://{in_url(self.qdrant_host or '')}:{self.qdrant_port}"
+        return self.qdrant_url or (by_host,)
+
+    @property
+    def on_cluster(self) -> bool:
+        """Whether the vectors are on several nodes."""
+        return self.qdrant_copies > 1 or len(self.qdrant_url) > 1 or self.qdrant_shards is not None
+
+    @property
+    def qdrant_copies(self) -> int:
+        """Of each memory in a collection that is made; on several nodes so many that one may be
+        lost and the others still agree on every write."""
+        return self.qdrant_replicas or (3 if len(self.qdrant_url) > 1 else 1)
 
     @property
     def llm_places(self) -> int:

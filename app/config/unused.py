@@ -15,7 +15,8 @@ _OF_EMBEDDER = (
 )
 _OF_QDRANT = (
     *("qdrant_port", "qdrant_api_key", "qdrant_collection", "qdrant_timeout", "qdrant_grpc"),
-    *("qdrant_grpc_port", "qdrant_search_everybody", "metadata_indexes"),
+    *("qdrant_grpc_port", "qdrant_shards", "qdrant_replicas"),
+    *("qdrant_search_everybody", "metadata_indexes"),
 )
 
 

@@ -9,7 +9,7 @@ from qdrant_client import QdrantClient
 from app.embeddings import EmbedderInfo, Vector
 from app.storage.payloads import REVISION, Payload
 from app.storage.vectors.ranking import Record
-from app.storage.vectors.server import Options, ServerStore
+from app.storage.vectors.server import Connection, Options, ServerStore
 from tests.servers.program import BINARY, QdrantProgram
 from tests.servers.qdrant import QdrantServer
 
@@ -40,7 +40,7 @@ def opened(
     client = QdrantClient(url=server.url, grpc_port=grpc_port, check_compatibility=False)
     with ExitStack() as stack:
         options = Options(grpc=request.param, timeout_s=60)
-        store = ServerStore(client, f"guarded-{request.param}", options=options)
+        store = ServerStore(Connection.by(client), f"guarded-{request.param}", options=options)
         stack.callback(store.close)
         store.prepare(EMBEDDER)
         yield store

@@ -29,7 +29,7 @@ from app.storage.vectors.edge import EdgeStore
 from app.storage.vectors.filters import compile_filters, corpus_of, in_scope
 from app.storage.vectors.paging import CHUNK_BYTES, PAGE, Cursor
 from app.storage.vectors.ranking import Record, Turn, rank
-from app.storage.vectors.server import Options, ServerStore
+from app.storage.vectors.server import Connection, Options, ServerStore
 from app.storage.vectors.store import VectorStore
 from tests.servers.program import BINARY, QdrantProgram
 from tests.servers.qdrant import QdrantServer
@@ -76,7 +76,7 @@ def on_server(url: str, folder: Path, grpc_port: int = 0) -> VectorStore:
     """A collection of the folder's own; unlike a folder's, it has to have a name of its own."""
     name = f"test-{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}"
     options = Options(grpc="on" if grpc_port else "off")
-    return ServerStore(client(url, grpc_port), name, options=options)
+    return ServerStore(Connection.by(client(url, grpc_port)), name, options=options)
 
 
 @pytest.fixture(scope="module", autouse=True)

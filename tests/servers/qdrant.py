@@ -66,6 +66,7 @@ CONDITIONS = {
     *("is_empty", "is_null"),
 }
 SUBSTRING_SINCE = (1, 20)
+SPREAD = ("shard_number", "replication_factor", "write_consistency_factor")
 
 UPSERT = TypeAdapter(models.PointInsertOperations)
 SELECTOR = TypeAdapter(models.PointsSelector)
@@ -96,6 +97,8 @@ class Store:
     indexes: dict[str, dict[str, Json]] = field(default_factory=dict)
     file: Path | None = None
     strict: dict[str, StrictMode] = field(default_factory=dict)
+    made: dict[str, dict[str, Json]] = field(default_factory=dict)
+    """How each collection is spread over nodes."""
 
     @classmethod
     def within(cls, folder: Path) -> Self:
@@ -123,7 +126,7 @@ def corpora(requests: Iterable[Request]) -> list[Any]:
 class QdrantServer(StubServer):
     """A Qdrant server. `client` is the data behind it (take `lock` if requests are running), and
     `wipe()` loses it all, as a restart without a volume does. While `full` is set no write finds
-    room on the disk."""
+    room on the disk; while `late` is, writes are not done in time, but only at `catch_up()`."""
 
     def __init__(
         self,
@@ -143,7 +146,8 @@ class QdrantServer(StubServer):
         self._store = Store.within(folder) if folder else Store()
         self._operations = itertools.count()
         self._routes = self._table()
-        self.full = False
+        self.full = self.late = False
+        self._held: list[tuple[Callable[[Call], Json], Call]] = []
         self.grpc_port = 0
         self._over_grpc = grpc
         self._grpc: GrpcListener | None = None
@@ -173,6 +177,19 @@ class QdrantServer(StubServer):
         with self.lock:
             self._store = Store()
 
+    def catch_up(self) -> None:
+        with self.lock:
+            self.late = False
+            held, self._held = self._held, []
+            for handler, call in held:
+                self._carry_out(handler, call)
+
+    def _held_back(self, handler: Callable[[Call], Json], call: Call) -> Json:
+        if not self.late or handler not in self._writes:
+            return None
+        self._held.append((handler, call))
+        return {"operation_id": next(self._operations), "status": "wait_timeout"}
+
     # ------------------------------------------------------------------ answering
 
     def answer(self, request: Request) -> Answer:
@@ -185,7 +202,7 @@ class QdrantServer(StubServer):
             return Answer(404)
         try:
             with self.lock:
-                result = self._carry_out(*route)
+                result = self._held_back(*route) or self._carry_out(*route)
         except QdrantError as error:
             answer = self.error(error.status, error.message)
             answer.headers |= error.headers or {}
@@ -359,6 +376,9 @@ class QdrantServer(StubServer):
             metadata=wanted.metadata,
         )
         self._store.indexes[call.name] = {}
+        self._store.made[call.name] = {
+            name: call.body[name] for name in SPREAD if call.body.get(name) is not None
+        }
         self._store.strict.pop(call.name, None)
         self._strict(call.name).change(call.body.get("strict_mode_config") or {})
         self._store.save()
@@ -368,6 +388,7 @@ class QdrantServer(StubServer):
         wanted = models.UpdateCollection.model_validate(call.body)
         if wanted.metadata is not None:
             self.client.update_collection(call.name, metadata=wanted.metadata)
+        self._store.made.setdefault(call.name, {}).update(call.body.get("params") or {})
         self._strict(call.name).change(call.body.get("strict_mode_config") or {})
         return True
 
@@ -384,6 +405,7 @@ class QdrantServer(StubServer):
             for key, given in self._store.indexes[call.name].items()
         }
         info["config"]["params"] |= {"shard_number": 1, "replication_factor": 1}
+        info["config"]["params"] |= self._store.made.get(call.name, {})
         if limits := self._strict(call.name).limits:
             info["config"]["strict_mode_config"] = limits
         return {**info, "payload_schema": schema}

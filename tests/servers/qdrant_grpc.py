@@ -70,6 +70,8 @@ class Points(messages.PointsServicer):
 
     def _written(self, asked: Any, context: Any, method: str, path: str, body: Json) -> Any:
         query = {"wait": "true"} if asked.wait else {}
+        if asked.HasField("ordering"):
+            query["ordering"] = messages.WriteOrderingType.Name(asked.ordering.type).lower()
         done = self._ask(context, method, asked.collection_name + path, body, query)
         result = RestToGrpc.convert_update_result(models.UpdateResult(**done))
         return messages.PointsOperationResponse(result=result)

@@ -99,7 +99,7 @@ class TestSettings:
 
     def test_a_qdrant_server_is_named_by_its_url_or_refused(self) -> None:
         url = "https://x.cloud.qdrant.io:6333"
-        assert Settings.from_env(filled_in({"QDRANT_URL": url})).qdrant_url == url
+        assert Settings.from_env(filled_in({"QDRANT_URL": url})).qdrant_url == (url,)
         with pytest.raises(Exception, match="QDRANT_URL: give it or QDRANT_HOST"):
             Settings.from_env(filled_in({"QDRANT_HOST": "mine"}))
 

@@ -84,7 +84,7 @@ def test_what_kubernetes_says_of_a_service_is_passed_over_and_told() -> None:
         "PORT": "udp://10.0.0.1:1",
     }
     settings = Settings.from_env(given)
-    assert (settings.qdrant_address, settings.port) == ("http://qdrant:6333", 8000)
+    assert (settings.qdrant_addresses, settings.port) == (("http://qdrant:6333",), 8000)
     assert [line.split()[0] for line in said(given)] == ["PORT", "QDRANT_PORT"]
 
 

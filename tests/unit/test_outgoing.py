@@ -51,8 +51,8 @@ def ask_ollama(url: str) -> None:
 
 def ask_qdrant(url: str) -> None:
     settings = Settings.from_env({"QDRANT_URL": url})
-    with closing(connect_qdrant(settings)) as client:
-        ServerStore(client, "memories").embedder()
+    with closing(connect_qdrant(settings)) as connection:
+        ServerStore(connection, "memories").embedder()
 
 
 CLIENTS: dict[str, tuple[Callable[[str], None], type[StubServer]]] = {

@@ -114,7 +114,7 @@ def test_a_host_with_more_than_that_is_told(name: str, host: str) -> None:
 
 
 def test_qdrant_may_have_an_ipv6_address() -> None:
-    assert Settings.from_env({"QDRANT_HOST": "::1"}).qdrant_address == "http://[::1]:6333"
+    assert Settings.from_env({"QDRANT_HOST": "::1"}).qdrant_addresses == ("http://[::1]:6333",)
 
 
 @pytest.mark.parametrize(

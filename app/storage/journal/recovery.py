@@ -4,6 +4,8 @@ In their order:
 
 - one that was done, on a store that may have lost what was not flushed: done once more;
 - one of a deletion of many: finished, so that it is never seen half;
+- any, on a store with replicas: done again, so that all of them have it. What is absent from one
+  of them may be on another, so nothing is ever undone for that;
 - any other: if the points show that it took effect it is finished, else it is rolled back.
 """
 
@@ -103,13 +105,13 @@ class Recovery:
         # Asked before anything is done again: a put that is repeated would hide that a later
         # delete, which was cut off, had taken effect.
         stands = {
-            stored.number: stored.done or intent.took_effect(store, alone=self._flushes)
+            stored.number: stored.done or self._stands(store, intent)
             for stored, intent in left
             if not stored.collecting
         }
         for stored, intent in left:
             if stands.get(stored.number):
-                if self._flushes or isinstance(intent, Deletion):
+                if self._flushes or store.replicated or isinstance(intent, Deletion):
                     self._execution.redo(store, intent, stored.number)
                 self._finish(stored.number, intent, done=stored.done)
             elif stored.collecting:
@@ -148,8 +150,8 @@ class Recovery:
         self._unsure.remove(id_)
 
     def _recover_asked(self, store: VectorStore, intent: Intent, number: int) -> None:
-        if intent.took_effect(store, alone=self._flushes):
-            if isinstance(intent, Deletion):
+        if self._stands(store, intent):
+            if store.replicated or isinstance(intent, Deletion):
                 self._execution.redo(store, intent, number)
         elif self._flushes and not intent.adds:
             # The engine's own log may have it, and would do it at the next start.
@@ -160,6 +162,10 @@ class Recovery:
         self._finish(number, intent)
 
     # ---- of either
+
+    def _stands(self, store: VectorStore, intent: Intent) -> bool:
+        """Whether it is to be finished, not undone."""
+        return store.replicated or intent.took_effect(store, alone=self._flushes)
 
     def _finish(self, number: int, intent: Intent, *, done: bool = False) -> None:
         if not done:

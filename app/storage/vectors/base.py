@@ -230,6 +230,12 @@ class Engine(ABC):
 
     # ---- what it says of itself
 
+    @property
+    def replicated(self) -> bool:
+        """Whether a write that failed may stand on some replicas of a memory and not on others,
+        so that what one of them shows says nothing; it stands on all when it is made again."""
+        return False
+
     keeps_deleted: str
     """Where its files may still have what was deleted, and until when."""
 

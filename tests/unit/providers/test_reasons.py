@@ -158,10 +158,10 @@ def test_an_answer_that_comes_drop_by_drop_ends_with_its_time(on: On, blanks: in
 def test_so_does_an_answer_of_qdrant() -> None:
     with Dripping() as server:
         settings = Settings.from_env({"QDRANT_URL": server.url, "QDRANT_TIMEOUT": "2"})
-        with closing(connect(settings)) as client:
+        with closing(connect(settings)) as connection:
             started = time.monotonic()
             with pytest.raises(VectorStoreTimeout):
-                ServerStore(client, "memories").check()
+                ServerStore(connection, "memories").check()
             assert time.monotonic() - started < 3.3
 
 

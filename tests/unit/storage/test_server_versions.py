@@ -10,7 +10,7 @@ from app.embeddings import EmbedderInfo
 from app.security.scopes import Scope
 from app.storage.payloads import new_id, new_payload
 from app.storage.vectors.filters import corpus_of, in_scope
-from app.storage.vectors.server import ServerStore
+from app.storage.vectors.server import Connection, ServerStore
 from tests.servers.qdrant import QdrantServer, corpora
 
 ALICE: Scope = {"user_id": "alice"}
@@ -19,7 +19,8 @@ ALICE: Scope = {"user_id": "alice"}
 @contextmanager
 def opened(server: QdrantServer) -> Iterator[ServerStore]:
     """A store with a memory of alice."""
-    store = ServerStore(QdrantClient(url=server.url, check_compatibility=False), "memories")
+    client = QdrantClient(url=server.url, check_compatibility=False)
+    store = ServerStore(Connection.by(client), "memories")
     store.prepare(EmbedderInfo("test/model", 2))
     store.put({new_id(): ([1.0, 0.0], new_payload("tea", ALICE, {}))})
     yield store

@@ -1,7 +1,8 @@
 """A Qdrant server, through qdrant-client."""
 
 from app.storage.vectors.server.address import Address
+from app.storage.vectors.server.connection import Connection, connect
 from app.storage.vectors.server.options import Options
-from app.storage.vectors.server.store import ServerStore, connect, open_server_store
+from app.storage.vectors.server.store import ServerStore, open_server_store
 
-__all__ = ["Address", "Options", "ServerStore", "connect", "open_server_store"]
+__all__ = ["Address", "Connection", "Options", "ServerStore", "connect", "open_server_store"]

@@ -4,20 +4,17 @@ import hashlib
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from typing import Any, Self
 
-from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
 from app.embeddings import EmbedderInfo
 from app.errors import VectorStoreRefused, VectorStoreUnavailable
-from app.storage.vectors.base import SPARSE, NoCollection
-from app.storage.vectors.bm25 import VERSION
+from app.storage.vectors.base import NoCollection
 from app.storage.vectors.filters import Filter
 from app.storage.vectors.paging import ROWS
-from app.storage.vectors.server.address import Address
 from app.storage.vectors.server.aliases import lead_to
+from app.storage.vectors.server.connection import Connection
 from app.storage.vectors.server.errors import translated
 from app.storage.vectors.server.grpc_points import GrpcPoints
 from app.storage.vectors.server.metadata import SIGNATURE, WORDS, ZERO, Metadata
@@ -28,7 +25,7 @@ from app.storage.vectors.server.rest import RestPoints
 from app.storage.vectors.server.shape import (
     ForeignCollection,
     Shape,
-    graph,
+    made_for,
     shape_of,
     wanted_indexes,
 )
@@ -43,13 +40,14 @@ SAMPLE = 3  # of the points of a collection that nobody signed
 class ServerCollection:
     """The collection, or the alias, of a name."""
 
-    def __init__(self, client: QdrantClient, name: str, address: Address, options: Options) -> None:
-        self.client = client
+    def __init__(self, connection: Connection, name: str, options: Options) -> None:
+        self.connection = connection
+        self.client = connection.client
         self.name = name
-        self.address = address
         self.options = options
-        self._version = ServerVersion(client)
-        self._metadata = Metadata(client, name)
+        self._where = connection.nodes.address()
+        self._version = ServerVersion(self.client)
+        self._metadata = Metadata(self.client, name)
         self._shape: Shape | None = None
         self._points: Points | None = None
         self._wrote = False
@@ -57,7 +55,7 @@ class ServerCollection:
 
     def beside(self, name: str) -> Self:
         """Another collection of the same server."""
-        return type(self)(self.client, name, self.address, self.options)
+        return type(self)(self.connection, name, self.options)
 
     # ---- what it is
 
@@ -68,6 +66,14 @@ class ServerCollection:
     def words(self) -> int | None:
         with self.asking():
             return self._shape.words if self._shape else None
+
+    @property
+    def replicated(self) -> bool:
+        try:
+            with self.asking():
+                return self._replicated
+        except NoCollection:  # as one that is made would be
+            return self.options.replicas > 1
 
     @property
     def rows(self) -> int:
@@ -93,6 +99,8 @@ class ServerCollection:
     def _look(self) -> Shape:
         """At the collection, which anybody may have made. Raises ForeignCollection."""
         self._version.ask()
+        if self.options.on_cluster:
+            self._version.check_cluster()
         info = self.client.get_collection(self.name)
         shape = shape_of(self.name, info, keeps_metadata=self._version.keeps_metadata)
         if not shape.embedder.name:
@@ -107,17 +115,7 @@ class ServerCollection:
     def create(self, embedder: EmbedderInfo) -> None:
         with self._translated():
             try:
-                self.client.create_collection(
-                    self.name,
-                    vectors_config=models.VectorParams(
-                        size=embedder.dimensions, distance=models.Distance.COSINE
-                    ),
-                    sparse_vectors_config={
-                        SPARSE: models.SparseVectorParams(modifier=models.Modifier.IDF)
-                    },
-                    hnsw_config=graph(search_everybody=self.options.search_everybody),
-                    metadata={SIGNATURE: embedder.name, WORDS: VERSION},
-                )
+                self.client.create_collection(self.name, **made_for(embedder, self.options))
             except UnexpectedResponse as error:
                 if error.status_code != CONFLICT:  # another process was faster
                     raise
@@ -209,16 +207,16 @@ class ServerCollection:
         # Several threads may look at the same moment. No lock: it would make them wait in turn
         # for a server that hangs.
         self._shape = shape = self._look()
-        if shape.advice:
-            self._tell(shape.advice)
+        for told in filter(None, (shape.advice, shape.risk)):
+            self._tell(told)
         for field, schema in wanted_indexes(self.options.metadata_indexes):
             if field not in shape.indexed:
                 self._make_index(field, schema)
-        over_rest = RestPoints(self.client, self.name)
+        over_rest = RestPoints(self.client, self.name, replicated=shape.replicated)
         over_grpc = GrpcPoints(
-            self.client,
+            self.connection.nodes,
             self.name,
-            address=replace(self.address, grpc_port=self.options.grpc_port),
+            grpc_port=self.options.grpc_port,
             timeout_s=self.options.timeout_s,
             replicated=shape.replicated,
         )
@@ -246,5 +244,5 @@ class ServerCollection:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        with translated(self.address, replicated=self._replicated):
+        with translated(self._where, replicated=self._replicated):
             yield

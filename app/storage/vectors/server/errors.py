@@ -17,7 +17,7 @@ from app.errors import (
     VectorStoreUnavailable,
 )
 from app.storage.vectors.base import NoCollection
-from app.storage.vectors.server.address import Address
+from app.storage.vectors.server.nodes import Addresses
 from app.storage.vectors.server.refusals import (
     LIMITED,
     NOT_FOUND,
@@ -32,7 +32,7 @@ OF_THE_KEY = ("Must provide an API key", "Invalid API key")
 
 
 @contextmanager
-def translated(address: Address, *, replicated: bool = False) -> Iterator[None]:
+def translated(address: Addresses, *, replicated: bool = False) -> Iterator[None]:
     """The client's failures as VectorStoreRefused, VectorStoreTimeout, VectorStoreUnavailable or
     InvalidRequest, and NoCollection for what is not there; `replicated`: see `error_of`."""
     try:
@@ -81,7 +81,7 @@ def refusal_of(error: UnexpectedResponse) -> Refusal | None:
     return Refusal(status, str(said))
 
 
-def no_qdrant(address: Address, status: int | None = None) -> ServiceError:
+def no_qdrant(address: Addresses, status: int | None = None) -> ServiceError:
     """It may be anything, and have passed the request on."""
     how = f" ({status})" if status else ""
     error = VectorStoreUnavailable(
@@ -91,7 +91,7 @@ def no_qdrant(address: Address, status: int | None = None) -> ServiceError:
     return error
 
 
-def _of_transport(error: ResponseHandlingException, address: Address) -> ServiceError:
+def _of_transport(error: ResponseHandlingException, address: Addresses) -> ServiceError:
     """Only where no connection came about is it certain that nothing was done."""
     source = error.source
     if isinstance(source, AnsweredByProxy):
@@ -107,7 +107,7 @@ def _of_transport(error: ResponseHandlingException, address: Address) -> Service
     return VectorStoreUnavailable("The connection to the Qdrant server broke off.")
 
 
-def unreachable(address: Address, said: str = "") -> ServiceError:
+def unreachable(address: Addresses, said: str = "") -> ServiceError:
     """No connection came about, so nothing was sent."""
     if "CERTIFICATE_VERIFY_FAILED" in said:
         return VectorStoreRefused(

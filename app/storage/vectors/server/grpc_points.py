@@ -3,6 +3,7 @@
 A search's two lists of 80 cost 1.0 ms of CPU so, 5.5 by the client over REST (Qdrant 1.19).
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
@@ -10,7 +11,6 @@ from ssl import DER_cert_to_PEM_cert
 from typing import Any
 
 import grpc
-from qdrant_client import QdrantClient
 from qdrant_client import grpc as messages
 from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 
@@ -23,11 +23,11 @@ from app.storage.vectors.filters import Filter
 from app.storage.vectors.paging import Cursor, Listed, following
 from app.storage.vectors.ranking import Record, Turn
 from app.storage.vectors.server import conversion
-from app.storage.vectors.server.address import Address
 from app.storage.vectors.server.errors import unreachable
 from app.storage.vectors.server.grpc_filters import as_message, point_ids
+from app.storage.vectors.server.nodes import Nodes
 from app.storage.vectors.server.points import EXACT_COUNT, Points
-from app.storage.vectors.server.refusals import LIMITED, Refusal, error_of
+from app.storage.vectors.server.refusals import LIMITED, OF_LEADER, Refusal, error_of
 
 STATUSES = {
     grpc.StatusCode.INVALID_ARGUMENT: 400,
@@ -50,6 +50,15 @@ CHANNEL = {
     "grpc.keepalive_time_ms": 20_000,
     "grpc.keepalive_timeout_ms": 5_000,
 }
+
+READS = frozenset({"Get", "QueryBatch", "Scroll", "Count", "Facet"})
+OF_NODE = frozenset(
+    {
+        *(grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.INTERNAL),
+        *(grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNKNOWN),
+    }
+)
+"""What may be otherwise on another node; over REST it is no answer, or one of 500 and more."""
 
 NOT_SENT = ("failed to connect", "DNS resolution failed")
 """How gRPC's core begins where no connection came about. UNAVAILABLE alone does not say that:
@@ -75,17 +84,17 @@ class GrpcPoints(Points):
 
     def __init__(
         self,
-        client: QdrantClient,
+        nodes: Nodes,
         collection: str,
         *,
-        address: Address,
+        grpc_port: int,
         timeout_s: float,
         replicated: bool = False,
     ) -> None:
         """`replicated`: see `refusals.error_of`."""
-        self._client = client
+        self._nodes = nodes
         self._collection = collection
-        self._address = address
+        self._address = nodes.address(grpc_port)
         self._timeout_s = timeout_s
         self._replicated = replicated
 
@@ -179,14 +188,33 @@ class GrpcPoints(Points):
         return {"collection_name": self._collection, **fields}
 
     def _write(self, method: str, message: Any) -> None:
+        if self._replicated:  # see RestPoints
+            message.ordering.type = messages.WriteOrderingType.Medium
         if self._call(method, message).result.status != messages.UpdateStatus.Completed:
             raise VectorStoreTimeout("The Qdrant server did not carry the write out in time.")
 
     def _call(self, method: str, message: Any) -> Any:
+        """What the first node gives that can be asked, within the time of one call; for which
+        failures another is asked is as with `Failover`."""
+        until = time.monotonic() + self._timeout_s
+        metadata = tuple(trace.headers().items())
         with self._translated():
-            call = getattr(self._client.grpc_points, method)
-            metadata = tuple(trace.headers().items())
-            return call(message, timeout=self._timeout_s, metadata=metadata)
+            turn = self._nodes.in_turn()
+            for number in turn:
+                call = getattr(self._nodes[number].client.grpc_points, method)
+                left = max(until - time.monotonic(), 0.001)
+                try:
+                    answer = call(message, timeout=left, metadata=metadata)
+                except grpc.RpcError as error:
+                    if not _is_of_node(error):
+                        raise
+                    self._nodes.failed(number)
+                    again = method in READS or _is_unsent(error)
+                    if not again or number == turn[-1] or time.monotonic() >= until:
+                        raise
+                else:
+                    self._nodes.answered(number)
+                    return answer
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -198,15 +226,24 @@ class GrpcPoints(Points):
         except grpc.RpcError as error:
             if error.code() == grpc.StatusCode.NOT_FOUND:
                 raise NoCollection from error
+            if _is_unsent(error):
+                raise unreachable(self._address, error.details()) from error
             raise self._of_status(error.code(), error.details() or "") from error
 
     def _of_status(self, code: grpc.StatusCode, said: str) -> ServiceError:
         if code == grpc.StatusCode.DEADLINE_EXCEEDED:
             return VectorStoreTimeout("The Qdrant server did not answer in time.")
-        if code == grpc.StatusCode.UNAVAILABLE and said.startswith(NOT_SENT):
-            return unreachable(self._address, said)
         if code == grpc.StatusCode.CANCELLED or (
             code == grpc.StatusCode.UNAVAILABLE and "Shard" not in said
         ):
             return VectorStoreUnavailable("The connection to the Qdrant server broke off.")
         return error_of(Refusal(STATUSES.get(code, 500), said), replicated=self._replicated)
+
+
+def _is_of_node(error: Any) -> bool:
+    return error.code() in OF_NODE and OF_LEADER not in (error.details() or "")
+
+
+def _is_unsent(error: Any) -> bool:
+    is_away = error.code() == grpc.StatusCode.UNAVAILABLE
+    return is_away and (error.details() or "").startswith(NOT_SENT)

@@ -18,17 +18,27 @@ class Options:
     """Keep a graph over all users' memories, for searches without a scope among millions."""
     metadata_indexes: tuple[str, ...] = ()
     """Keys, or key:type, of metadata that is filtered by."""
+    on_cluster: bool = False
+    """Whether a cluster is asked for, and so a server that can be trusted as one."""
+    shards: int | None = None
+    """Of a collection that is made; None: as many as the server has nodes."""
+    replicas: int = 1
+    """Of each shard of a collection that is made."""
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
         grpc = settings.qdrant_grpc
         # Behind another port there may be anybody's 6334, such as another Qdrant's.
         if grpc == "auto" and not settings.qdrant_grpc_port:
-            grpc = "auto" if Address(settings.qdrant_address).port == REST_PORT else "off"
+            known = all(Address(url).port == REST_PORT for url in settings.qdrant_addresses)
+            grpc = "auto" if known else "off"
         return cls(
             grpc,
             settings.qdrant_grpc_port or GRPC_PORT,
             settings.qdrant_timeout,
             settings.qdrant_search_everybody,
             settings.metadata_indexes,
+            on_cluster=settings.on_cluster,
+            shards=settings.qdrant_shards,
+            replicas=settings.qdrant_copies,
         )

@@ -25,7 +25,8 @@ BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, TIMED_OUT = 400, 401, 403, 404,
 CONFLICT, LIMITED, FAILED = 409, 429, 500
 _OF_SHARDS = re.compile(r"\d+ out of \d+ shards")
 
-LIMIT = "Limit exceeded"
+OF_LEADER = "via leader peer"
+"""In what a node says that does not reach another; it is well itself, and will do without it."""
 
 
 class Refusal(NamedTuple):
@@ -45,6 +46,11 @@ class _Misconfigured(VectorStoreRefused):
 
 class NotAllowed(_Misconfigured):
     """The key, or a limit of the collection, does not allow it to this service."""
+
+
+class ReplicasFailed(VectorStoreUnavailable):
+    """Some replicas did not take the write, and others may have. Asked again, the server does
+    without those that are gone."""
 
 
 class _Mendable(InvalidRequest):
@@ -193,6 +199,18 @@ _KINDS = (
         of_replica=True,
     ),
     _kind(
+        r"Failed to apply (update with \w+ ordering|operation to at least one `Active` replica)",
+        "Too few replicas of the Qdrant collection took the write; it is settled when they answer "
+        "again: see its /cluster, and start the node that is missing.",
+        ReplicasFailed,
+    ),
+    _kind(
+        r"leader is not established|consensus operation commit failed",
+        "The nodes of the Qdrant cluster cannot agree: most of them have to be there, see its "
+        "/cluster.",
+        VectorStoreUnavailable,
+    ),
+    _kind(
         r"not have enough active replicas|has no active replica",
         "No replica of a shard of the Qdrant collection answers: see its /cluster, and start the "
         "node that is missing.",
@@ -224,7 +242,7 @@ def error_of(refusal: Refusal, *, replicated: bool = False) -> ServiceError:
         error.retry_after = refusal.retry_after
     # What one shard refuses, another may have done.
     perhaps = _OF_SHARDS.search(refusal.said) or (replicated and kind and kind.of_replica)
-    if perhaps and not isinstance(error, VectorStoreTimeout):
+    if perhaps and not isinstance(error, VectorStoreTimeout | ReplicasFailed):
         unsure = VectorStoreUnavailable(error.detail)
         unsure.retry_after = error.retry_after or unsure.retry_after
         return unsure

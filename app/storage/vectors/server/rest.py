@@ -1,6 +1,6 @@
 """Points over REST, through qdrant-client."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from qdrant_client import QdrantClient, models
@@ -20,9 +20,12 @@ class RestPoints(Points):
 
     transport = "REST"
 
-    def __init__(self, client: QdrantClient, collection: str) -> None:
+    def __init__(self, client: QdrantClient, collection: str, *, replicated: bool = False) -> None:
         self._client = client
         self._collection = collection
+        # With the server's own, weak, two nodes give the replicas two writes of one point in
+        # different order, which then differ for good.
+        self._ordering = models.WriteOrdering.MEDIUM if replicated else None
 
     def upsert(self, points: Sequence[NewPoint], *, with_words: bool) -> None:
         self._put([_point(point, with_words=with_words) for point in points])
@@ -39,7 +42,7 @@ class RestPoints(Points):
         )
 
     def _put(self, points: list[models.PointStruct], **how: Any) -> None:
-        check_completed(self._client.upsert(self._collection, points, wait=True, **how).status)
+        self._write(self._client.upsert, points, **how)
 
     def overwrite_payload(self, point_id: str, payload: Payload) -> None:
         self._overwrite(models.PointIdsList(points=[point_id]), payload)
@@ -48,8 +51,7 @@ class RestPoints(Points):
         self._overwrite(models.FilterSelector(filter=_filter(guard)), payload)
 
     def _overwrite(self, which: models.PointsSelector, payload: Payload) -> None:
-        done = self._client.overwrite_payload(self._collection, payload, points=which, wait=True)
-        check_completed(done.status)
+        self._write(self._client.overwrite_payload, payload, points=which)
 
     def retrieve(self, ids: Sequence[str]) -> list[Record]:
         return [_record(point) for point in self._client.retrieve(self._collection, list(ids))]
@@ -84,7 +86,11 @@ class RestPoints(Points):
         self._delete(models.FilterSelector(filter=_filter(guard)))
 
     def _delete(self, which: models.PointsSelector) -> None:
-        check_completed(self._client.delete(self._collection, which, wait=True).status)
+        self._write(self._client.delete, which)
+
+    def _write(self, call: Callable[..., models.UpdateResult], what: Any, **how: Any) -> None:
+        done = call(self._collection, what, wait=True, ordering=self._ordering, **how)
+        check_completed(done.status)
 
     def count(self, where: Filter) -> int:
         return self._client.count(self._collection, _filter(where), exact=EXACT_COUNT).count

@@ -12,6 +12,7 @@ from app.storage.vectors.base import DATETIME_INDEXES, DENSE, KEYWORD_INDEXES, S
 from app.storage.vectors.bm25 import OLDEST, VERSION
 from app.storage.vectors.paging import ROWS
 from app.storage.vectors.server.metadata import SIGNATURE, WORDS
+from app.storage.vectors.server.options import Options
 from app.storage.vectors.server.refusals import OPERATOR_S
 
 PER_USER = 16
@@ -44,7 +45,26 @@ class Shape:
     indexed: frozenset[str]
     rows: int
     """That one request may ask for."""
-    replicated: bool
+    replicas: int
+    agreeing: int
+    """How many of them have to take a write."""
+    longest: int | None
+    """How many values a condition may have, where strict mode says so."""
+
+    @property
+    def replicated(self) -> bool:
+        return self.replicas > 1
+
+    @property
+    def risk(self) -> str | None:
+        """What an operator should do for writes to be safe."""
+        if self.agreeing >= majority(self.replicas):
+            return None
+        return (
+            f"of the {self.replicas} replicas of the collection {self.name} {self.agreeing} is "
+            "enough for a write, so that a node that is cut off may take some that are lost: set "
+            f"its write_consistency_factor to {majority(self.replicas)}"
+        )
 
     @property
     def advice(self) -> str | None:
@@ -65,7 +85,7 @@ class Shape:
 def shape_of(name: str, info: models.CollectionInfo, *, keeps_metadata: bool = True) -> Shape:
     """Raises ForeignCollection."""
     params, strict = info.config.params, info.config.strict_mode_config
-    limit = strict.max_query_limit if strict and strict.enabled else None
+    limits = strict if strict and strict.enabled else models.StrictModeConfigOutput()
     metadata = info.config.metadata or {}
     has_words = SPARSE in (params.sparse_vectors or {})
     return Shape(
@@ -74,8 +94,10 @@ def shape_of(name: str, info: models.CollectionInfo, *, keeps_metadata: bool = T
         has_words=has_words,
         words=(metadata.get(WORDS) or OLDEST) if has_words and keeps_metadata else None,
         indexed=frozenset(info.payload_schema),
-        rows=min(ROWS, limit or ROWS),
-        replicated=(params.replication_factor or 1) > 1,
+        rows=min(ROWS, limits.max_query_limit or ROWS),
+        replicas=params.replication_factor or 1,
+        agreeing=params.write_consistency_factor or 1,
+        longest=limits.condition_max_size,
     )
 
 
@@ -115,3 +137,26 @@ def wanted_indexes(metadata: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
 def graph(*, search_everybody: bool) -> models.HnswConfigDiff:
     """Within each user's memories alone, unless everybody's are searched together."""
     return models.HnswConfigDiff(m=PER_USER if search_everybody else 0, payload_m=PER_USER)
+
+
+def made_for(embedder: EmbedderInfo, options: Options) -> dict[str, Any]:
+    """What a collection is made with, as `create_collection` takes it."""
+    made: dict[str, Any] = {
+        "vectors_config": models.VectorParams(
+            size=embedder.dimensions, distance=models.Distance.COSINE
+        ),
+        "sparse_vectors_config": {SPARSE: models.SparseVectorParams(modifier=models.Modifier.IDF)},
+        "hnsw_config": graph(search_everybody=options.search_everybody),
+        "metadata": {SIGNATURE: embedder.name, WORDS: VERSION},
+    }
+    if options.on_cluster:
+        made["shard_number"] = options.shards
+        made["replication_factor"] = options.replicas
+        made["write_consistency_factor"] = majority(options.replicas)
+    return made
+
+
+def majority(replicas: int) -> int:
+    """How many replicas have to take a write: with fewer a node that is cut off from the others
+    would go on by itself, and what it took be lost."""
+    return replicas // 2 + 1

@@ -4,55 +4,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Self
 
-import httpx
-from qdrant_client import QdrantClient
 from qdrant_edge import SparseVector
 
 from app.config import Settings
-from app.config.deadline import deadline_hooks
-from app.config.outgoing import httpx_options
 from app.embeddings import EmbedderInfo
-from app.errors import StartupError
-from app.observability.trace import pass_on
 from app.storage.payloads import Payload
 from app.storage.vectors.base import Nearest, NewPoint, Whole, Worded
 from app.storage.vectors.filters import Filter
 from app.storage.vectors.paging import Cursor, Listed, cursor_after, sliced
 from app.storage.vectors.ranking import Record
-from app.storage.vectors.server.address import GRPC_PORT, Address
 from app.storage.vectors.server.collection import ServerCollection
-from app.storage.vectors.server.errors import refuse_pages_of_proxies
-from app.storage.vectors.server.grpc_points import grpc_options
+from app.storage.vectors.server.connection import Connection, connect
 from app.storage.vectors.server.options import Options
+from app.storage.vectors.server.repeating import repeated
 from app.storage.vectors.server.vectors import read_whole
 from app.storage.vectors.server.words import read_words, update_words
 from app.storage.vectors.store import VectorStore
 
 
-def connect(settings: Settings) -> QdrantClient:
-    """Asks the server nothing yet. Raises StartupError for a proxy that cannot be used, and for
-    an address that cannot be asked."""
-    key = settings.qdrant_api_key.get_secret_value() if settings.qdrant_api_key else None
-    url = settings.qdrant_address
-    begin, end = deadline_hooks(httpx)
-    try:
-        return QdrantClient(
-            url=url,
-            grpc_port=settings.qdrant_grpc_port or GRPC_PORT,
-            grpc_options=grpc_options(url),
-            api_key=key,
-            timeout=settings.qdrant_timeout,
-            check_compatibility=False,
-            event_hooks={"request": [pass_on, begin], "response": [end, refuse_pages_of_proxies]},
-            **httpx_options(url),
-        )
-    except ValueError as error:
-        raise StartupError(f"QDRANT_URL is no address of a Qdrant server: {error}") from error
-
-
 def open_server_store(settings: Settings) -> "ServerStore":
-    address, options = Address(settings.qdrant_address), Options.of(settings)
-    return ServerStore(connect(settings), settings.qdrant_collection, address, options)
+    return ServerStore(connect(settings), settings.qdrant_collection, Options.of(settings))
 
 
 class ServerStore(VectorStore, engine="server"):
@@ -64,15 +35,15 @@ class ServerStore(VectorStore, engine="server"):
     )
 
     def __init__(
-        self,
-        client: QdrantClient,
-        collection: str,
-        address: Address | None = None,
-        options: Options | None = None,
+        self, connection: Connection, collection: str, options: Options | None = None
     ) -> None:
         super().__init__()
-        where, how = address or Address("http://localhost:6333"), options or Options()
-        self._collection = ServerCollection(client, collection, where, how)
+        self.nodes = max(len(connection.nodes), (options or Options()).replicas)
+        self._collection = ServerCollection(connection, collection, options or Options())
+
+    @property
+    def replicated(self) -> bool:
+        return self._collection.replicated
 
     def embedder(self) -> EmbedderInfo | None:
         return self._collection.embedder()
@@ -100,6 +71,7 @@ class ServerStore(VectorStore, engine="server"):
         with here.asking():
             return read_words(here.client, here.name, after, min(limit, here.rows))
 
+    @repeated
     def _update_words(self, words: Mapping[str, SparseVector]) -> None:
         with self._collection.writing():
             update_words(self._collection.client, self._collection.name, words)
@@ -108,7 +80,7 @@ class ServerStore(VectorStore, engine="server"):
         beside = self._collection.rebuild_target(embedder)
         if beside is None:
             return None
-        target = type(self)(beside.client, beside.name, beside.address, beside.options)
+        target = type(self)(beside.connection, beside.name, beside.options)
         target.prepare(embedder)
         return target
 
@@ -116,26 +88,32 @@ class ServerStore(VectorStore, engine="server"):
         self._collection.swap_in(target._collection)
         self.close()
 
+    @repeated
     def _upsert(self, points: Sequence[NewPoint]) -> None:
         with self._collection.writing() as server:
             server.upsert(points, with_words=self._collection.has_words)
 
+    @repeated
     def _overwrite_payload(self, point_id: str, payload: Payload) -> None:
         with self._collection.writing() as server:
             server.overwrite_payload(point_id, payload)
 
+    @repeated
     def _insert(self, points: Sequence[NewPoint]) -> None:
         with self._collection.writing() as server:
             server.insert(points, with_words=self._collection.has_words)
 
+    @repeated
     def _replace(self, point: NewPoint, guard: Filter) -> None:
         with self._collection.writing() as server:
             server.replace(point, guard, with_words=self._collection.has_words)
 
+    @repeated
     def _replace_payload(self, guard: Filter, payload: Payload) -> None:
         with self._collection.writing() as server:
             server.overwrite_where(guard, payload)
 
+    @repeated
     def _remove(self, guard: Filter) -> None:
         with self._collection.writing() as server:
             server.delete_where(guard)
@@ -185,6 +163,7 @@ class ServerStore(VectorStore, engine="server"):
                 after = cursor_after(page, after)
         return found
 
+    @repeated
     def _delete(self, ids: Sequence[str]) -> None:
         with self._collection.writing() as server:
             server.delete(ids)
@@ -198,6 +177,7 @@ class ServerStore(VectorStore, engine="server"):
         with self._collection.asking() as server:
             return server.facet(key, where, min(limit, self._collection.rows))
 
+    @repeated
     def _clear(self) -> None:
         with self._collection.writing() as server:
             server.delete_where({})
@@ -212,4 +192,4 @@ class ServerStore(VectorStore, engine="server"):
         """The server's own doing: it answers a write when its log has it."""
 
     def close(self) -> None:
-        self._collection.client.close()
+        self._collection.connection.close()

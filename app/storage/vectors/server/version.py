@@ -9,15 +9,16 @@ from typing import Any
 from qdrant_client import QdrantClient
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
-from app.errors import FieldError, InvalidRequest
+from app.errors import FieldError, InvalidRequest, VectorStoreRefused
 from app.storage.vectors.filters import Filter
-from app.storage.vectors.server.refusals import FAILED
+from app.storage.vectors.server.refusals import FAILED, OPERATOR_S
 
 log = logging.getLogger(__name__)
 
 CORPUS_SINCE = (1, 19)
 SUBSTRING_SINCE = (1, 20)
 METADATA_SINCE = (1, 16)
+CLUSTER_SINCE = (1, 19)
 UNKNOWN = (0, 0)
 LACKS = {
     CORPUS_SINCE: (
@@ -33,6 +34,10 @@ LACKS = {
 TEXTUAL = {"substring", "text"}
 
 
+class ServerTooOld(VectorStoreRefused):
+    retry_after = OPERATOR_S
+
+
 class ServerVersion:
     """Asked for until it is known."""
 
@@ -40,6 +45,10 @@ class ServerVersion:
         self._client = client
         self._number = UNKNOWN
         self._told: set[str] = set()
+
+    @property
+    def _shown(self) -> str:
+        return ".".join(map(str, self._number))
 
     @property
     def counts_in_scope(self) -> bool:
@@ -53,9 +62,16 @@ class ServerVersion:
     def check_filter(self, where: Filter) -> None:
         """Raises InvalidRequest. Where the version is not known the server says it itself."""
         if UNKNOWN < self._number < SUBSTRING_SINCE and TEXTUAL & {*_matches(where)}:
-            number = ".".join(map(str, self._number))
-            detail = f"contains and icontains need Qdrant 1.20; the server is {number}."
+            detail = f"contains and icontains need Qdrant 1.20; the server is {self._shown}."
             raise InvalidRequest(detail, [FieldError("filters", detail)])
+
+    def check_cluster(self) -> None:
+        """Raises ServerTooOld for one whose replicas cannot be trusted to agree."""
+        if UNKNOWN < self._number < CLUSTER_SINCE:
+            raise ServerTooOld(
+                f"A cluster needs Qdrant 1.19 or later, and the server is {self._shown}: before, "
+                "replicas may apply a deletion or a guarded change to different memories."
+            )
 
     def ask(self) -> None:
         if self._number != UNKNOWN:

@@ -1,0 +1,72 @@
+"""Clients for a Qdrant server, or for the nodes of a cluster."""
+
+import secrets
+from typing import Any, NamedTuple, Self
+
+import httpx
+from qdrant_client import QdrantClient
+
+from app.config import Settings
+from app.config.deadline import deadline_hooks
+from app.config.outgoing import httpx_options
+from app.errors import StartupError
+from app.observability.trace import pass_on
+from app.storage.vectors.server.address import GRPC_PORT, REST_PORT, Address
+from app.storage.vectors.server.errors import refuse_pages_of_proxies
+from app.storage.vectors.server.failover import Failover, is_ready
+from app.storage.vectors.server.grpc_points import grpc_options
+from app.storage.vectors.server.nodes import Node, Nodes
+
+
+class Connection(NamedTuple):
+    client: QdrantClient
+    """Over REST: asks whichever node is well."""
+    nodes: Nodes
+
+    @classmethod
+    def by(cls, client: QdrantClient, url: str = f"http://localhost:{REST_PORT}") -> Self:
+        """To the one address that `client` is for."""
+        return cls(client, Nodes([Node(Address(url), client)]))
+
+    def close(self) -> None:
+        self.client.close()
+        self.nodes.close()
+
+
+def connect(settings: Settings) -> Connection:
+    """Asks nobody yet. Raises StartupError for a proxy that cannot be used, and for an address
+    that cannot be asked."""
+    addresses = [Address(url) for url in settings.qdrant_addresses]
+    found = [Node(address, _client(settings, address)) for address in addresses]
+    if len(found) == 1:
+        return Connection(found[0].client, Nodes(found))
+    transports = [httpx.HTTPTransport(**httpx_options(address.url)) for address in addresses]
+    nodes = Nodes(
+        found,
+        is_ready=lambda number: is_ready(str(addresses[number]), transports[number]),
+        first=secrets.randbelow(len(found)),  # the processes of a fleet spread over the nodes
+    )
+    return Connection(_client(settings, addresses[0], Failover(nodes, transports)), nodes)
+
+
+def _client(
+    settings: Settings, address: Address, transport: httpx.BaseTransport | None = None
+) -> QdrantClient:
+    key = settings.qdrant_api_key.get_secret_value() if settings.qdrant_api_key else None
+    begin, end = deadline_hooks(httpx)
+    way: dict[str, Any] = httpx_options(address.url)
+    if transport:
+        way = {"transport": transport, "trust_env": False}
+    try:
+        return QdrantClient(
+            url=address.url,
+            grpc_port=settings.qdrant_grpc_port or GRPC_PORT,
+            grpc_options=grpc_options(address.url),
+            api_key=key,
+            timeout=settings.qdrant_timeout,
+            check_compatibility=False,
+            event_hooks={"request": [pass_on, begin], "response": [end, refuse_pages_of_proxies]},
+            **way,
+        )
+    except ValueError as error:
+        raise StartupError(f"QDRANT_URL is no address of a Qdrant server: {error}") from error

@@ -78,6 +78,10 @@ class HostNotAllowed(ServiceError):
         )
 
 
+class PayloadTooLarge(ServiceError):
+    code = "payload_too_large"
+
+
 class TooManyRequests(ServiceError):
     code = "too_many_requests"
     retry_after = 1
@@ -130,6 +134,12 @@ class IdempotencyKeyReused(ServiceError):
 
     def __init__(self) -> None:
         super().__init__("This Idempotency-Key came with another body before: take a new one.")
+
+
+class RespondAsyncNeeded(ServiceError):
+    """More than anybody should wait for in one request."""
+
+    code = "respond_async_needed"
 
 
 class IdempotencyKeyErased(ServiceError):

@@ -7,9 +7,18 @@ from typing import Any
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
-from app.api import contract, docs, jobs, keys, mcp, ops, oss, page, platform, transfer
+from app.api import batch, contract, docs, jobs, keys, mcp, ops, oss, page, platform, transfer
 from app.api.dialect import errors, paths
-from app.api.http import access_log, auth, headers, origins, overload, problems, rate_limit
+from app.api.http import (
+    access_log,
+    auth,
+    headers,
+    large_body,
+    origins,
+    overload,
+    problems,
+    rate_limit,
+)
 from app.api.memory import routes
 from app.config import Settings
 
@@ -37,6 +46,8 @@ def init_app(app: Flask, settings: Settings) -> None:
     rate_limit.init_app(app, settings)
     app.before_request(auth.authorize)
     app.register_blueprint(routes.bp)
+    large_body.init_app(app, settings)
+    app.register_blueprint(batch.bp)
     ops.init_app(app)
     app.register_blueprint(contract.bp)
     app.register_blueprint(docs.bp)

@@ -58,6 +58,7 @@ class Settings(BaseModel):
     threads: int = Field(256, ge=1, le=1024)
     web_concurrency: int = Field(1, ge=1, le=64)
     max_body_bytes: int = Field(1024 * 1024, ge=1024)
+    max_batch_bytes: int = Field(32 * 1024 * 1024, ge=1024)
     max_jobs: int = Field(10_000, ge=1, le=1_000_000)
     job_concurrency: int | None = Field(None, ge=1, le=256)
     jobs_kept_days: int = Field(7, ge=1, le=365)

@@ -7,11 +7,13 @@ what was deleted.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from app.errors import IdempotencyKeyErased, IdempotencyKeyReused, RequestInProgress
 from app.security.scopes import Scope
+from app.storage.history.answers import Claim, Wanted
 from app.storage.journal.writer import Writer
 
 WAIT_S = 5.0
@@ -40,34 +42,58 @@ def run_once(writer: Writer, key: IdempotencyKey, scope: Scope, work: Callable[[
     came with another body, IdempotencyKeyErased where its memories were purged since, Withdrawn
     where it is of a job that was cancelled.
     """
-    earlier = _claimed(writer, key, scope)
+    earlier = claimed(writer, key, scope)
     if earlier is not None:
         return earlier
-    try:
+    with released_on_failure(writer, [key]):
         return work()
+
+
+@contextmanager
+def released_on_failure(writer: Writer, keys: Sequence[IdempotencyKey]) -> Iterator[None]:
+    """Let requests be asked again where their work raises something."""
+    try:
+        yield
     except BaseException:
-        # Not where an intent of it is still open: that will be settled with its key.
-        writer.journal.answers.release(key.caller, key.key)
+        release(writer, keys)
         raise
 
 
-def _claimed(writer: Writer, key: IdempotencyKey, scope: Scope) -> str | None:
-    """The answer of an earlier request; None: the key is now this one's."""
-    journal = writer.journal
+def release(writer: Writer, keys: Sequence[IdempotencyKey]) -> None:
+    """Let these requests be asked again; not where an intent of one is still open: that will be
+    settled with its key."""
+    for key in keys:
+        writer.journal.answers.release(key.caller, key.key)
+
+
+def claimed(writer: Writer, key: IdempotencyKey, scope: Scope) -> str | None:
+    """The answer of an earlier request; None: the key is now this one's. Raises what `run_once`
+    raises."""
     deadline = time.monotonic() + WAIT_S
     while True:
-        found = journal.answers.claim(
-            key.caller, key.key, key.fingerprint, journal.process, scope, key.job
-        )
+        (found,) = claim_all(writer, [(key, scope)])
         if found is None:
             return None
-        if found.fingerprint not in (key.fingerprint, key.fingerprint_by_0_1):
-            raise IdempotencyKeyReused
-        if found.erased:
-            raise IdempotencyKeyErased
-        if found.answer is not None:
-            return found.answer
-        journal.clear_key(writer.store, (key.caller, key.key))
+        earlier = answer_of(found, key)
+        if earlier is not None:
+            return earlier
+        writer.journal.clear_key(writer.store, (key.caller, key.key))
         if time.monotonic() > deadline:
             raise RequestInProgress
         time.sleep(POLL_S)
+
+
+def claim_all(writer: Writer, asked: Sequence[tuple[IdempotencyKey, Scope]]) -> list[Claim | None]:
+    """For each, None: the key is now this request's. Else what is known of the one before.
+    Raises Withdrawn."""
+    wanted = [Wanted(key.caller, key.key, key.fingerprint, scope, key.job) for key, scope in asked]
+    return writer.journal.answers.claim_all(wanted, writer.journal.process)
+
+
+def answer_of(found: Claim, key: IdempotencyKey) -> str | None:
+    """None while it is at work. Raises IdempotencyKeyReused and IdempotencyKeyErased."""
+    if found.fingerprint not in (key.fingerprint, key.fingerprint_by_0_1):
+        raise IdempotencyKeyReused
+    if found.erased:
+        raise IdempotencyKeyErased
+    return found.answer

@@ -1,10 +1,11 @@
-"""How many may wait for an LLM at once: they must not take every thread there is."""
+"""What requests share: places to wait for an LLM, which must not take every thread there is, and
+memory for large bodies."""
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from app.errors import TooManyRequests
+from app.errors import ServiceBusy, TooManyRequests
 
 WAIT_S = 2.0
 LLM_IS_BUSY = "The LLM has more to do than LLM_CONCURRENCY allows; try again."
@@ -39,3 +40,28 @@ class ConcurrencyLimiter:
             finally:
                 self._may_wait.release()
         raise TooManyRequests(self._detail)
+
+
+class MemoryBudget:
+    """So many bytes for all who hold some of them."""
+
+    def __init__(self, size: int, seconds: float = WAIT_S) -> None:
+        """Who has waited `seconds` for others to let go is told ServiceBusy."""
+        self.size = size
+        self._seconds = seconds
+        self._free = size
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def holding(self, size: int, *, waits: bool = True) -> Iterator[None]:
+        """Who holds some already may not wait for more: another may do the same."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: size <= self._free, self._seconds * waits):
+                raise ServiceBusy("Other large bodies take all the memory there is; try again.")
+            self._free -= size
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += size
+                self._changed.notify_all()

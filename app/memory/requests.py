@@ -40,6 +40,7 @@ from app.memory.messages import Message
 from app.security.principal import Principal
 from app.security.scopes import SCOPE_KEYS, Scope
 
+MAX_ADDS = 1000  # of a batch
 MAX_MESSAGES = 256  # with their vectors well below the 32 MB that Qdrant takes at once
 
 
@@ -81,6 +82,9 @@ class Request(BaseModel):
 def _sha256(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
+
+WHOLE = "body"
+"""The field that is named where no single one is wrong."""
 
 R = TypeVar("R", bound=Request)
 
@@ -149,6 +153,11 @@ class AddRequest(InScope):
         if self.data is not None:
             return [{"role": "user", "content": self.data}]
         return [message.as_said() for message in self.messages or () if message.is_said]
+
+
+class BatchRequest(Request):
+    adds: Annotated[list[Any], Field(min_length=1, max_length=MAX_ADDS)]
+    """Each is read by itself, as an AddRequest."""
 
 
 class Listed(Scoped):
@@ -241,8 +250,17 @@ def validated(model: type[R], given: Any, principal: Principal) -> R:
     return asked
 
 
+def at_place(place: str, error: InvalidRequest) -> InvalidRequest:
+    """What is wrong with a part of a request, which stands at `place` in it."""
+    errors = [
+        FieldError(place if field == WHOLE else f"{place}.{field}", message)
+        for field, message in error.errors
+    ]
+    return InvalidRequest(error.detail, errors)
+
+
 def _field(wrong: ErrorDetails) -> str:
-    return ".".join(str(part) for part in wrong["loc"]) or "body"
+    return ".".join(str(part) for part in wrong["loc"]) or WHOLE
 
 
 def _message(wrong: ErrorDetails) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 from app.errors import ServiceError
 from app.memory.adding import Adding
 from app.memory.answers import Added, Deleted, Entity, Found, Page
+from app.memory.batch import Batches
+from app.memory.batch.together import StoringTogether
 from app.memory.changing import Changing
 from app.memory.choosing import Choosing
 from app.memory.embedding import CollectionEmbedder
@@ -79,6 +81,8 @@ class MemoryService:
         self._reading = Reading(store, history, Search(store, embeds), journal.listings, choosing)
         places = Places()
         self._adding = Adding(self._writer, embeds, extraction, limiter, places)
+        together = StoringTogether(self._writer, embeds, places)
+        self.batches = Batches(self._writer, self._adding, together, llm_concurrency)
         self._changing = Changing(self._writer, embeds, self._reading, choosing)
         self.issued_keys = IssuedKeys(history.database)
         self.transfer = Transfer(self._writer, history, embeds, self._adding)

@@ -35,7 +35,11 @@ def idempotency_key() -> str | None:
 def body() -> Any:
     """The JSON of the current request; an empty body is an empty object. Raises InvalidRequest,
     and what HTTP has for bodies of another type or size."""
-    raw = _raw_body()
+    return decoded(raw_body())
+
+
+def decoded(raw: bytes) -> Any:
+    """The JSON of a body of the current request, see `body`."""
     if not raw.strip():
         return {}  # for routes that need nothing; the others name what is missing
     if request.mimetype != "application/json":
@@ -60,7 +64,8 @@ def _text(raw: bytes) -> str:
     return text
 
 
-def _raw_body() -> bytes:
+def raw_body() -> bytes:
+    """The body of the current request, whole. Raises InvalidRequest where it is cut off."""
     cut_off = InvalidRequest(
         "The body is not whole: the connection ended before it, or it took too long to send."
     )

@@ -30,6 +30,7 @@ STATUS = {
     "payload_too_large": 413,
     "unsupported_media_type": 415,
     "idempotency_key_reused": 422,
+    "respond_async_needed": 422,
     "too_many_jobs": 429,
     "too_many_requests": 429,
     "internal_error": 500,
@@ -82,10 +83,15 @@ def _service_error(error: ServiceError) -> Response:
     if response.status_code == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = "Bearer"
     if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        # The cause's own words may quote a key or a text.
-        cause = f" ({type(error.__cause__).__name__})" if error.__cause__ else ""
-        log.error("%s: %s%s", error.code, error.detail, cause)
+        tell(error)
     return response
+
+
+def tell(error: ServiceError) -> None:
+    """Write what failed into the log."""
+    # The cause's own words may quote a key or a text.
+    cause = f" ({type(error.__cause__).__name__})" if error.__cause__ else ""
+    log.error("%s: %s%s", error.code, error.detail, cause)
 
 
 def _http_error(error: HTTPException) -> Response:

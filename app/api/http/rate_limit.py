@@ -1,5 +1,6 @@
 """How many requests a key, or where there is none an address, may send."""
 
+import logging
 import time
 from typing import TYPE_CHECKING
 
@@ -7,11 +8,13 @@ from flask import Flask, Response, current_app, g, request
 
 from app.api.http.origins import PROBES
 from app.config import Settings
-from app.errors import StartupError
+from app.errors import FieldError, InvalidRequest, StartupError, TooManyRequests
 from app.security.principal import ANONYMOUS
 
 if TYPE_CHECKING:
     from flask_limiter import Limiter
+
+log = logging.getLogger(__name__)
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -36,6 +39,39 @@ def init_app(app: Flask, settings: Settings) -> None:
         raise StartupError(f"RATE_LIMIT_STORAGE: {type(error).__name__}, see env") from error
     app.extensions["rates"] = limiter
     app.after_request(_tell)
+
+
+def count(more: int, field: str) -> None:
+    """Let the current request, which has `more` things in `field` than one, count as all of them.
+
+    Raises TooManyRequests; and InvalidRequest where it has more than are ever let through at once.
+    """
+    limiter: Limiter | None = current_app.extensions.get("rates")
+    if limiter is None:
+        return
+    for one in limiter.current_limits:
+        if more >= one.limit.amount:
+            message = f"must be at most {one.limit.amount}: each counts for RATE_LIMIT"
+            raise InvalidRequest("The request has wrong fields.", [FieldError(field, message)])
+    try:
+        fits = _hit(limiter, more)
+    except Exception as error:  # the store's own: the next request finds out that it is away
+        log.warning("not counted by RATE_LIMIT: %s", type(error).__name__)
+        return
+    if not fits:
+        raise TooManyRequests(f"More {field} than RATE_LIMIT allows, where each counts.")
+
+
+def _hit(limiter: "Limiter", more: int) -> bool:
+    """Whether all limits have room for so many more, which then are counted."""
+    limits, counts = limiter.current_limits, limiter.limiter
+    for one in limits:
+        one.breached = not counts.test(one.limit, *one.request_args, cost=more)
+    if any(one.breached for one in limits):
+        return False
+    for one in limits:
+        one.breached = not counts.hit(one.limit, *one.request_args, cost=more)
+    return not any(one.breached for one in limits)
 
 
 def _who() -> str:

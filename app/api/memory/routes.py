@@ -6,6 +6,7 @@ from app.api import jobs
 from app.api.http.auth import admin_only, principal, writes
 from app.api.http.body import idempotency_key, parse
 from app.api.http.streaming import Answer, found, listed, streamed, whole_or_streamed
+from app.api.memory.answers import added
 from app.memory import MemoryService
 from app.memory.requests import (
     AddRequest,
@@ -33,8 +34,7 @@ def add() -> Response | tuple[Answer, int]:
     asked = parse(AddRequest)
     if jobs.is_preferred():
         return jobs.accept(asked)
-    added = memory().add(principal(), asked, idempotency_key())
-    return added.shown(), 201 if added.stored else 200
+    return added(memory().add(principal(), asked, idempotency_key()))
 
 
 @bp.post("/get_all")

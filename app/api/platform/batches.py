@@ -10,8 +10,8 @@ from app.api.dialect.fields import asked, change, fields, picked, wrong
 from app.api.http.auth import principal, writes
 from app.api.http.streaming import Answer
 from app.api.memory.routes import memory
-from app.errors import FieldError, InvalidRequest
-from app.memory.requests import DeleteRequest, GetRequest, R, UpdateRequest
+from app.errors import InvalidRequest
+from app.memory.requests import DeleteRequest, GetRequest, R, UpdateRequest, at_place
 
 bp = Blueprint("platform_batches", __name__)
 route = partial(bp.route, strict_slashes=False)
@@ -60,8 +60,7 @@ def _asked(model: type[R], place: int, given: dict[str, Any]) -> R:
     try:
         return asked(model, given)
     except InvalidRequest as error:
-        wrong_ones = [FieldError(f"memories.{place}.{name}", what) for name, what in error.errors]
-        raise InvalidRequest(error.detail, wrong_ones) from None
+        raise at_place(f"memories.{place}", error) from None
 
 
 def _all_there(ids: list[str]) -> None:

@@ -1,6 +1,7 @@
 """The answers of requests with an idempotency key, see idempotency.py."""
 
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, delete, exists, select, update
@@ -30,6 +31,17 @@ class Claim(NamedTuple):
     erased: bool
 
 
+class Wanted(NamedTuple):
+    """A request with an idempotency key."""
+
+    caller: str
+    key: str
+    fingerprint: str
+    scope: Scope
+    job: str | None = None
+    """The id of the job that it is a run of."""
+
+
 class Answers:
     """The keys of a database, for 24 hours each."""
 
@@ -39,33 +51,20 @@ class Answers:
         self._releasing = Lock()
 
     def claim(
-        self,
-        caller: str,
-        key: str,
-        fingerprint: str,
-        process: str,
-        scope: Scope,
-        job: str | None = None,
+        self, caller: str, key: str, fingerprint: str, process: str, scope: Scope
     ) -> Claim | None:
-        """None: the key is now this request's. Else what is known of the request before.
+        """None: the key is now this request's. Else what is known of the request before."""
+        return self.claim_all([Wanted(caller, key, fingerprint, scope)], process)[0]
 
-        `job` is the id of the job that this request is of; Withdrawn where it was cancelled.
-        """
+    def claim_all(self, wanted: Sequence[Wanted], process: str) -> list[Claim | None]:
+        """For each, None: the key is now this request's. Else what is known of the request before.
+        Raises Withdrawn where one is of a job that was cancelled."""
         now_s = time.time()
 
-        def write(connection: Connection) -> Claim | None:
+        def write(connection: Connection) -> list[Claim | None]:
             old = ANSWERS.c.asked_at < now_s - KEPT_S
             connection.execute(delete(ANSWERS).where(old, ~_of_open_job()))
-            if job is None:
-                if found := find(connection, caller, key) or _of_job(connection, caller, key):
-                    return found
-            elif not _runs(connection, job, process):
-                raise Withdrawn
-            row = {"caller": caller, "key": key, "fingerprint": fingerprint, "asked_at": now_s}
-            if add_if_absent(connection, ANSWERS, {**row, "process": process, **scope}):
-                return None
-            # Gone again in this moment: it was released, and whoever asks once more will have it.
-            return find(connection, caller, key) or Claim(fingerprint, None, erased=False)
+            return [_claim(connection, one, process, now_s) for one in wanted]
 
         return self._database.write(write)
 
@@ -116,6 +115,20 @@ def find(connection: Connection, caller: str, key: str) -> Claim | None:
 def is_taken(connection: Connection, caller: str, key: str) -> bool:
     """Whether a request with that key is at work, or it is not known yet what became of it."""
     return find(connection, caller, key) is not None
+
+
+def _claim(connection: Connection, wanted: Wanted, process: str, now_s: float) -> Claim | None:
+    caller, key, fingerprint, scope, job = wanted
+    if job is None:
+        if found := find(connection, caller, key) or _of_job(connection, caller, key):
+            return found
+    elif not _runs(connection, job, process):
+        raise Withdrawn
+    row = {"caller": caller, "key": key, "fingerprint": fingerprint, "asked_at": now_s}
+    if add_if_absent(connection, ANSWERS, {**row, "process": process, **scope}):
+        return None
+    # Gone again in this moment: it was released, and whoever asks once more will have it.
+    return find(connection, caller, key) or Claim(fingerprint, None, erased=False)
 
 
 def belongs_to(connection: Connection, repeat: tuple[str, str], intent: int) -> None:

@@ -1,0 +1,48 @@
+"""POST /batch: many bodies of /memory/add, each answered by itself."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from flask import Blueprint
+
+from app.api.http import rate_limit
+from app.api.http.auth import principal, writes
+from app.api.http.body import idempotency_key
+from app.api.http.large_body import large_body
+from app.api.http.problems import STATUS, problem_body, tell
+from app.api.http.streaming import Answer
+from app.api.memory.answers import added
+from app.api.memory.routes import memory
+from app.errors import ServiceError
+from app.memory.batch import Outcome
+from app.memory.requests import BatchRequest, validated
+from app.observability.logs import request_id
+
+bp = Blueprint("batch", __name__)
+
+
+@bp.post("/batch")
+@writes
+def add() -> Answer:
+    with large_body() as given:
+        asked = validated(BatchRequest, given, principal())
+        rate_limit.count(len(asked.adds) - 1, "adds")
+        outcomes = memory().batches.add(principal(), asked, idempotency_key())
+    _tell({outcome.detail: outcome for outcome in outcomes if isinstance(outcome, ServiceError)})
+    return {"results": [_result(outcome) for outcome in outcomes]}
+
+
+def _tell(failures: Mapping[str, ServiceError]) -> None:
+    """Each kind of failure once: it may be that of a thousand."""
+    for failure in failures.values():
+        if STATUS[failure.code] >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            tell(failure)
+
+
+def _result(outcome: Outcome) -> dict[str, Any]:
+    if isinstance(outcome, ServiceError):
+        errors = getattr(outcome, "errors", ())
+        return problem_body(outcome.code, outcome.detail, errors, request_id.get())
+    answer, status = added(outcome)
+    return {"status": status, **answer}

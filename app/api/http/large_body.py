@@ -1,0 +1,56 @@
+"""Bodies larger than MAX_BODY_BYTES: read as many at once as memory allows."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from flask import Flask, current_app, request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from app.api.http.body import decoded, raw_body
+from app.config import Settings
+from app.config.memory import memory_bytes
+from app.errors import PayloadTooLarge
+from app.memory.limits import MemoryBudget
+
+SHARE = 4  # of the memory, one part for such bodies
+READ = 2  # bytes for each of a body that is read: once as it came, once as text
+STRUCTURE = b"{[:,"
+OF_VALUE = 128
+"""Bytes for each of these, when a body is parsed and made models of: a message of five has 600."""
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    app.config["MAX_BATCH_BYTES"] = settings.max_batch_bytes
+    share = memory_bytes() // SHARE // settings.web_concurrency
+    app.extensions["large bodies"] = MemoryBudget(share)
+
+
+@contextmanager
+def large_body() -> Iterator[Any]:
+    """The JSON of the current request, of MAX_BATCH_BYTES at most; its memory is held as long.
+
+    Raises what `body` raises, PayloadTooLarge, and ServiceBusy while others need the memory.
+    """
+    budget: MemoryBudget = current_app.extensions["large bodies"]
+    most = current_app.config["MAX_BATCH_BYTES"]
+    request.max_content_length = most
+    length = request.content_length
+    with budget.holding(_possible(budget, READ * min(most, most if length is None else length))):
+        try:
+            raw = raw_body()
+        except RequestEntityTooLarge:
+            raise PayloadTooLarge("The body is larger than MAX_BATCH_BYTES.") from None
+        parsed = OF_VALUE * sum(raw.count(character) for character in STRUCTURE)
+        with budget.holding(_possible(budget, parsed), waits=False):
+            yield decoded(raw)
+
+
+def _possible(budget: MemoryBudget, size: int) -> int:
+    """Raises PayloadTooLarge."""
+    if size > budget.size:
+        raise PayloadTooLarge(
+            f"To read this body takes {size // 2**20} MB of memory, and there are "
+            f"{budget.size // 2**20} for all such bodies: send fewer adds at once."
+        )
+    return size

@@ -1,0 +1,119 @@
+"""Many adds at once: each is answered by itself."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import copy_context
+from typing import Any
+
+from app.errors import InvalidRequest, RespondAsyncNeeded, ServiceError
+from app.memory.adding import Adding
+from app.memory.batch.parts import Outcome, Part, key_of
+from app.memory.batch.together import StoringTogether
+from app.memory.given import Given
+from app.memory.idempotency import IdempotencyKey, claimed, released_on_failure
+from app.memory.requests import AddRequest, BatchRequest, at_place, validated
+from app.security.principal import Principal
+from app.storage.journal.writer import Writer
+
+__all__ = ["Batches", "Outcome"]
+
+MAX_INFERRED = 20  # bodies that an LLM is asked for, while the caller waits
+AT_ONCE = 4  # of them: others want the LLM too
+
+Read = Part | ServiceError
+"""A body, or what is wrong with it."""
+
+ANSWERED = "{}"
+"""Kept for the key of a batch; the answers are kept for the keys of its bodies."""
+
+
+class Batches:
+    """Adds of many scopes. Safe for many threads."""
+
+    def __init__(
+        self, writer: Writer, adding: Adding, together: StoringTogether, llm_places: int
+    ) -> None:
+        """`llm_places`: how many may wait for the LLM at once."""
+        self._writer = writer
+        self._adding = adding
+        self._together = together
+        self._at_once = min(AT_ONCE, llm_places)
+
+    def add(
+        self, principal: Principal, asked: BatchRequest, key: str | None = None
+    ) -> list[Outcome]:
+        """What each of the adds gives, in their order; one that is wrong or fails stops no other.
+
+        Sent again with the same idempotency `key`, those that were stored give their first answers
+        and the others are tried again. Raises RespondAsyncNeeded, and what `MemoryService.add`
+        raises for a key.
+        """
+        principal.must_write()
+        read = [self._read(principal, number, body, key) for number, body in enumerate(asked.adds)]
+        parts = [one for one in read if isinstance(one, Part)]
+        inferred = [part for part in parts if part.inferred]
+        if len(inferred) > MAX_INFERRED:
+            raise RespondAsyncNeeded(
+                f"{len(inferred)} of these adds want an LLM, and one request waits for "
+                f"{MAX_INFERRED} at most: send fewer, or infer: false."
+            )
+        with self._once(principal, asked, key):
+            self._together.store([part for part in parts if not part.inferred])
+            self._infer(principal, inferred)
+        return [_outcome(one) for one in read]
+
+    def _read(self, principal: Principal, number: int, body: Any, key: str | None) -> Read:
+        try:
+            asked = validated(AddRequest, body, principal)
+            given = Given.of(principal, asked, key_of(key, number))
+            return Part(asked, given, self._adding.infers(asked))
+        except InvalidRequest as error:
+            return at_place(f"adds.{number}", error)
+        except ServiceError as error:
+            return error
+
+    @contextmanager
+    def _once(self, principal: Principal, asked: BatchRequest, key: str | None) -> Iterator[None]:
+        """Nobody else is at work on the batch with this key, and it came with no other body."""
+        if key is None:
+            yield
+            return
+        whole = IdempotencyKey(principal.id, key, asked.fingerprint(), asked.fingerprint())
+        is_first = claimed(self._writer, whole, principal.scope) is None
+        with released_on_failure(self._writer, [whole] if is_first else []):
+            yield
+        if is_first:
+            self._writer.journal.answers.answer(principal.id, key, ANSWERED)
+
+    def _infer(self, principal: Principal, parts: Sequence[Part]) -> None:
+        """Some scopes at once, and one add of each after the other."""
+        scopes: defaultdict[frozenset[tuple[str, str]], list[Part]] = defaultdict(list)
+        for part in parts:
+            scopes[frozenset(part.given.scope.items())].append(part)
+        if not scopes:
+            return
+        with ThreadPoolExecutor(self._at_once, "batch") as pool:
+            running = [
+                pool.submit(copy_context().run, self._infer_in_turn, principal, some)
+                for some in scopes.values()
+            ]
+            for one in running:
+                one.result()
+
+    def _infer_in_turn(self, principal: Principal, parts: Sequence[Part]) -> None:
+        for part in parts:
+            key = part.given.key.key if part.given.key else None
+            try:
+                part.outcome = self._adding.add(principal, part.asked, key)
+            except ServiceError as failure:
+                part.outcome = failure
+
+
+def _outcome(read: Read) -> Outcome:
+    if not isinstance(read, Part):
+        return read
+    if read.outcome is None:
+        raise AssertionError("a part of a batch without an outcome")
+    return read.outcome

@@ -17,10 +17,11 @@ from app.storage.vectors.server.aliases import lead_to
 from app.storage.vectors.server.connection import Connection
 from app.storage.vectors.server.errors import translated
 from app.storage.vectors.server.grpc_points import GrpcPoints
+from app.storage.vectors.server.kinds import NotAllowed
 from app.storage.vectors.server.metadata import SIGNATURE, WORDS, ZERO, Metadata
 from app.storage.vectors.server.options import Options
 from app.storage.vectors.server.points import NOBODY, Points
-from app.storage.vectors.server.refusals import CONFLICT, NotAllowed
+from app.storage.vectors.server.refusals import CONFLICT
 from app.storage.vectors.server.rest import RestPoints
 from app.storage.vectors.server.shape import (
     ForeignCollection,

@@ -17,15 +17,9 @@ from app.errors import (
     VectorStoreUnavailable,
 )
 from app.storage.vectors.base import NoCollection
+from app.storage.vectors.server.kinds import OPERATOR_S
 from app.storage.vectors.server.nodes import Addresses
-from app.storage.vectors.server.refusals import (
-    LIMITED,
-    NOT_FOUND,
-    OPERATOR_S,
-    UNAUTHORIZED,
-    Refusal,
-    error_of,
-)
+from app.storage.vectors.server.refusals import LIMITED, NOT_FOUND, UNAUTHORIZED, Refusal, error_of
 
 OF_THE_KEY = ("Must provide an API key", "Invalid API key")
 """What the server says in plain text, where everything else is JSON."""

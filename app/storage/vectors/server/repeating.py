@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
 
-from app.storage.vectors.server.refusals import ReplicasFailed
+from app.storage.vectors.server.kinds import ReplicasFailed
 
 QUICK_S = 1.0
 """Only what fails so soon: nobody should wait for several times QDRANT_TIMEOUT."""

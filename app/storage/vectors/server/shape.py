@@ -11,9 +11,9 @@ from app.errors import VectorStoreRefused
 from app.storage.vectors.base import DATETIME_INDEXES, DENSE, KEYWORD_INDEXES, SPARSE
 from app.storage.vectors.bm25 import OLDEST, VERSION
 from app.storage.vectors.paging import ROWS
+from app.storage.vectors.server.kinds import OPERATOR_S
 from app.storage.vectors.server.metadata import SIGNATURE, WORDS
 from app.storage.vectors.server.options import Options
-from app.storage.vectors.server.refusals import OPERATOR_S
 
 PER_USER = 16
 """Links of each point to others of its user, and to all where everybody is searched: Qdrant's

@@ -11,7 +11,8 @@ from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedR
 
 from app.errors import FieldError, InvalidRequest, VectorStoreRefused
 from app.storage.vectors.filters import Filter
-from app.storage.vectors.server.refusals import FAILED, OPERATOR_S
+from app.storage.vectors.server.kinds import OPERATOR_S
+from app.storage.vectors.server.refusals import FAILED
 
 log = logging.getLogger(__name__)
 

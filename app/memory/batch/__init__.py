@@ -57,7 +57,7 @@ class Batches:
         if len(inferred) > MAX_INFERRED:
             raise RespondAsyncNeeded(
                 f"{len(inferred)} of these adds want an LLM, and one request waits for "
-                f"{MAX_INFERRED} at most: send fewer, or infer: false."
+                f"{MAX_INFERRED} at most: send fewer, infer: false, or Prefer: respond-async."
             )
         with self._once(principal, asked, key):
             self._together.store([part for part in parts if not part.inferred])

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Blueprint
 
+from app.api import jobs
 from app.api.http import rate_limit
 from app.api.http.auth import principal, writes
 from app.api.http.body import idempotency_key
@@ -16,6 +17,7 @@ from app.api.memory.answers import added
 from app.api.memory.routes import memory
 from app.errors import ServiceError
 from app.memory.batch import Outcome
+from app.memory.jobs import Job
 from app.memory.requests import BatchRequest, validated
 from app.observability.logs import request_id
 
@@ -24,13 +26,17 @@ bp = Blueprint("batch", __name__)
 
 @bp.post("/batch")
 @writes
-def add() -> Answer:
+def add() -> tuple[Answer, dict[str, str]]:
+    respond_async = jobs.is_preferred()
     with large_body() as given:
         asked = validated(BatchRequest, given, principal())
         rate_limit.count(len(asked.adds) - 1, "adds")
-        outcomes = memory().batches.add(principal(), asked, idempotency_key())
+        outcomes = memory().batches.add(
+            principal(), asked, idempotency_key(), respond_async=respond_async
+        )
     _tell({outcome.detail: outcome for outcome in outcomes if isinstance(outcome, ServiceError)})
-    return {"results": [_result(outcome) for outcome in outcomes]}
+    headers = {"Preference-Applied": jobs.ASYNC} if respond_async else {}
+    return {"results": [_result(outcome) for outcome in outcomes]}, headers
 
 
 def _tell(failures: Mapping[str, ServiceError]) -> None:
@@ -44,5 +50,7 @@ def _result(outcome: Outcome) -> dict[str, Any]:
     if isinstance(outcome, ServiceError):
         errors = getattr(outcome, "errors", ())
         return problem_body(outcome.code, outcome.detail, errors, request_id.get())
+    if isinstance(outcome, Job):
+        return {"status": HTTPStatus.ACCEPTED, "job": outcome.id}
     answer, status = added(outcome)
     return {"status": status, **answer}

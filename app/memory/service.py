@@ -81,12 +81,12 @@ class MemoryService:
         self._reading = Reading(store, history, Search(store, embeds), journal.listings, choosing)
         places = Places()
         self._adding = Adding(self._writer, embeds, extraction, limiter, places)
-        together = StoringTogether(self._writer, embeds, places)
-        self.batches = Batches(self._writer, self._adding, together, llm_concurrency)
         self._changing = Changing(self._writer, embeds, self._reading, choosing)
         self.issued_keys = IssuedKeys(history.database)
         self.transfer = Transfer(self._writer, history, embeds, self._adding)
         self.jobs = JobService(store, journal, self._adding, job_limits or JobLimits())
+        together = StoringTogether(self._writer, embeds, places)
+        self.batches = Batches(self._writer, self._adding, together, self.jobs, llm_concurrency)
         chores = [self.issued_keys.write_uses, self.jobs.tidy]
         self._maintenance = Maintenance(journal, store, history, flush_seconds, chores)
         own = {"maintenance": self._maintenance.check, "jobs": self.jobs.check}

@@ -403,3 +403,27 @@ def test_more_than_20_for_an_llm_are_422_and_nothing_is_stored(
     assert "respond-async" in response.json()["detail"]
     assert texts(deployment.service, user) == []
     assert deployment.openai.count("/v1/chat") == chats
+
+
+def test_with_respond_async_each_that_wants_an_llm_is_a_job(
+    deployment: Deployment, user: str
+) -> None:
+    deployment.openai.reply = json.dumps({"memory": [{"text": "Likes tea"}]})
+    users = [f"{user}-{n}" for n in range(25)]
+    adds = [given(user, "as it is"), *(said(one, "I like tea") for one in users), said("", "x")]
+    headers = {"Prefer": "respond-async", "Idempotency-Key": user}
+    response = batch(deployment.service, adds, headers=headers)
+    assert response.status_code == 200
+    assert response.headers["Preference-Applied"] == "respond-async"
+    answers = response.json()["results"]
+    assert statuses(answers) == [201, *[202] * 25, 400]
+    jobs = [one["job"] for one in answers[1:26]]
+    assert len({*jobs}) == 25
+    again_ = batch(deployment.service, adds, headers=headers).json()["results"]
+    assert again_[:26] == answers[:26]
+    for job in jobs:
+        ended = deployment.service.http.get(f"/jobs/{job}?wait=20").json()
+        assert ended["status"] == "succeeded", ended
+    for one in users:
+        assert texts(deployment.service, one) == ["Likes tea"]
+    assert texts(deployment.service, user) == ["as it is"]

@@ -7,12 +7,19 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from typing import Any
 
-from app.errors import InvalidRequest, RespondAsyncNeeded, ServiceError
+from app.errors import (
+    IdempotencyKeyErased,
+    IdempotencyKeyReused,
+    InvalidRequest,
+    RespondAsyncNeeded,
+    ServiceError,
+)
 from app.memory.adding import Adding
 from app.memory.batch.parts import Outcome, Part, key_of
 from app.memory.batch.together import StoringTogether
 from app.memory.given import Given
 from app.memory.idempotency import IdempotencyKey, claimed, released_on_failure
+from app.memory.jobs import JobService
 from app.memory.requests import AddRequest, BatchRequest, at_place, validated
 from app.security.principal import Principal
 from app.storage.journal.writer import Writer
@@ -33,18 +40,30 @@ class Batches:
     """Adds of many scopes. Safe for many threads."""
 
     def __init__(
-        self, writer: Writer, adding: Adding, together: StoringTogether, llm_places: int
+        self,
+        writer: Writer,
+        adding: Adding,
+        together: StoringTogether,
+        jobs: JobService,
+        llm_places: int,
     ) -> None:
         """`llm_places`: how many may wait for the LLM at once."""
         self._writer = writer
         self._adding = adding
+        self._jobs = jobs
         self._together = together
         self._at_once = min(AT_ONCE, llm_places)
 
     def add(
-        self, principal: Principal, asked: BatchRequest, key: str | None = None
+        self,
+        principal: Principal,
+        asked: BatchRequest,
+        key: str | None = None,
+        *,
+        respond_async: bool = False,
     ) -> list[Outcome]:
         """What each of the adds gives, in their order; one that is wrong or fails stops no other.
+        With `respond_async` those that want an LLM are accepted as jobs.
 
         Sent again with the same idempotency `key`, those that were stored give their first answers
         and the others are tried again. Raises RespondAsyncNeeded, and what `MemoryService.add`
@@ -54,14 +73,17 @@ class Batches:
         read = [self._read(principal, number, body, key) for number, body in enumerate(asked.adds)]
         parts = [one for one in read if isinstance(one, Part)]
         inferred = [part for part in parts if part.inferred]
-        if len(inferred) > MAX_INFERRED:
+        if len(inferred) > MAX_INFERRED and not respond_async:
             raise RespondAsyncNeeded(
                 f"{len(inferred)} of these adds want an LLM, and one request waits for "
                 f"{MAX_INFERRED} at most: send fewer, infer: false, or Prefer: respond-async."
             )
         with self._once(principal, asked, key):
             self._together.store([part for part in parts if not part.inferred])
-            self._infer(principal, inferred)
+            if respond_async:
+                self._accept(principal, inferred)
+            else:
+                self._infer(principal, inferred)
         return [_outcome(one) for one in read]
 
     def _read(self, principal: Principal, number: int, body: Any, key: str | None) -> Read:
@@ -87,6 +109,23 @@ class Batches:
         if is_first:
             self._writer.journal.answers.answer(principal.id, key, ANSWERED)
 
+    def _accept(self, principal: Principal, parts: Sequence[Part]) -> None:
+        """As jobs: together, or each alone where one has a key that was used or erased."""
+        try:
+            jobs = self._jobs.submit_many(principal, [(one.asked, one.key) for one in parts])
+        except (IdempotencyKeyReused, IdempotencyKeyErased) as failure:
+            if len(parts) > 1:
+                for part in parts:
+                    self._accept(principal, [part])
+                return
+            parts[0].outcome = failure
+        except ServiceError as failure:
+            for part in parts:
+                part.outcome = failure
+        else:
+            for part, job in zip(parts, jobs, strict=True):
+                part.outcome = job
+
     def _infer(self, principal: Principal, parts: Sequence[Part]) -> None:
         """Some scopes at once, and one add of each after the other."""
         scopes: defaultdict[frozenset[tuple[str, str]], list[Part]] = defaultdict(list)
@@ -104,9 +143,8 @@ class Batches:
 
     def _infer_in_turn(self, principal: Principal, parts: Sequence[Part]) -> None:
         for part in parts:
-            key = part.given.key.key if part.given.key else None
             try:
-                part.outcome = self._adding.add(principal, part.asked, key)
+                part.outcome = self._adding.add(principal, part.asked, part.key)
             except ServiceError as failure:
                 part.outcome = failure
 

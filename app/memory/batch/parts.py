@@ -8,10 +8,11 @@ from typing import NamedTuple
 from app.errors import ServiceError
 from app.memory.answers import Added
 from app.memory.given import Given
+from app.memory.jobs.job import Job
 from app.memory.requests import AddRequest
 
-Outcome = Added | ServiceError
-"""What is answered, or the failure: as for an add by itself."""
+Outcome = Added | Job | ServiceError
+"""What is answered, the job that will do it, or the failure: as for an add by itself."""
 
 
 @dataclass
@@ -26,6 +27,10 @@ class Part:
     """Of its first memory, in the order of its conversation."""
     outcome: Outcome | None = None
     """None until it is known."""
+
+    @property
+    def key(self) -> str | None:
+        return self.given.key.key if self.given.key else None
 
 
 def key_of(key: str | None, number: int) -> str | None:

@@ -132,3 +132,12 @@ def joined(lines: Iterable[bytes], size: int) -> Iterable[bytes]:
             held, length = [], 0
     if held:
         yield b"".join(held)
+
+
+def digest_of(end: bytes) -> str:
+    """The digest that a last line tells; "" where it tells none."""
+    try:
+        found = json.loads(end)["sha256"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return found if isinstance(found, str) else ""

@@ -1,6 +1,7 @@
 """Some arriving memories at a time: compared with what is there, embedded, and written as one."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from enum import Enum, auto
 
 from app.embeddings import Vector
@@ -64,7 +65,8 @@ class Storing:
         """Memories of different ids, each whole or not at all. Raises what keeps all of them."""
         left = arriving
         while left:
-            stored = self._stored(left)
+            with self._alone_with(left):  # what is at work or unsure there is no answer yet
+                stored = self._stored(left)
             wanted = [one for one in left if self._is_wanted(one, stored.get(one.id))]
             if self._asked.dry_run:
                 return
@@ -86,6 +88,10 @@ class Storing:
         self._report.count("deleted_histories")
 
     # ---- inside
+
+    def _alone_with(self, arriving: Sequence[Arriving]) -> AbstractContextManager[None]:
+        scopes = [*{tuple(one.scope.items()): one.scope for one in arriving}.values()]
+        return self._writer.alone_with_many([one.id for one in arriving], scopes)
 
     def _stored(self, arriving: Sequence[Arriving]) -> dict[str, Payload]:
         store = self._writer.store
@@ -154,8 +160,7 @@ class Storing:
 
     def _write(self, ready: Points) -> list[Arriving]:
         """Write them, except those that must be looked at again, which are given back."""
-        scopes = [*{tuple(one.scope.items()): one.scope for one, _ in ready}.values()]
-        with self._writer.alone_with_many([one.id for one, _ in ready], scopes):
+        with self._alone_with([one for one, _ in ready]):
             stored = self._stored([one for one, _ in ready])
             self._write_new([(one, vector) for one, vector in ready if one.id not in stored])
             left = []

@@ -1,0 +1,100 @@
+"""`python -m app.cli.load FILE`: send memories to a running service: an export of one, or a list,
+export or archive of mem0, OpenMemory, ChatGPT or Claude.
+
+Sent again, what is there is passed over: so it goes on where it was cut off. Ends with status 0
+when everything was taken, 1 when some lines were not, 2 when it could not go on.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import BinaryIO
+
+from app.cli.client import add_arguments, connect
+from app.config import prepare_environment
+from app.errors import StartupError
+from app.security.scopes import SCOPE_KEYS, scope_id
+
+SOME_LINES, STOPPED = 1, 2
+
+
+def main() -> int:
+    with TemporaryDirectory() as folder:
+        prepare_environment(Path(folder))  # before app.memory is imported, and mem0 with it
+        asked = _arguments().parse_args()
+        try:
+            with _opened(asked.file) as stream:
+                return _load(stream, asked)
+        except KeyboardInterrupt:
+            return _stopped("interrupted")
+        except (StartupError, OSError) as error:
+            return _stopped(str(error))
+
+
+def _load(stream: BinaryIO, asked: argparse.Namespace) -> int:
+    from app.cli.loading import Loading, Stopped
+    from app.memory.transfer.records import NotThisFormat
+
+    with connect(asked) as client:
+        loading = Loading(client, asked)
+        try:
+            loading.load(stream)
+        except (Stopped, NotThisFormat) as error:
+            return _stopped(str(error))
+        finally:
+            print(json.dumps(loading.report))
+    return SOME_LINES if loading.report["failed"] else 0
+
+
+def _opened(file: str) -> BinaryIO:
+    if file != "-":
+        return Path(file).open("rb")
+    copy = TemporaryFile()  # noqa: SIM115  # closed by who asked for it
+    shutil.copyfileobj(sys.stdin.buffer, copy)
+    copy.seek(0)
+    return copy
+
+
+def _stopped(why: str) -> int:
+    print(f"{why}\nRun it again to go on: what is there is passed over.", file=sys.stderr)
+    return STOPPED
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m app.cli.load", description=__doc__)
+    parser.add_argument("file", help="- is standard input")
+    add_arguments(parser)
+    parser.add_argument("--format", help="lines, or a name that is told where none fits")
+    parser.add_argument("--dry-run", action="store_true", help="compare and report, write nothing")
+    parser.add_argument(
+        "--on-conflict",
+        choices=["fail", "replace", "skip"],
+        default="fail",
+        help="where a memory of the same id says something else",
+    )
+    parser.add_argument(
+        "--infer", action="store_true", help="let the LLM find memories in conversations"
+    )
+    parser.add_argument(
+        "--incomplete", action="store_true", help="also an export that lacks its last line"
+    )
+    for key in SCOPE_KEYS:
+        name = key.removesuffix("_id")
+        parser.add_argument(
+            f"--{name}", dest=key, type=_scope_id, help=f"the {key} of what has none in the file"
+        )
+    return parser
+
+
+def _scope_id(text: str) -> str:
+    try:
+        return scope_id(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

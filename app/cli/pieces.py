@@ -1,0 +1,122 @@
+"""A file as pieces that are sent one after the other, each an import of its own."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import BinaryIO, NamedTuple
+
+from app.config import VERSION
+from app.embeddings import EmbedderInfo
+from app.memory.transfer import lines
+from app.memory.transfer.records import ImportedMemory, Reader, Record, Refused
+from app.memory.transfer.splitting import split
+from app.memory.transfer.whole import Whole
+from app.security.scopes import Scope
+
+LINES, BYTES = 500, 2_000_000
+Refuse = Callable[[Refused], None]
+"""Is told what cannot be read."""
+
+HEADER = b'{"type":"header"'
+END = b'{"type":"end"'
+
+
+class Piece(NamedTuple):
+    body: bytes
+    lines: list[int]
+    """Where the file has each line of the body; 0 for a header."""
+    position: int
+    """How far the file is read with it, in bytes."""
+
+
+class Pieces:
+    """Lines, gathered until there are enough of them."""
+
+    def __init__(self, most: int = LINES) -> None:
+        self._most = most
+        self._header = b""
+        self._begin()
+
+    def begin(self, header: bytes) -> None:
+        """What the next pieces begin with."""
+        self._header = header
+        self._begin()
+
+    def add(self, number: int, raw: bytes) -> bool:
+        """Whether the piece is to be sent now."""
+        self._body.append(raw if raw.endswith(b"\n") else raw + b"\n")
+        self._lines.append(number)
+        self._size += len(raw)
+        return len(self._lines) >= self._most or self._size >= BYTES
+
+    def take(self, position: int) -> Iterator[Piece]:
+        """The piece, where there is anything in it."""
+        if any(self._lines):
+            yield Piece(b"".join(self._body), self._lines, position)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._body = [self._header] if self._header else []
+        self._lines = [0] if self._header else []
+        self._size = 0
+
+
+def of_lines(stream: BinaryIO, refused: Refuse, most: int = LINES) -> Iterator[Piece]:
+    """Of a file of the service's own lines."""
+    pieces = Pieces(most)
+    for number, raw in split(stream.read):
+        if raw is None:
+            refused(Refused(number, f"is longer than {lines.MAX_LINE} bytes"))
+        elif raw.startswith(HEADER):
+            yield from pieces.take(stream.tell())
+            pieces.begin(raw)
+        elif raw.strip() and not raw.startswith(END) and pieces.add(number, raw):
+            yield from pieces.take(stream.tell())
+    yield from pieces.take(stream.tell())
+
+
+def of_records(
+    stream: BinaryIO, read: Reader, scope: Scope, refused: Refuse, most: int = LINES
+) -> Iterator[Piece]:
+    """Of a file of another format. `scope` is that of records without these ids."""
+    pieces, made_by = Pieces(most), None
+    for item in read(stream):
+        if isinstance(item, Refused):
+            refused(item)
+            continue
+        record = replace(item, scope={**scope, **item.scope})
+        embedder = _embedder(record)
+        if embedder != made_by:
+            yield from pieces.take(_position(stream))
+            pieces.begin(lines.dumped(lines.header(VERSION, embedder)))
+            made_by = embedder
+        if pieces.add(record.line, lines.dumped(_line(record))):
+            yield from pieces.take(_position(stream))
+    yield from pieces.take(_position(stream))
+
+
+def is_whole(stream: BinaryIO) -> bool | None:
+    """Whether it is an export to its last line; None where it is no export."""
+    whole = Whole()
+    for _, raw in split(stream.read):
+        if raw is not None and raw.startswith(END):
+            whole.end(lines.digest_of(raw))
+            continue
+        if raw is not None and raw.startswith(HEADER):
+            whole.begin()
+        whole.add(raw or b"")
+    stream.seek(0)
+    return whole.verdict()
+
+
+def _embedder(record: Record) -> EmbedderInfo | None:
+    return record.embedder if isinstance(record, ImportedMemory) else None
+
+
+def _line(record: Record) -> lines.Line:
+    if isinstance(record, ImportedMemory):
+        return lines.of_memory(record)
+    return lines.of_conversation(record)
+
+
+def _position(stream: BinaryIO) -> int:
+    return 0 if stream.closed else stream.tell()

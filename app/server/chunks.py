@@ -39,7 +39,7 @@ class Chunks:
         # Until it has been read to its end nobody knows where the next request starts. gunicorn
         # closes such a connection; else it would read what is left after the answer, and answer
         # what is wrong with it a second time.
-        body.failed = self.failed = True
+        body.failed = True
 
     def read(self, size: int) -> bytes:
         """At most `size` bytes; none at the end."""

@@ -10,8 +10,6 @@ STEP = 16 * 1024
 
 
 class Body(Protocol):
-    failed: bool
-
     def read(self, size: int) -> bytes: ...
 
 
@@ -26,8 +24,6 @@ class Upload:
         self._received = 0
         self._waited = 0.0
         self._waiting_since: float | None = None
-        # Where it is not read to its end nobody knows where the next request begins.
-        body.failed = True
 
     def read(self, size: int) -> bytes:
         """At most `size` bytes; none at the end, or where its sender was late."""
@@ -38,8 +34,6 @@ class Upload:
             self._waiting_since = None
             self._waited += time.monotonic() - started
         self._received += len(data)
-        if size and not data:
-            self._body.failed = False
         return data
 
     def is_late(self, now: float) -> bool:

@@ -43,7 +43,9 @@ class Answer:
         self._seconds = 0
 
     def receive(self, body: Body) -> Upload:
-        """The request's own `body`, as one that may be long."""
+        """The request's own `body`, as one that may be long. The connection ends with it: where it
+        is not read to its end nobody knows where the next request begins."""
+        self.request.must_close = True
         self.upload = Upload(body, self._read_seconds)
         return self.upload
 

@@ -342,3 +342,28 @@ def test_an_encrypted_answer_is_whole_or_broken_off(encrypted: Encrypted) -> Non
         one.sendall(CLOSING)
         with contextlib.suppress(ssl.SSLError):
             assert read_slowly(one, 100) < whole
+
+
+def importing(length: int) -> bytes:
+    return (
+        b"POST /import HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n"
+        b"Content-Length: %d\r\n\r\n" % length
+    )
+
+
+def test_a_long_body_need_not_be_whole_in_time_but_must_keep_coming(hasty: Service) -> None:
+    line = b'{"memory": "tea", "user_id": "slow"}' + b" " * 20_000 + b"\n"
+    with connect(hasty) as steady, connect(hasty) as silent, connect(hasty) as dripping:
+        started = time.monotonic()
+        steady.sendall(importing(20 * len(line)))
+        silent.sendall(importing(9) + b"{")
+        dripping.sendall(importing(10**6))
+        for _ in range(20):
+            time.sleep(READ_S / 10)  # what is slow here is the subject
+            steady.sendall(line)
+            with contextlib.suppress(ConnectionError):
+                dripping.sendall(b" " * 100)
+        assert time.monotonic() - started > 1.5 * READ_S
+        assert steady.recv(65536).startswith(b"HTTP/1.1 200 ")
+        for late in (silent, dripping):
+            assert late.recv(65536).startswith(b"HTTP/1.1 400 ")

@@ -182,7 +182,7 @@ def test_a_file_goes_from_one_service_to_another_by_the_commands(
     done = run("load", file, *to, folder=tmp_path)
     assert (done.returncode, "not whole" in done.stderr) == (2, True)
     file.write_bytes(raw({"memory": "tea", "user_id": user}, {"memory": "milk"}))
-    done = run("load", "-", *to, "--dry-run", folder=tmp_path, stdin=file.open())
+    done = run("load", "-", *to, "--dry-run", folder=tmp_path, input=file.read_text())
     assert (done.returncode, json.loads(done.stdout)["imported"]) == (1, 1)
     assert done.stderr.startswith("line 2: invalid_request: ")
     assert [*tmp_path.iterdir()] == [file]

@@ -414,7 +414,9 @@ class TestDownAndBack:
     ) -> None:
         deployment.service.ask("add", data="x", user_id=user, infer=False)
         deployment.qdrant.wipe()
-        assert deployment.service.ask("get_all", user_id=user)["results"] == []
+        gone = deployment.service.post("get_all", {"user_id": user})
+        assert gone.status_code == 503  # and nobody takes it for an empty answer
+        assert "is gone" in gone.json()["detail"]
         deployment.service.ask("add", data="y", user_id=user, infer=False)
         assert deployment.stored(user) == ["y"]
         assert deployment.service.ask("get_all", user_id=user)["total"] == 1

@@ -244,6 +244,36 @@ def test_few_rows_at_once_are_enough(deployment: Deployment, user: str) -> None:
     assert service.ask("delete_all", user_id=user)["deleted"] == 25
 
 
+@pytest.mark.parametrize("most", [1, 7])
+def test_few_values_in_a_condition_are_enough(deployment: Deployment, user: str, most: int) -> None:
+    """A search asks for the scores that one of its lists lacks, by the ids."""
+    service = deployment.service
+    said = [{"role": "user", "content": f"note {number}"} for number in range(100)]
+    service.ask("add", messages=said, user_id=user)
+    search = {"query": "note 5", "user_id": user, "limit": 20}
+    before = [one["score"] for one in service.ask("search", **search)["results"]]
+    deployment.strict(condition_max_size=most)
+    service.post("search", search)  # it looks again after this one
+    assert [one["score"] for one in service.ask("search", **search)["results"]] == before
+
+
+@pytest.mark.parametrize(
+    ("route", "fields"),
+    [("get_all", {}), ("search", {"query": "x"}), ("get", {"memory_id": "0" * 32})],
+    ids=["get_all", "search", "get"],
+)
+def test_a_collection_that_is_gone_is_told_and_not_taken_for_an_empty_one(
+    deployment: Deployment, user: str, route: str, fields: dict[str, Any]
+) -> None:
+    service = deployment.service
+    service.ask("add", data="old", user_id=user)
+    deployment.says(404, "Not found: Collection `memories` doesn't exist!")
+    scope = {} if route == "get" else {"user_id": user}
+    refused = service.post(route, {**fields, **scope})
+    assert (refused.status_code, refused.json()["code"]) == (503, DOWN)
+    assert "is gone" in refused.json()["detail"]
+
+
 READY: dict[str, tuple[Break, str]] = {
     "a key that may only read": (
         lambda d: d.qdrant.__dict__.update(api_key="other", read_only_api_key=KEY),

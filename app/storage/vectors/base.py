@@ -15,7 +15,7 @@ from app.observability.metrics import store_call
 from app.security.scopes import SCOPE_KEYS
 from app.storage.payloads import Payload
 from app.storage.vectors.filters import Filter
-from app.storage.vectors.paging import Cursor, Listed
+from app.storage.vectors.paging import ROWS, Cursor, Listed
 from app.storage.vectors.ranking import Record
 
 DENSE = ""  # the unnamed vector, as mem0 stores it
@@ -248,6 +248,11 @@ class Engine(ABC):
         """Raises StorageFull where a write would find no room."""
 
     # ---- where engines differ
+
+    @property
+    def ids_at_once(self) -> int:
+        """That a filter may name."""
+        return ROWS
 
     def _narrowed(self, where: Filter) -> Filter:
         """`where` as a filter that several lists may be asked with for the price of one."""

@@ -5,12 +5,15 @@ from dataclasses import replace
 from typing import Any
 
 from app.storage.vectors.base import Nearest
+from app.storage.vectors.paging import sliced
 from app.storage.vectors.ranking import Record
 
 Ask = Callable[[Sequence[Nearest]], Sequence[Sequence[Record]]]
 
 
-def completed(requests: Sequence[Nearest], ask: Ask) -> list[list[Record]]:
+def completed(
+    requests: Sequence[Nearest], ask: Ask, ids_at_once: Callable[[], int]
+) -> list[list[Record]]:
     """What `ask` gives for each of `requests`, and behind it the records that only another list
     has, by its own score. A second call asks for those; what has no such score stays missing, as
     a memory without a word of the query does."""
@@ -20,10 +23,11 @@ def completed(requests: Sequence[Nearest], ask: Ask) -> list[list[Record]]:
         _lacking(found, lists) if len(found) == request.limit else []
         for request, found in zip(requests, lists, strict=True)
     ]
-    again = [number for number, ids in enumerate(missing) if ids]
+    most = ids_at_once()  # which may be known only now, when the engine was asked
+    again = [(number, part) for number, ids in enumerate(missing) for part in sliced(ids, most)]
     if again:
-        more = ask([_only(requests[number], missing[number]) for number in again])
-        for number, records in zip(again, more, strict=True):
+        more = ask([_only(requests[number], part) for number, part in again])
+        for (number, _), records in zip(again, more, strict=True):
             lists[number] += records
     return lists
 

@@ -73,7 +73,8 @@ class VectorStore(GuardedStore):
             requests["similar"] = Nearest(self._checked(dense), limit, where, ids_only)
         if words.indices:  # a query of stop words alone has none
             requests["worded"] = Nearest(words, limit, where, ids_only, corpus)
-        lists = dict(zip(requests, completed([*requests.values()], self._lists), strict=True))
+        found = completed([*requests.values()], self._lists, lambda: self.ids_at_once)
+        lists = dict(zip(requests, found, strict=True))
         return lists.get("similar", []), lists.get("worded", []), frozenset(words.indices)
 
     def hydrate(self, records: Sequence[Record]) -> Sequence[Record | None]:

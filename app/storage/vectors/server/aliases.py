@@ -1,8 +1,15 @@
 """Names that lead to collections: how one takes the place of another."""
 
+import hashlib
 from typing import Any
 
 from qdrant_client import QdrantClient, models
+
+
+def name_beside(name: str, embedder: str) -> str:
+    """Of a collection that is made anew: the same for the same embedder, so that it can be made
+    in several runs."""
+    return f"{name}--{hashlib.sha256(embedder.encode()).hexdigest()[:12]}"
 
 
 def lead_to(client: QdrantClient, name: str, collection: str) -> None:

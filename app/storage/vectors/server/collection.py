@@ -1,6 +1,5 @@
 """A collection of a Qdrant server: made, looked at, and replaced by another."""
 
-import hashlib
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,16 +8,17 @@ from typing import Any, Self
 from qdrant_client.http.exceptions import UnexpectedResponse
 
 from app.embeddings import EmbedderInfo
-from app.errors import VectorStoreRefused, VectorStoreUnavailable
+from app.errors import InvalidRequest, VectorStoreRefused, VectorStoreUnavailable
 from app.storage.vectors.base import NoCollection
 from app.storage.vectors.filters import Filter
 from app.storage.vectors.paging import ROWS
-from app.storage.vectors.server.aliases import lead_to
+from app.storage.vectors.server.aliases import lead_to, name_beside
 from app.storage.vectors.server.connection import Connection
 from app.storage.vectors.server.errors import translated
 from app.storage.vectors.server.grpc_points import GrpcPoints
 from app.storage.vectors.server.kinds import NotAllowed
 from app.storage.vectors.server.metadata import SIGNATURE, WORDS, ZERO, Metadata
+from app.storage.vectors.server.once import Once
 from app.storage.vectors.server.options import Options
 from app.storage.vectors.server.points import NOBODY, Points
 from app.storage.vectors.server.refusals import CONFLICT
@@ -35,6 +35,10 @@ from app.storage.vectors.server.version import ServerVersion
 
 log = logging.getLogger(__name__)
 
+GONE = (
+    "The collection {} is gone from the Qdrant server: restore it from a snapshot. The next memory "
+    "that is stored as it is given, or a restart of this service, makes an empty one."
+)
 SAMPLE = 3  # of the points of a collection that nobody signed
 
 
@@ -52,7 +56,7 @@ class ServerCollection:
         self._shape: Shape | None = None
         self._points: Points | None = None
         self._wrote = False
-        self._told: set[str] = set()
+        self._tell = Once(log)
 
     def beside(self, name: str) -> Self:
         """Another collection of the same server."""
@@ -80,6 +84,12 @@ class ServerCollection:
     def rows(self) -> int:
         """That one request may ask for."""
         return self._shape.rows if self._shape else ROWS
+
+    @property
+    def ids_at_once(self) -> int:
+        """That one condition may have."""
+        longest = self._shape.longest if self._shape else None
+        return min(longest or ROWS, ROWS)
 
     @property
     def counts_in_scope(self) -> bool:
@@ -143,7 +153,7 @@ class ServerCollection:
     def rebuild_target(self, embedder: EmbedderInfo) -> Self | None:
         """Another for `embedder`, perhaps there already; None where this one lacks nothing."""
         stored = self.embedder()
-        beside = self.beside(self._rebuild_name(embedder))
+        beside = self.beside(name_beside(self.name, str(embedder)))
         if stored is None:  # gone already: an earlier run was cut off while it swapped
             return beside if beside.exists() else None
         with self.asking():
@@ -152,11 +162,6 @@ class ServerCollection:
     def exists(self) -> bool:
         with self._translated():
             return self.client.collection_exists(self.name)
-
-    def _rebuild_name(self, embedder: EmbedderInfo) -> str:
-        """The same for the same embedder, so that a run can be resumed."""
-        digest = hashlib.sha256(str(embedder).encode()).hexdigest()
-        return f"{self.name}--{digest[:12]}"
 
     def swap_in(self, target: Self) -> None:
         """Let the name lead to `target`, and delete what it led to."""
@@ -167,19 +172,30 @@ class ServerCollection:
 
     @contextmanager
     def asking(self) -> Iterator[Points]:
-        """For calls about points. Raises NoCollection, and what `translated` raises."""
+        """For calls that read points. Raises NoCollection where there never was one, and what
+        `translated` raises."""
+        try:
+            with self._using() as points:
+                yield points
+        except NoCollection:
+            if self._shape:  # nobody may take it for an empty one
+                raise VectorStoreUnavailable(GONE.format(self.name)) from None
+            raise
+
+    @contextmanager
+    def _using(self) -> Iterator[Points]:
         try:
             with self._translated():
                 yield self._points or self._inspect()
-        except (NoCollection, VectorStoreRefused):
+        except (NoCollection, VectorStoreRefused, InvalidRequest):
             self._points = None  # it may have been changed: the next call looks again
             raise
 
     @contextmanager
     def writing(self) -> Iterator[Points]:
-        """The same, for calls that write."""
+        """For calls that write. Raises NoCollection also where there was one before."""
         try:
-            with self.asking() as points:
+            with self._using() as points:
                 yield points
         except NotAllowed:
             self._wrote = False
@@ -189,18 +205,12 @@ class ServerCollection:
     def check(self) -> str | None:
         """See `Shape.advice`. Raises what keeps memories from being read, or the key from writing:
         a point is asked for, since a list of collections is given also where no shard answers."""
-        try:
+        with suppress(NoCollection):
             with self.asking() as points:
                 points.retrieve([NOBODY])
             if not self._wrote:
                 with self.writing() as points:
                     points.delete([NOBODY])
-        except NoCollection:
-            if self._shape:
-                raise VectorStoreUnavailable(
-                    f"The collection {self.name} is gone from the Qdrant server: restore it from "
-                    "a snapshot. The next memory that is added makes an empty one."
-                ) from None
         return self._shape.advice if self._shape else None
 
     def _inspect(self) -> Points:
@@ -222,8 +232,7 @@ class ServerCollection:
             replicated=shape.replicated,
         )
         self._points = points = chosen(self.options.grpc, over_rest, over_grpc)
-        how = f"the points of the collection {self.name} are asked for over {points.transport}"
-        self._tell(how, logging.INFO)
+        self._tell(f"the collection {self.name} is asked over {points.transport}", logging.INFO)
         return points
 
     def _make_index(self, field: str, schema: Any) -> None:
@@ -232,12 +241,6 @@ class ServerCollection:
                 self.client.create_payload_index(self.name, field, schema)
         except NotAllowed as error:  # what needs the index says so; everything else works
             self._tell(f"no index on {field} was made: {error.detail}")
-
-    def _tell(self, text: str, level: int = logging.WARNING) -> None:
-        """Once."""
-        if text not in self._told:
-            self._told.add(text)
-            log.log(level, "%s", text)
 
     @property
     def _replicated(self) -> bool:

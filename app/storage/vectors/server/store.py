@@ -45,6 +45,10 @@ class ServerStore(VectorStore, engine="server"):
     def replicated(self) -> bool:
         return self._collection.replicated
 
+    @property
+    def ids_at_once(self) -> int:
+        return self._collection.ids_at_once
+
     def embedder(self) -> EmbedderInfo | None:
         return self._collection.embedder()
 

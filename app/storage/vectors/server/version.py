@@ -12,6 +12,7 @@ from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedR
 from app.errors import FieldError, InvalidRequest, VectorStoreRefused
 from app.storage.vectors.filters import Filter
 from app.storage.vectors.server.kinds import OPERATOR_S
+from app.storage.vectors.server.once import Once
 from app.storage.vectors.server.refusals import FAILED
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ class ServerVersion:
     def __init__(self, client: QdrantClient) -> None:
         self._client = client
         self._number = UNKNOWN
-        self._told: set[str] = set()
+        self._tell = Once(log)
 
     @property
     def _shown(self) -> str:
@@ -81,9 +82,8 @@ class ServerVersion:
         known = re.match(r"(\d+)\.(\d+)", said)
         self._number = (int(known[1]), int(known[2])) if known else UNKNOWN
         lacks = "; ".join(text for since, text in LACKS.items() if self._number < since)
-        if lacks and said not in self._told:
-            self._told.add(said)
-            log.warning("the Qdrant server is of version %s: %s", said or "unknown", lacks)
+        if lacks:
+            self._tell(f"the Qdrant server is of version {said or 'unknown'}: {lacks}")
 
     def _said(self) -> str:
         """Empty where it does not say: something before it lets the collections through alone, or

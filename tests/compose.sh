@@ -82,7 +82,7 @@ pass "docker run alone: embedded engine, local embedder"
 took=$(seconds docker compose up -d --wait --wait-timeout 120)
 [[ $(docker compose ps --format '{{.Health}}' | sort -u) == healthy ]] || fail "not all healthy"
 until_ready ok
-grep -q 'asked for over gRPC' <<<"$(docker compose logs mem0 2>&1)" || fail "Qdrant is not asked over gRPC"
+grep -q 'is asked over gRPC' <<<"$(docker compose logs mem0 2>&1)" || fail "Qdrant is not asked over gRPC"
 pass "docker compose up -d --wait without .env: both healthy after $took s, Qdrant asked over gRPC"
 
 # --- what the container may

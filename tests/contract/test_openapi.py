@@ -27,6 +27,7 @@ CONTRACT: dict[str, Any] = yaml.safe_load((ROOT / "openapi.yaml").read_text())
 SCHEMAS = CONTRACT["components"]["schemas"]
 MODELS = {
     "AddRequest": schemas.AddRequest,
+    "BatchRequest": schemas.BatchRequest,
     "GetAllRequest": schemas.GetAllRequest,
     "SearchRequest": schemas.SearchRequest,
     "GetRequest": schemas.GetRequest,
@@ -152,6 +153,7 @@ def test_gives_the_same_bounds() -> None:
     assert SCHEMAS["Text"]["maxLength"] == fields.MAX_TEXT
     assert SCHEMAS["ScopeId"]["maxLength"] == fields.MAX_ID
     assert messages["maxItems"] == schemas.MAX_MESSAGES
+    assert SCHEMAS["BatchRequest"]["properties"]["adds"]["maxItems"] == schemas.MAX_ADDS
     assert SCHEMAS["Text"]["pattern"] == f"[^{fields.UNSEEN}]"
     assert SCHEMAS["ScopeId"]["pattern"] == f"^[^{fields.UNSEEN}]+$"
     assert set(SCHEMAS["Metadata"]["propertyNames"]["not"]["enum"]) == RESERVED_KEYS

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from app.errors import FieldError, InvalidRequest, JobNotFound, JobsDelayed, LLMNotConfigured
+from app.errors import FieldError, InvalidRequest, JobNotFound, JobsDelayed
 from app.memory.adding import Adding
 from app.memory.jobs.job import Failure, Job
 from app.memory.jobs.requests import JobsRequest
@@ -22,7 +22,8 @@ from app.memory.requests import AddRequest
 from app.security.principal import Principal
 from app.security.scopes import Scope
 from app.storage.history.job_queue import JobQueue
-from app.storage.history.jobs import STATES, WITHOUT_KEY, Jobs, NewJob, QueueState
+from app.storage.history.job_rows import STATES, WITHOUT_KEY, NewJob
+from app.storage.history.jobs import Jobs, QueueState
 from app.storage.journal.journal import Journal
 from app.storage.payloads import new_id
 from app.storage.vectors.store import VectorStore
@@ -151,8 +152,7 @@ class JobService:
         return Job.of(row)
 
     def _new(self, principal: Principal, asked: AddRequest, key: str | None) -> NewJob:
-        if asked.infer and not self._adding.extracts:
-            raise LLMNotConfigured
+        self._adding.infers(asked)
         id_ = new_id()
         return NewJob(
             id=id_,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from app.errors import FieldError, ServiceError
 from app.memory.answers import Added
 from app.security.scopes import Scope
-from app.storage.history.jobs import CANCELLED, FAILED, PENDING, SUCCEEDED, StoredJob
+from app.storage.history.job_rows import CANCELLED, FAILED, PENDING, SUCCEEDED, StoredJob
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Job:
 
     id: str
     state: str
-    """One of `app.storage.history.jobs.STATES`."""
+    """One of `app.storage.history.job_rows.STATES`."""
     scope: Scope
     attempts: int
     accepted_at: float

@@ -10,7 +10,7 @@ from app.errors import ServiceError
 from app.memory.jobs.job import Failure
 from app.memory.jobs.retrying import pause_after_interruption
 from app.storage.history.job_queue import JobQueue
-from app.storage.history.jobs import StoredJob
+from app.storage.history.job_rows import StoredJob
 from app.storage.journal.liveness import Liveness
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from app.observability.metrics import JOBS_RETRIED
 from app.security.principal import Principal
 from app.storage.history.answers import Withdrawn
 from app.storage.history.job_queue import JobQueue
-from app.storage.history.jobs import StoredJob
+from app.storage.history.job_rows import StoredJob
 from app.storage.payloads import written_down
 
 log = logging.getLogger(__name__)

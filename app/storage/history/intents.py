@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, update
 
 from app.security.scopes import Scope
-from app.storage.history import answers, jobs, messages, parts, rows, together
+from app.storage.history import answers, job_rows, messages, parts, rows, together
 from app.storage.history.database import Database
 from app.storage.history.messages import Said
 from app.storage.history.parts import Part
@@ -226,7 +226,7 @@ def _finish_some(
     if scope is None:
         return None
     messages.forget(connection, scope)
-    jobs.cancel_within(connection, scope, last_job, erase=purge or not scope)
+    job_rows.cancel_within(connection, scope, last_job, erase=purge or not scope)
     if purge or not scope:
         answers.erase(connection, scope)
     if not scope:

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 from app.observability.metrics import JOBS_ENDED
 from app.storage.history import answers
 from app.storage.history.database import Database
-from app.storage.history.jobs import (
+from app.storage.history.job_rows import (
     ENDED,
     FAILED,
     IS_OPEN,

@@ -1,6 +1,6 @@
 """What every database says in words of its own, and SQLAlchemy in those of each."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -13,6 +13,13 @@ def add_if_absent(connection: Connection, table: Table, row: Mapping[str, Any]) 
     waits for its end."""
     added = _insert(table, connection.dialect.name).execution_options(preserve_rowcount=True)
     return connection.execute(added, row).rowcount == 1
+
+
+def add_those_absent(
+    connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """The same for several: a row of which a unique key is there already is left out."""
+    connection.execute(_insert(table, connection.dialect.name), rows)
 
 
 @cache

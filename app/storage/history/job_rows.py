@@ -1,0 +1,94 @@
+"""Jobs as rows: what they hold, and how they end with the scope that they are of."""
+
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, exists, select, update
+
+from app.observability.metrics import JOBS_ENDED
+from app.security.scopes import SCOPE_KEYS, Scope
+from app.storage.history import answers
+from app.storage.history.schema import ANSWERS, JOBS, within
+
+PENDING, RUNNING = "pending", "running"
+SUCCEEDED, FAILED, CANCELLED = "succeeded", "failed", "cancelled"
+STATES = (PENDING, RUNNING, SUCCEEDED, FAILED, CANCELLED)
+
+WITHOUT_KEY = "job"
+"""The caller of a job without an idempotency key, whose key is its id; no principal's id."""
+
+IDS_AT_ONCE = 500  # far below any database's bound on variables
+
+
+class NewJob(NamedTuple):
+    """What is accepted."""
+
+    id: str
+    caller: str
+    key: str
+    fingerprints: tuple[str, ...]
+    """Of its body: the one that is kept, and those that an earlier version may have kept."""
+    asked_by: str
+    bound: str
+    body: str
+    scope: Scope
+
+
+class StoredJob(NamedTuple):
+    """A row; the columns are explained in schema.py. Times are in seconds since 1970."""
+
+    id: str
+    state: str
+    caller: str
+    key: str
+    fingerprint: str
+    asked_by: str
+    bound: str
+    body: str | None
+    outcome: str | None
+    erased: bool
+    attempts: int
+    interruptions: int
+    due_at: float
+    accepted_at: float
+    began_at: float | None
+    ended_at: float | None
+    scope: Scope
+
+
+_PLAIN = [name for name in StoredJob._fields if name != "scope"]
+_COLUMNS = [JOBS.c[name] for name in (*_PLAIN, *SCOPE_KEYS)]
+READ = select(*_COLUMNS)
+IS_OPEN = JOBS.c.lane.is_not(None)
+ENDED: dict[str, Any] = {"lane": None, "body": None, "process": None}
+"""What a job has no more once it has ended."""
+
+
+def stored(row: Any) -> StoredJob:
+    given = row._asdict()
+    scope = {key: given[key] for key in SCOPE_KEYS if given[key] is not None}
+    return StoredJob(**{name: given[name] for name in _PLAIN}, scope=scope)
+
+
+def by_ids(connection: Connection, ids: Sequence[str]) -> dict[str, StoredJob]:
+    found: dict[str, StoredJob] = {}
+    for start in range(0, len(ids), IDS_AT_ONCE):
+        these = JOBS.c.id.in_(ids[start : start + IDS_AT_ONCE])
+        found |= {row.id: stored(row) for row in connection.execute(READ.where(these))}
+    return found
+
+
+def cancel_within(connection: Connection, scope: Scope, last: int, *, erase: bool) -> None:
+    """With the deletion of a scope: what was accepted up to the number `last` stores nothing any
+    more, also where it is at work. `erase` takes the texts of what has ended."""
+    these = within(JOBS, scope) & (JOBS.c.seq <= last)
+    mine = (JOBS.c.caller == ANSWERS.c.caller) & (JOBS.c.key == ANSWERS.c.key)
+    answers.withdraw(connection, exists().where(these, IS_OPEN, mine))
+    ended = {**ENDED, "state": CANCELLED, "outcome": None, "ended_at": time.time()}
+    cancelled = connection.execute(update(JOBS).where(these, IS_OPEN).values(ended))
+    JOBS_ENDED.labels(CANCELLED).inc(cancelled.rowcount)
+    if erase:
+        stored_something = JOBS.c.state == SUCCEEDED
+        erased = update(JOBS).values(outcome=None, erased=True)
+        connection.execute(erased.where(these, stored_something))

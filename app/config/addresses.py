@@ -4,7 +4,7 @@ import re
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, SecretStr
 
 from app.config.fields import Names
 
@@ -43,6 +43,16 @@ def _web_addresses(given: tuple[str, ...]) -> tuple[str, ...]:
 
 WebAddresses = Annotated[Names, AfterValidator(_web_addresses)]
 """Those of one service, each once, separated by commas or white space."""
+
+
+def _database_address(value: SecretStr) -> SecretStr:
+    if not re.match(r"postgres(ql)?://", value.get_secret_value()):
+        raise ValueError("must begin with postgresql://, as postgresql://user:password@host/name")
+    return value
+
+
+DatabaseAddress = Annotated[SecretStr, AfterValidator(_database_address)]
+"""With a password in it, mostly."""
 
 
 def origin(url: str) -> tuple[str, str, int]:

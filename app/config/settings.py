@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from app.config.addresses import WebAddress, WebAddresses
+from app.config.addresses import DatabaseAddress, WebAddress, WebAddresses
 from app.config.checks import contradictions
 from app.config.endpoints import Endpoint, chosen_providers, endpoint_of
 from app.config.fields import (
@@ -53,6 +53,8 @@ class Settings(BaseModel):
     host: Host = "127.0.0.1"
     port: int = Field(8000, ge=1, le=65535)
     data_dir: Path = Path("data")
+    database_url: DatabaseAddress | None = None
+    database_connections: int = Field(10, ge=2, le=1000)
     min_free_mb: int = Field(256, ge=1)
     flush_seconds: float = Field(5, gt=0, le=3600)
     threads: int = Field(256, ge=1, le=1024)

@@ -39,6 +39,8 @@ def _groups(settings: Settings) -> Iterator[tuple[tuple[str, ...], str]]:
         yield names, "the embedder is the one in this process (EMBEDDER_PROVIDER=local)"
     yield from _of_models(settings)
     yield from _of_vectors(settings)
+    if not settings.database_url:
+        yield ("database_connections",), "there is no DATABASE_URL"
     if not settings.rate_limit:
         yield ("rate_limit_storage",), "there is no RATE_LIMIT"
     if not settings.admin_api_key:

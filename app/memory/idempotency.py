@@ -11,9 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from app.errors import IdempotencyKeyErased, IdempotencyKeyReused, RequestInProgress
+from app.errors import (
+    HistoryUnavailable,
+    IdempotencyKeyErased,
+    IdempotencyKeyReused,
+    RequestInProgress,
+)
 from app.security.scopes import Scope
-from app.storage.history.answers import Claim, Wanted
+from app.storage.history.answers import Claim, Wanted, Withdrawn
 from app.storage.journal.writer import Writer
 
 WAIT_S = 5.0
@@ -54,6 +59,13 @@ def released_on_failure(writer: Writer, keys: Sequence[IdempotencyKey]) -> Itera
     """Let requests be asked again where their work raises something."""
     try:
         yield
+    except Withdrawn as error:
+        release(writer, keys)
+        if any(key.job for key in keys):
+            raise
+        raise HistoryUnavailable(
+            "This process was taken for dead while the request was at work; ask again."
+        ) from error
     except BaseException:
         release(writer, keys)
         raise
@@ -63,7 +75,7 @@ def release(writer: Writer, keys: Sequence[IdempotencyKey]) -> None:
     """Let these requests be asked again; not where an intent of one is still open: that will be
     settled with its key."""
     for key in keys:
-        writer.journal.answers.release(key.caller, key.key)
+        writer.journal.answers.release(key.caller, key.key, writer.journal.process)
 
 
 def claimed(writer: Writer, key: IdempotencyKey, scope: Scope) -> str | None:

@@ -6,8 +6,8 @@ from app.config import Settings
 from app.providers.registry import open_embedder
 from app.providers.validation import CheckedEmbedder
 from app.storage.history.database import Database
-from app.storage.history.sqlite import SQLite
 from app.storage.journal.journal import Journal
+from app.storage.opening import open_history
 from app.storage.vectors import open_store
 from app.storage.vectors.store import VectorStore
 
@@ -29,6 +29,6 @@ def open_parts(settings: Settings) -> Parts:
     """Those that the settings name. StartupError for what will not mend itself."""
     embedder = open_embedder(settings)
     store = open_store(settings)
-    database = Database(SQLite(settings.data_dir / "history.db"))
-    journal = Journal(database, settings.data_dir / "processes", flushes=not settings.on_server)
+    database, liveness = open_history(settings)
+    journal = Journal(database, liveness, flushes=not settings.on_server)
     return Parts(embedder, store, database, journal)

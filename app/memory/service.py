@@ -88,7 +88,9 @@ class MemoryService:
         together = StoringTogether(self._writer, embeds, places)
         self.batches = Batches(self._writer, self._adding, together, self.jobs, llm_concurrency)
         chores = [self.issued_keys.write_uses, self.jobs.tidy]
-        self._maintenance = Maintenance(journal, store, history, flush_seconds, chores)
+        self._maintenance = Maintenance(
+            journal, store, history, flush_seconds, chores, self._writer.begin_anew_if_lost
+        )
         own = {"maintenance": self._maintenance.check, "jobs": self.jobs.check}
         self._readiness = Readiness({**(checks or {}), **own})
 

@@ -10,12 +10,12 @@ import pytest
 from app.storage.history.answers import KEPT_S, Answers, Claim
 from app.storage.history.database import Database
 from app.storage.history.intents import Intents
-from app.storage.history.messages import Messages
+from app.storage.history.messages import Messages, session_key
 from app.storage.history.parts import Part
 from app.storage.history.rows import History
 from app.storage.history.together import Finished, NewIntent
 from tests.databases import Place
-from tests.histories import contents, row, said
+from tests.histories import contents, row, said, save
 
 ALICE = {"user_id": "alice"}
 TOGETHER = 6
@@ -178,11 +178,11 @@ class TestAnswers:
     ) -> None:
         claim(answers)
         begun(intents, repeat=("admin", "k"))
-        answers.release("admin", "k")
+        answers.release("admin", "k", "p")
         assert claim(answers)
         intents.cancel("i")
         assert claim(answers) is None
-        answers.release("admin", "k")
+        answers.release("admin", "k", "p")
         assert claim(answers) is None
 
     def test_of_a_process_that_is_gone_are_released(
@@ -202,7 +202,7 @@ class TestAnswers:
 
     def test_are_erased_with_the_scope(self, answers: Answers, intents: Intents) -> None:
         claim(answers)
-        answers.answer("admin", "k", "secret")
+        answers.answer("admin", "k", "secret", "p")
         number = begun(intents)
         intents.finish_deletion(number, ALICE, keep=False, purge=True)
         assert claim(answers) == Claim("print", None, erased=True)
@@ -215,6 +215,14 @@ class TestWhatAnythingMayHold:
         intents.finish(number, [row(new_memory="tea\0 milk")], keep=False, said=[conversation])
         assert history.get_history("m")[0]["new_memory"] in ("tea\0 milk", "tea␀ milk")
         assert contents(history, "user_id=alice")[0] in ("a\0b", "a␀b")
+
+    def test_ids_as_long_as_they_may_be_are_found_again(self, history: History) -> None:
+        # Of code points that no compression makes shorter, in all of the four ids.
+        text = "".join(chr(0x20000 + (n * 7919) % 40_000) for n in range(4 * 256))
+        names = ("user_id", "agent_id", "app_id", "run_id")
+        scope = {name: text[n * 256 : n * 256 + 256] for n, name in enumerate(names)}
+        save(history, said("a"), session_key(scope))
+        assert contents(history, session_key(scope)) == ["a"]
 
     def test_other_characters_come_back_as_they_were(self, history: History) -> None:
         odd = "\ufeff\ufffe\u202e\u0001\u001b\x7f 🏔\U0010ffff é e\u0301 \\x00 %s ' \""

@@ -107,7 +107,9 @@ class Batches:
         with released_on_failure(self._writer, [whole] if is_first else []):
             yield
         if is_first:
-            self._writer.journal.answers.answer(principal.id, key, ANSWERED)
+            self._writer.journal.answers.answer(
+                principal.id, key, ANSWERED, self._writer.journal.process
+            )
 
     def _accept(self, principal: Principal, parts: Sequence[Part]) -> None:
         """As jobs: together, or each alone where one has a key that was used or erased."""

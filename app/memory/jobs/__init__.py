@@ -64,7 +64,7 @@ class JobService:
         self._jobs = Jobs(journal.database)
         self._waiting = Waiting(limits.waiters)
         queue = JobQueue(journal.database)
-        work = Work(queue, adding, journal.process)
+        work = Work(queue, adding, journal.liveness)
         self._runner = JobRunner(queue, work, journal.liveness, limits.at_once, self._waiting.tell)
 
     def submit(self, principal: Principal, asked: AddRequest, key: str | None = None) -> Job:

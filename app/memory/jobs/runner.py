@@ -37,7 +37,6 @@ class JobRunner:
         self._queue = queue
         self._work = work
         self._liveness = liveness
-        self._process = liveness.process
         self._size = size
         self._ended = ended
         self._pool = ThreadPoolExecutor(size, "job")
@@ -75,7 +74,7 @@ class JobRunner:
                 self._looked = time.monotonic()
             with self._changing:
                 free = self._size - len(self._running)
-            for job in self._queue.claim(self._process, free) if free else ():
+            for job in self._queue.claim(self._liveness.process, free) if free else ():
                 self._begin(job)
         except ServiceError as error:
             log.warning("no jobs are begun: %s", error.code)
@@ -92,7 +91,7 @@ class JobRunner:
             self._pool.submit(self._run_one, job)
         except RuntimeError:  # Python itself ends: the next process does it
             self._end.set()
-            self._queue.put_off(job, self._process, job.outcome, job.due_at)
+            self._queue.put_off(job, self._liveness.process, job.outcome, job.due_at)
 
     def _run_one(self, job: StoredJob) -> None:
         try:
@@ -108,14 +107,14 @@ class JobRunner:
     def _look_after(self) -> None:
         """Give back what nobody runs: what dead processes left, and that of this one whose end
         could not be written down."""
-        for process in self._queue.processes():
-            if process != self._process:
-                with self._liveness.if_dead(process) as dead:
-                    if dead:
-                        self._queue.interrupted(process, pause_after_interruption, LOST.to_json())
-                continue
-            for job in self._queue.running(process):
-                with self._changing:
-                    is_running = job.id in self._running
-                if not is_running:
-                    self._queue.put_off(job, process, job.outcome, time.time())
+        mine = self._liveness.process
+        others = {*self._queue.processes()} - {mine}
+        for process in self._liveness.dead_among(others):
+            with self._liveness.if_dead(process) as dead:
+                if dead:
+                    self._queue.interrupted(process, pause_after_interruption, LOST.to_json())
+        for job in self._queue.running(mine):
+            with self._changing:
+                is_running = job.id in self._running
+            if not is_running:
+                self._queue.put_off(job, mine, job.outcome, time.time())

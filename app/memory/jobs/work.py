@@ -17,6 +17,7 @@ from app.security.principal import Principal
 from app.storage.history.answers import Withdrawn
 from app.storage.history.job_queue import JobQueue
 from app.storage.history.job_rows import StoredJob
+from app.storage.journal.liveness import Liveness
 from app.storage.payloads import written_down
 
 log = logging.getLogger(__name__)
@@ -27,10 +28,10 @@ DEFECT = Failure("internal_error", "A defect of this service; its log has the id
 class Work:
     """Runs the jobs of one process."""
 
-    def __init__(self, queue: JobQueue, adding: Adding, process: str) -> None:
+    def __init__(self, queue: JobQueue, adding: Adding, liveness: Liveness) -> None:
         self._queue = queue
         self._adding = adding
-        self._process = process
+        self._liveness = liveness
 
     def __call__(self, job: StoredJob) -> None:
         """Raises HistoryUnavailable where its end cannot be written down. Then it is run again,
@@ -46,7 +47,7 @@ class Work:
             log.critical("a job met a defect: %s", type(error).__name__, exc_info=error)
             self._give_up(job, DEFECT)
         else:
-            self._queue.succeed(job, self._process, outcome)
+            self._queue.succeed(job, self._liveness.process, outcome)
 
     def _add(self, job: StoredJob) -> str:
         # What was accepted is done, whatever became of the key since.
@@ -66,8 +67,8 @@ class Work:
             return
         log.warning("a job is tried again in %.0f s: %s: %s", seconds, error.code, error.detail)
         JOBS_RETRIED.labels(error.code).inc()
-        self._queue.put_off(job, self._process, failure.to_json(), time.time() + seconds)
+        self._queue.put_off(job, self._liveness.process, failure.to_json(), time.time() + seconds)
 
     def _give_up(self, job: StoredJob, failure: Failure) -> None:
         later = time.time() + back_off(job.attempts)
-        self._queue.fail(job, self._process, failure.to_json(), later)
+        self._queue.fail(job, self._liveness.process, failure.to_json(), later)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import Connection, func, select
@@ -34,7 +35,9 @@ def _row(job: NewJob) -> dict[str, Any]:
     scope: Scope = given.pop("scope")
     fingerprint, *_ = given.pop("fingerprints")
     now = time.time()
-    own = {"state": PENDING, "lane": session_key(scope), "fingerprint": fingerprint}
+    # Of a fixed length: a key of four long ids is more than an index of PostgreSQL takes.
+    lane = sha256(session_key(scope).encode()).hexdigest()
+    own = {"state": PENDING, "lane": lane, "fingerprint": fingerprint}
     times = {"accepted_at": now, "due_at": now}
     return {**given, **own, **times, **dict.fromkeys(SCOPE_KEYS), **scope}
 

@@ -19,7 +19,8 @@ KEPT_S = 24 * 3600
 
 
 class Withdrawn(Exception):
-    """The request must not write any more: it is of a job that was cancelled since."""
+    """The request must not write any more: it is of a job that was cancelled since, or of a process
+    that was taken for dead."""
 
 
 class Claim(NamedTuple):
@@ -47,7 +48,7 @@ class Answers:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._held: set[tuple[str, str]] = set()  # that could not be released
+        self._held: set[tuple[str, str, str]] = set()  # that could not be released
         self._releasing = Lock()
 
     def claim(
@@ -68,32 +69,35 @@ class Answers:
 
         return self._database.write(write)
 
-    def answer(self, caller: str, key: str, answer: str, said: Said = ()) -> None:
-        """Keep the answer of a request that stored nothing, and what was said. Raises Withdrawn."""
+    def answer(self, caller: str, key: str, answer: str, process: str, said: Said = ()) -> None:
+        """Keep the answer of a request that stored nothing, and that `process` has claimed, and
+        what was said. Raises Withdrawn."""
 
         def write(connection: Connection) -> None:
-            _update(connection, (caller, key), answer=answer)
+            _update(connection, process, (caller, key), answer=answer)
             messages.save(connection, said)
 
         self._database.write(write)
 
-    def release(self, caller: str, key: str) -> None:
-        """Let the request be tried again, unless an intent of it is still open. Where that cannot
-        be written down now it is by `release_held`."""
+    def release(self, caller: str, key: str, process: str) -> None:
+        """Let the request that `process` has claimed be tried again, unless an intent of it is
+        still open. Where that cannot be written down now it is by `release_held`."""
         try:
-            self._release(caller, key)
+            self._release(caller, key, process)
         except HistoryUnavailable:
-            self._held.add((caller, key))
+            self._held.add((caller, key, process))
 
     def release_held(self) -> None:
         with self._releasing:  # so that none is released twice: it may be another request's by then
-            for caller, key in [*self._held]:
-                self._release(caller, key)
-                self._held.discard((caller, key))
+            for held in [*self._held]:
+                self._release(*held)
+                self._held.discard(held)
 
-    def _release(self, caller: str, key: str) -> None:
+    def _release(self, caller: str, key: str, process: str) -> None:
+        mine = (_of(caller, key), ANSWERS.c.process == process, _is_free())
+
         def write(connection: Connection) -> None:
-            connection.execute(delete(ANSWERS).where(_of(caller, key), _is_free()))
+            connection.execute(delete(ANSWERS).where(*mine))
 
         self._database.write(write)
 
@@ -131,9 +135,10 @@ def _claim(connection: Connection, wanted: Wanted, process: str, now_s: float) -
     return find(connection, caller, key) or Claim(fingerprint, None, erased=False)
 
 
-def belongs_to(connection: Connection, repeat: tuple[str, str], intent: int) -> None:
-    """The request of this caller and key is carried out by that intent. Raises Withdrawn."""
-    _update(connection, repeat, intent=intent)
+def belongs_to(connection: Connection, process: str, repeat: tuple[str, str], intent: int) -> None:
+    """The request of this caller and key, which `process` has claimed, is carried out by that
+    intent. Raises Withdrawn."""
+    _update(connection, process, repeat, intent=intent)
 
 
 def withdraw(connection: Connection, which: ColumnElement[bool]) -> None:
@@ -168,10 +173,13 @@ def _is_free() -> ColumnElement[bool]:
     return ANSWERS.c.answer.is_(None) & ~ANSWERS.c.erased & ~taken
 
 
-def _update(connection: Connection, repeat: tuple[str, str], **values: object) -> None:
-    """Whoever claimed a key has its row until it is released, or withdrawn."""
-    changed = connection.execute(update(ANSWERS).where(_of(*repeat)).values(**values))
-    if not changed.rowcount:
+def _update(
+    connection: Connection, process: str, repeat: tuple[str, str], **values: object
+) -> None:
+    """Whoever claimed a key has its row until it is released, or withdrawn; or until its process is
+    taken for dead, and the key may belong to another."""
+    mine = update(ANSWERS).where(_of(*repeat), ANSWERS.c.process == process)
+    if not connection.execute(mine.values(**values)).rowcount:
         raise Withdrawn
 
 
@@ -194,5 +202,7 @@ def _of_job(connection: Connection, caller: str, key: str) -> Claim | None:
 
 
 def _runs(connection: Connection, job: str, process: str) -> bool:
+    """Until this transaction ends nobody cancels it."""
     mine = (JOBS.c.id == job) & (JOBS.c.process == process)
-    return connection.scalar(select(JOBS.c.state).where(mine)) == "running"
+    state = select(JOBS.c.state).where(mine).with_for_update(read=True)
+    return connection.scalar(state) == "running"

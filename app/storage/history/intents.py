@@ -61,7 +61,7 @@ class Intents:
             if first:
                 parts.add(connection, number, first)
             if repeat:
-                answers.belongs_to(connection, repeat, number)
+                answers.belongs_to(connection, process, repeat, number)
             return number
 
         return self._database.write(write)

@@ -84,6 +84,9 @@ def cancel_within(connection: Connection, scope: Scope, last: int, *, erase: boo
     more, also where it is at work. `erase` takes the texts of what has ended."""
     these = within(JOBS, scope) & (JOBS.c.seq <= last)
     mine = (JOBS.c.caller == ANSWERS.c.caller) & (JOBS.c.key == ANSWERS.c.key)
+    # With a lock on each: none of them begins to write while it is cancelled.
+    open_ones = select(JOBS.c.seq).where(these, IS_OPEN).order_by(JOBS.c.seq).with_for_update()
+    connection.execute(open_ones).all()
     answers.withdraw(connection, exists().where(these, IS_OPEN, mine))
     ended = {**ENDED, "state": CANCELLED, "outcome": None, "ended_at": time.time()}
     cancelled = connection.execute(update(JOBS).where(these, IS_OPEN).values(ended))

@@ -8,12 +8,13 @@ SERIALIZABLE would undo transactions that do not disturb each other, and every o
 has to be tried again.
 """
 
+from functools import partial
 from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.string import StrDumper
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import DBAPIError
 
 from app.errors import StartupError
@@ -28,6 +29,7 @@ IDLE_S = 10
 """A process that stops amid a transaction holds its locks so long, and no longer."""
 ANSWER_S = STATEMENT_S + 5.0
 """When a server that does not even keep to its own limits is given up, as one that is stopped."""
+RENEWAL_S = 5.0
 MIGRATION_S = 600
 
 # Where nothing arrives any more, as behind a firewall that forgot the connection. In seconds, but
@@ -62,9 +64,19 @@ class PostgreSQL:
         Nothing is asked yet. StartupError for an address that cannot be read.
         """
         self._conninfo = _conninfo(url)
-        self.engine = create_engine(
+        self.engine = self._engine(connections)
+
+    def transactions(self) -> Transactions:
+        return self._transactions(self.engine)
+
+    def renewals(self) -> Transactions:
+        """For a lease: on a connection of their own, which is given up before the lease ends."""
+        return self._transactions(self._engine(1, RENEWAL_S))
+
+    def _engine(self, connections: int, patience_s: float = ANSWER_S) -> Engine:
+        return create_engine(
             "postgresql+psycopg://",
-            creator=self._connect,
+            creator=partial(self._connect, patience_s),
             isolation_level="AUTOCOMMIT",  # for reads: nothing to begin and to end around each
             use_native_hstore=False,  # to look for it is a statement of each start
             pool_size=connections,
@@ -75,8 +87,8 @@ class PostgreSQL:
             hide_parameters=True,  # they are users' texts, and errors are logged
         )
 
-    def transactions(self) -> Transactions:
-        committed = self.engine.execution_options(isolation_level="READ COMMITTED")
+    def _transactions(self, engine: Engine) -> Transactions:
+        committed = engine.execution_options(isolation_level="READ COMMITTED")
         return OwnTransactions(committed, _migrate_alone, was_undone=was_undone)
 
     def reason(self, error: DBAPIError) -> str:
@@ -98,8 +110,9 @@ class PostgreSQL:
             "again; its write-ahead log, replicas and backups as long as they are kept."
         )
 
-    def _connect(self) -> psycopg.Connection[Any]:
+    def _connect(self, patience_s: float) -> psycopg.Connection[Any]:
         connection = _Connection.connect(self._conninfo, autocommit=True)
+        connection.patience_s = patience_s
         try:
             _check(connection)
             connection.execute(_LIMITS)
@@ -113,7 +126,7 @@ class _Connection(psycopg.Connection[Any]):
     """Gives up a server that does not answer. No limit of libpq or the server covers one that took
     a statement and then stands still."""
 
-    patience_s: float | None = ANSWER_S
+    patience_s = ANSWER_S
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

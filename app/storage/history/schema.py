@@ -8,6 +8,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    DateTime,
     Float,
     Index,
     Integer,
@@ -27,10 +28,10 @@ from sqlalchemy import (
 
 from app.security.scopes import SCOPE_KEYS, Scope
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """1: history and messages. 2: intents and answers. 3: intents have an id, a version and parts;
-answers may be erased. 4: app_id; keys, and who wrote what. 5: jobs. A new version needs a
-migration, see migrations/."""
+answers may be erased. 4: app_id; keys, and who wrote what. 5: jobs. 6: leases of processes. A new
+version needs a migration, see migrations/."""
 
 TABLES = MetaData()
 
@@ -76,7 +77,8 @@ MESSAGES = Table(
     Column("name", String),
     Column("created_at", Time, nullable=False),
     *_scope_columns(),
-    Index("ix_messages_session_scope_created_at", "session_scope", "created_at"),
+    # In PostgreSQL an entry of any other kind of index must be shorter than 2,700 bytes.
+    Index("ix_messages_session_scope", "session_scope", postgresql_using="hash"),
 )
 INTENTS = Table(  # journal.py says what they are for
     "intents",
@@ -115,10 +117,10 @@ ANSWERS = Table(  # idempotency.py says what they are for
 JOBS = Table(  # memory/jobs says what they are for
     "jobs",
     TABLES,
-    Column("seq", Integer, primary_key=True),  # the order in which they were accepted
+    Column("seq", Number, primary_key=True),  # the order in which they were accepted
     Column("id", String(36), nullable=False, unique=True),
     Column("state", String(10), nullable=False),
-    Column("lane", String),  # its whole scope as one text, until it has ended
+    Column("lane", String),  # which stands for its whole scope, until it has ended
     # What makes two requests the same, as in ANSWERS; a job without a key has one of its own.
     Column("caller", String, nullable=False),
     Column("key", String(255), nullable=False),
@@ -151,6 +153,15 @@ KEYS = Table(  # issued.py says what of them; null is what is not known
     Column("last_used_on", String(10)),
     Column("revoked_at", Time),
     *_scope_columns(index=False),
+)
+PROCESSES = Table(  # leases.py says what they are for
+    "processes",
+    TABLES,
+    Column("token", Number, primary_key=True),  # higher than those of all before it
+    Column("id", String(36), nullable=False, unique=True),
+    Column("renewed_at", DateTime(timezone=True), nullable=False),
+    Column("recovered_by", String(36)),  # once it was declared dead
+    sqlite_autoincrement=True,
 )
 VERSION = Table("schema_version", TABLES, Column("version", Integer, nullable=False))
 

@@ -39,7 +39,7 @@ def begin(connection: Connection, process: str, new: Sequence[NewIntent]) -> lis
     numbers = {row.id: row.seq for row in found}
     for one in new:
         if one.repeat:
-            answers.belongs_to(connection, one.repeat, numbers[one.id])
+            answers.belongs_to(connection, process, one.repeat, numbers[one.id])
     return [numbers[one.id] for one in new]
 
 

@@ -66,4 +66,4 @@ class OwnTransactions:
                 yield connection
 
     def close(self) -> None:
-        """The pool is its engine's."""
+        self._engine.dispose()

@@ -13,7 +13,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from itertools import chain
-from pathlib import Path
 
 from app.errors import (
     HistoryUnavailable,
@@ -49,21 +48,20 @@ class Journal:
     def __init__(
         self,
         database: Database,
-        folder: Path,
+        liveness: Liveness,
         *,
         flushes: bool,
         delete_batch: int = DELETE_BATCH,
     ) -> None:
-        """`folder` has the lock files of the living. `flushes`: the store is this process's
-        own, and forgets in a power cut what was not flushed."""
+        """`flushes`: the store is this process's own, and forgets in a power cut what was not
+        flushed."""
         self.answers = Answers(database)
         self.database = database
         self.listings = Listings()
         self._intents = Intents(database)
         self._jobs = Jobs(database)
-        self.liveness = Liveness(folder)
+        self.liveness = liveness
         self._flushes = flushes
-        self.process = self.liveness.process
         self._unsure = Unsure()
         self._execution = Execution(
             self._intents, self.listings, keep=flushes, delete_batch=delete_batch
@@ -149,6 +147,7 @@ class Journal:
         try:
             with steps as calls:
                 for step in calls:
+                    self.liveness.check()
                     step()
                     taken += 1
         except BaseException as error:
@@ -214,6 +213,21 @@ class Journal:
         if done:
             flush()
             self._intents.forget(done)
+
+    @property
+    def process(self) -> str:
+        """The id of this process: in the rows of what it is at."""
+        return self.liveness.process
+
+    @property
+    def is_lost(self) -> bool:
+        """See Liveness: then every write is refused."""
+        return self.liveness.is_lost
+
+    def begin_anew(self) -> None:
+        """For one that is lost, while nobody writes: others settle what it was unsure about."""
+        self._unsure.clear()
+        self.liveness.begin_anew()
 
     @property
     def unsure(self) -> int:

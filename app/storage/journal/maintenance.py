@@ -24,13 +24,15 @@ class Maintenance:
         history: History,
         seconds: float,
         chores: Sequence[Callable[[], None]] = (),
+        begin_anew: Callable[[], None] = lambda: None,
     ) -> None:
-        """`chores` are done in each round."""
+        """`chores` are done in each round. `begin_anew`: see Writer."""
         self._journal = journal
         self._store = store
         self._history = history
         self._seconds = seconds
         self._chores = chores
+        self._begin_anew = begin_anew
         self._end = threading.Event()
         self._failure: str | None = None
         self._note = ""
@@ -68,6 +70,7 @@ class Maintenance:
     def _failed_round(self) -> str | None:
         """One round; the name of what nobody foresaw in it."""
         try:
+            self._begin_anew()
             self._journal.recover(self._store)
             self._journal.flushed(self._store.flush)
             for chore in self._chores:

@@ -64,8 +64,10 @@ class Recovery:
         """What dead processes left, where some may have died since this one looked last."""
         # An embedded store is one process's alone: once what was left there is recovered, nobody
         # else can leave anything.
-        may_be = not self._flushes or self._left_behind
-        if may_be and self._intents.writing_beside(self._liveness.process):
+        if self._flushes and not self._left_behind:
+            return
+        beside = self._intents.writing_beside(self._liveness.process)
+        if beside and self._liveness.dead_among(beside):
             with self._recovering:
                 self._recover_dead_ones(store)
 

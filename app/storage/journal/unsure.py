@@ -35,6 +35,10 @@ class Unsure:
         with self._changing:
             self._all.pop(id_, None)
 
+    def clear(self) -> None:
+        with self._changing:
+            self._all.clear()
+
     def ids(self) -> list[str]:
         with self._changing:
             return [*self._all]

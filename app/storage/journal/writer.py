@@ -69,7 +69,7 @@ class Writer:
     def nothing_new(self, said: Said, asked: tuple[str, str] | None, answer: str | None) -> None:
         """An add that found nothing to store: its answer, and what was said."""
         if asked and answer:
-            self.journal.answers.answer(*asked, answer, said)
+            self.journal.answers.answer(*asked, answer, self.journal.process, said)
         elif said:
             self._messages.save(said)
 
@@ -106,6 +106,13 @@ class Writer:
         with self._scopes.exclusive({}):
             self.journal.clear_way(self.store, scope={}, whole=True)
             yield
+
+    def begin_anew_if_lost(self) -> None:
+        """Where others took this process for dead: be another one, once nothing is under way that
+        began before."""
+        if self.journal.is_lost:
+            with self._scopes.exclusive({}):
+                self.journal.begin_anew()
 
     def leftovers(self) -> list[dict[str, str]]:
         """After a purge, `where` the texts may still stand, and in `detail` until when."""

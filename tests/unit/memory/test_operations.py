@@ -40,6 +40,7 @@ from app.storage.history.messages import Messages, session_key
 from app.storage.history.rows import History
 from app.storage.history.sqlite import SQLite
 from app.storage.journal.journal import Journal
+from app.storage.journal.liveness import FileLocks
 from app.storage.payloads import RESERVED_KEYS, new_payload
 from app.storage.vectors.edge import EdgeStore
 
@@ -149,7 +150,7 @@ class Parts:
         self.database = Database(SQLite(folder / "history.db"))
         self.history = History(self.database)
         self.messages = Messages(self.database)
-        self.journal = Journal(self.database, folder / "processes", flushes=True)
+        self.journal = Journal(self.database, FileLocks(folder / "processes"), flushes=True)
         service = MemoryService(self.store, self.history, self.journal, self.embedder, self.finder)
         self.service = Asking(service)
 

@@ -15,6 +15,7 @@ from app.storage.history.database import Database
 from app.storage.history.messages import Messages
 from app.storage.history.sqlite import SQLite
 from app.storage.journal.journal import Journal
+from app.storage.journal.liveness import FileLocks
 from app.storage.journal.writer import Writer
 from app.storage.vectors.bm25 import OLDEST
 from app.storage.vectors.edge import EdgeStore
@@ -45,7 +46,7 @@ def writer(tmp_path: Path, store: EdgeStore) -> Iterator[Writer]:
     with ExitStack() as stack:
         database = Database(SQLite(tmp_path / "history.db"))
         stack.callback(database.close)
-        journal = Journal(database, tmp_path / "processes", flushes=True)
+        journal = Journal(database, FileLocks(tmp_path / "processes"), flushes=True)
         yield Writer(store, Messages(database), journal)
         journal.close()
 

@@ -120,7 +120,7 @@ class TestPlans:
     ) -> None:
         Messages(history.database).get_last_messages("user_id=u")
         (found,) = (one for one in sent if "FROM messages" in one)
-        index = "ix_messages_session_scope_created_at"
+        index = "ix_messages_session_scope"
         assert f"SEARCH messages USING INDEX {index} (session_scope=?)" in self.plan(path, found)
 
     @pytest.mark.parametrize("change", ["SELECT history.seq", "DELETE FROM messages"])

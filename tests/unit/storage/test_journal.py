@@ -20,6 +20,7 @@ from app.storage.history.parts import Part
 from app.storage.history.rows import History
 from app.storage.history.sqlite import SQLite
 from app.storage.journal.journal import Journal
+from app.storage.journal.liveness import FileLocks
 from app.storage.journal.writer import Writer
 from app.storage.journal.writes import Deletion, Write, read
 from app.storage.payloads import changed_payload, history_row, new_id, new_payload
@@ -93,7 +94,7 @@ class Desk:
 
     def another_process(self, **options: Any) -> Journal:
         folder = self.folder / "processes"
-        self.journals.append(Journal(self.database, folder, flushes=True, **options))
+        self.journals.append(Journal(self.database, FileLocks(folder), flushes=True, **options))
         return self.journals[-1]
 
     def left(self) -> int:

@@ -1,0 +1,208 @@
+"""Which processes live, told by leases in the database: for processes of any number of hosts.
+
+A process renews its row every few seconds; times are the database's own. One whose row was not
+renewed for LEASE_S may be declared dead by another, which then recovers what it left. It may live
+all the same, stopped or cut off: each of its transactions that writes locks its own row first, so
+that it ends before it is declared dead, or finds then that it was, and changes nothing. The token
+of a row is higher than those of all before it (a "fencing token", as in Kleppmann, Designing
+Data-Intensive Applications, 2017, chapter 8).
+"""
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from sqlalchemy import ColumnElement, Connection, DateTime, delete, func, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.errors import HistoryUnavailable, StartupError
+from app.storage.history.database import Database
+from app.storage.history.schema import PROCESSES
+from app.storage.history.statements import add_if_absent
+from app.storage.history.transactions import Transactions
+from app.storage.payloads import new_id
+
+LEASE_S = 15.0
+RENEW_S = 3.0
+STEADY_S = 2 * RENEW_S
+"""Who could not reach the database for a while must not think that of others before they too have
+had the time to come back: all of them were away when it was restarted."""
+
+LOST = (
+    "This process did not reach the history database for too long: others take it for dead. What "
+    "it was at is settled by them, and it begins anew."
+)
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+log = logging.getLogger(__name__)
+
+
+class Leases:
+    """A `Liveness` of rows. Renews that of this process in a thread of its own."""
+
+    def __init__(
+        self,
+        database: Database,
+        renewals: Transactions,
+        *,
+        lease_s: float = LEASE_S,
+        renew_s: float = RENEW_S,
+        steady_s: float = STEADY_S,
+    ) -> None:
+        """`renewals` have a connection of their own, so that no request makes them wait.
+
+        Each transaction of `database` that writes is fenced from now on.
+        """
+        self._database = database
+        self._renewals = renewals
+        self._length = timedelta(seconds=lease_s)
+        self._renew_s = renew_s
+        self._steady_s = steady_s
+        self._changing = threading.Lock()
+        self._recovered: set[str] = set()  # by threads of this process, now
+        self._end = threading.Event()
+        self._become(new_id())
+        database.fence_writes(self._fence)
+        self._renew_or_say()
+        self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
+        self._thread.start()
+
+    # ---- of this process
+
+    def check(self) -> None:
+        if self.is_lost:
+            raise HistoryUnavailable(LOST)
+        if time.monotonic() > self._renewed + self._length.total_seconds():
+            raise HistoryUnavailable(
+                "The history database was not reached for too long; ask again."
+            )
+
+    def begin_anew(self) -> None:
+        self._become(new_id())
+        self._renew()
+        log.warning("this process was taken for dead, and has begun anew")
+
+    def close(self) -> None:
+        self._end.set()
+        self._thread.join()
+        mine = delete(PROCESSES).where(self._is_mine())
+        try:
+            self._renewals.run(lambda connection: connection.execute(mine))
+        except SQLAlchemyError:
+            log.info("the lease was not given back; it ends by itself")
+        self._renewals.close()
+
+    def _become(self, process: str) -> None:
+        self.process = process
+        self.token: int | None = None
+        self.is_lost = False
+        self._renewed = self._steady_since = -math.inf
+
+    def _run(self) -> None:
+        while not self._end.wait(self._renew_s):
+            if not self.is_lost:
+                self._renew_or_say()
+
+    def _renew_or_say(self) -> None:
+        try:
+            self._renew()
+        except (SQLAlchemyError, StartupError) as error:
+            log.warning("the lease of this process is not renewed: %s", type(error).__name__)
+
+    def _renew(self) -> None:
+        with self._changing:
+            asked = time.monotonic()  # before: by then the row is at most as old
+            if self.token is None:
+                self.token = self._renewals.run(self._added)
+            elif not self._renewals.run(self._prolonged):
+                self.is_lost = True
+                log.error("%s", LOST)
+                return
+            if asked > self._renewed + self._length.total_seconds():
+                self._steady_since = asked
+            self._renewed = asked
+
+    def _added(self, connection: Connection) -> int:
+        row = insert(PROCESSES).values(id=self.process, renewed_at=_now())
+        token: int = connection.execute(row).inserted_primary_key[0]  # type: ignore[index]  # set
+        return token
+
+    def _prolonged(self, connection: Connection) -> bool:
+        mine = update(PROCESSES).where(self._is_mine()).values(renewed_at=_now())
+        return connection.execute(mine).rowcount == 1
+
+    def _fence(self, connection: Connection, after_others: bool) -> None:
+        """Lock its row against being declared dead, and `after_others` also against its own writes:
+        those under way have ended then."""
+        if self.token is None:  # the database was away until now
+            self._renew()
+        shared = not after_others
+        mine = select(PROCESSES.c.token).where(self._is_mine())
+        if connection.scalar(mine.with_for_update(read=shared, key_share=shared)) is None:
+            raise HistoryUnavailable(LOST)
+
+    def _is_mine(self) -> ColumnElement[bool]:
+        """Its row, unless another process has taken it."""
+        return (PROCESSES.c.token == self.token) & PROCESSES.c.recovered_by.is_(None)
+
+    # ---- of others
+
+    def dead_among(self, processes: Collection[str]) -> list[str]:
+        if not self._is_steady():
+            return []
+        with self._database.reading() as connection:
+            return sorted({*processes} - self._living(connection, processes))
+
+    @contextmanager
+    def if_dead(self, process: str) -> Iterator[bool]:
+        with self._changing:
+            is_free = process not in self._recovered and process != self.process
+            if is_free:
+                self._recovered.add(process)
+        if not is_free:
+            yield False
+            return
+        try:
+            dead = self._is_steady() and self._database.write(partial(self._take, process))
+            yield dead
+            if dead:
+                ended = delete(PROCESSES).where(PROCESSES.c.id == process)
+                self._database.write(lambda connection: connection.execute(ended))
+        finally:
+            self._recovered.discard(process)
+
+    def _is_steady(self) -> bool:
+        return time.monotonic() >= self._steady_since + self._steady_s
+
+    def _take(self, process: str, connection: Connection) -> bool:
+        """Whether it is dead, and this process the one to recover it."""
+        # One that gave its lease back, or had none: it is from before a move to this database.
+        add_if_absent(connection, PROCESSES, {"id": process, "renewed_at": NEVER})
+        row = select(PROCESSES.c.recovered_by).where(PROCESSES.c.id == process, self._is_over())
+        # Its transactions that are under way hold their share of the row until they end.
+        found = connection.execute(row.with_for_update()).first()
+        if found is None:
+            return False
+        other = found.recovered_by
+        if other not in (None, self.process) and self._living(connection, [other]):
+            return False
+        mine = update(PROCESSES).where(PROCESSES.c.id == process)
+        connection.execute(mine.values(recovered_by=self.process))
+        return True
+
+    def _living(self, connection: Connection, processes: Collection[str]) -> set[str]:
+        which = PROCESSES.c.id.in_(processes) & ~self._is_over()
+        return {*connection.scalars(select(PROCESSES.c.id).where(which))}
+
+    def _is_over(self) -> ColumnElement[bool]:
+        return PROCESSES.c.renewed_at < _now() - self._length
+
+
+def _now() -> ColumnElement[datetime]:
+    """By the database's clock, not as of the beginning of a transaction."""
+    return func.clock_timestamp(type_=DateTime(timezone=True))

@@ -5,6 +5,7 @@ Every point has the dense vector of its text and a BM25 sparse vector named `bm2
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -29,7 +30,8 @@ class NewPoint:
     """A point as it is written."""
 
     id: str
-    dense: Vector
+    dense: Vector | None
+    """None only on the embedded engine, of a memory that is still to be embedded."""
     sparse: SparseVector
     payload: Payload
 
@@ -180,6 +182,10 @@ class Engine(ABC):
         """The same, with their vectors."""
 
     @abstractmethod
+    def _scroll_whole(self, after: Any, limit: int) -> tuple[list[Whole], Any]:
+        """Some points, as `_worded` gives them."""
+
+    @abstractmethod
     def _query(self, requests: Sequence[Nearest]) -> list[list[Record]]:
         """Several lists in one call, best first. Lists by words carry each hit's tokens."""
 
@@ -227,6 +233,10 @@ class Engine(ABC):
 
     @abstractmethod
     def close(self) -> None: ...
+
+    def still(self) -> AbstractContextManager[None]:
+        """Everything is in its files, which nobody changes meanwhile; a server's are its own."""
+        return nullcontext()
 
     # ---- what it says of itself
 

@@ -30,7 +30,7 @@ class GuardedStore(WordedStore):
 
     shared = False
 
-    def insert(self, memories: Mapping[str, tuple[Vector, Payload]]) -> None:
+    def insert(self, memories: Mapping[str, tuple[Vector | None, Payload]]) -> None:
         """Write memories of which the ids are not there yet."""
         points = self._points(memories)
         try:
@@ -61,11 +61,11 @@ class GuardedStore(WordedStore):
         except NoCollection:
             raise MemoryNotFound from None
 
-    def _points(self, memories: Mapping[str, tuple[Vector, Payload]]) -> list[NewPoint]:
+    def _points(self, memories: Mapping[str, tuple[Vector | None, Payload]]) -> list[NewPoint]:
         return [
             NewPoint(
                 point_id,
-                self._checked(dense),
+                None if dense is None else self._checked(dense),
                 self._bm25.document(payload.get("data", "")),
                 payload,
             )

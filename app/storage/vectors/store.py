@@ -5,7 +5,7 @@ on every engine, in Chinese too.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from app.embeddings import Vector
 from app.errors import MemoryNotFound
@@ -27,6 +27,8 @@ from app.storage.vectors.paging import (
 )
 from app.storage.vectors.ranking import Record
 
+WHOLE_AT_ONCE = 64  # memories with their vectors; a text may have 100,000 characters
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -35,8 +37,9 @@ class VectorStore(GuardedStore):
     """One collection of memories. It is made when an embedder first comes; until then it is
     read as an empty one."""
 
-    def put(self, memories: Mapping[str, tuple[Vector, Payload]]) -> None:
-        """Write whole memories, new or changed: id -> (dense vector, payload)."""
+    def put(self, memories: Mapping[str, tuple[Vector | None, Payload]]) -> None:
+        """Write whole memories, new or changed: id -> (dense vector, payload). See NewPoint for
+        those without a vector."""
         points = self._points(memories)
         if not points:
             return
@@ -159,6 +162,15 @@ class VectorStore(GuardedStore):
             ids, cursor = self.newest(where, page, cursor)
             yield from self._in_order(ids)
             if cursor is None:
+                return
+
+    def wholes(self) -> Iterator[Whole]:
+        """All memories with their vectors, in no order."""
+        after: Any = None
+        while True:
+            page, after = _or(([], None), self._scroll_whole, after, WHOLE_AT_ONCE)
+            yield from page
+            if after is None:
                 return
 
     def get(self, point_id: str) -> Record | None:

@@ -4,10 +4,12 @@ import json
 import logging
 import shutil
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from qdrant_edge import EdgeShard
+from qdrant_edge import EdgeShard, UpdateOperation
 
 from app.embeddings import EmbedderInfo
 from app.errors import StartupError, StorageFull, VectorStoreUnavailable
@@ -33,6 +35,7 @@ class EdgeCollection:
         except OSError as error:
             raise StartupError(f"Qdrant Edge cannot use {folder}: {error}") from error
         self.folder = folder
+        self._changing = threading.RLock()  # its files; the same thread may do so while it creates
         self._creating = threading.Lock()
         self._signing = threading.Lock()
         self._signature = folder / "embedder.json"
@@ -88,7 +91,7 @@ class EdgeCollection:
 
     def create(self, embedder: EmbedderInfo) -> None:
         self.check_disk_space()
-        with self._creating:
+        with self._changing, self._creating:
             if self._shard is None:
                 with self._signing:
                     self._sign({"name": embedder.name, "words": VERSION})
@@ -143,10 +146,30 @@ class EdgeCollection:
                 self.shard.info()
         return self._compaction
 
+    @contextmanager
+    def changing(self) -> Iterator[EdgeShard]:
+        """The open shard, for whoever changes it. Raises what `shard` raises."""
+        with self._changing, translated():
+            yield self.shard
+
+    def update(self, operation: UpdateOperation) -> None:
+        with self.changing() as shard:
+            shard.update(operation)
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Flushed, and nobody changes a file of the folder. Readers go on."""
+        with self._changing, self._creating, self._signing:
+            if self._shard:
+                with translated():
+                    self._shard.flush()
+            yield
+
     def flush(self) -> None:
-        if self._shard:
-            with translated():
-                self._shard.flush()
+        with self._changing:
+            if self._shard:
+                with translated():
+                    self._shard.flush()
 
     def close(self) -> None:
         try:
@@ -155,9 +178,10 @@ class EdgeCollection:
             self._holder.close()
 
     def _close_shard(self) -> None:
-        if self._shard:
-            with translated():
-                self._shard.close()
+        with self._changing:
+            if self._shard:
+                with translated():
+                    self._shard.close()
 
     @property
     def shard(self) -> EdgeShard:

@@ -3,7 +3,7 @@
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
@@ -26,8 +26,6 @@ from qdrant_edge import Filter as EdgeFilter
 from app.embeddings import EmbedderInfo
 from app.storage.payloads import Payload
 from app.storage.vectors.base import (
-    DENSE,
-    SPARSE,
     Nearest,
     NewPoint,
     NoCollection,
@@ -89,8 +87,8 @@ class EdgeStore(VectorStore, engine="edge"):
 
     def _adopt(self, embedder: EmbedderInfo) -> None:
         self.check_disk_space()
-        with translated():
-            forget_vectors(self._live, self._collection.embedder(), embedder)
+        with self._collection.changing() as shard:
+            forget_vectors(shard, self._collection.embedder(), embedder)
         self._collection.record_embedder(embedder)
 
     def unembedded(self, limit: int) -> list[str]:
@@ -120,7 +118,8 @@ class EdgeStore(VectorStore, engine="edge"):
 
     def _update_words(self, words: Mapping[str, SparseVector]) -> None:
         self.check_disk_space()
-        update_words(self._live, words)
+        with self._collection.changing() as shard:
+            update_words(shard, words)
 
     def rebuild_target(self, embedder: EmbedderInfo) -> Self | None:
         if self.embedder() in (None, embedder):
@@ -139,17 +138,12 @@ class EdgeStore(VectorStore, engine="edge"):
 
     def _upsert(self, points: Sequence[NewPoint]) -> None:
         self.check_disk_space()
-        with translated():
-            self._live.update(
-                UpdateOperation.upsert_points(
-                    [Point(p.id, {DENSE: p.dense, SPARSE: p.sparse}, p.payload) for p in points]
-                )
-            )
+        made = [Point(p.id, vectors.made(p), p.payload) for p in points]
+        self._collection.update(UpdateOperation.upsert_points(made))
 
     def _overwrite_payload(self, point_id: str, payload: Payload) -> None:
         self.check_disk_space()
-        with translated():
-            self._live.update(UpdateOperation.overwrite_payload([point_id], payload))
+        self._collection.update(UpdateOperation.overwrite_payload([point_id], payload))
 
     def _retrieve(self, ids: Sequence[str]) -> list[Record]:
         with translated():
@@ -161,6 +155,9 @@ class EdgeStore(VectorStore, engine="edge"):
 
     def _retrieve_whole(self, ids: Sequence[str]) -> list[Whole]:
         return vectors.read_whole(self._live, ids)
+
+    def _scroll_whole(self, after: Any, limit: int) -> tuple[list[Whole], Any]:
+        return vectors.scroll_whole(self._live, after, limit)
 
     def _query(self, requests: Sequence[Nearest]) -> list[list[Record]]:
         with translated():
@@ -219,8 +216,7 @@ class EdgeStore(VectorStore, engine="edge"):
     def _delete(self, ids: Sequence[str]) -> None:
         # No look at the room: the first batch of a deletion must not be its last. Whoever begins
         # one looks, and MIN_FREE_MB is far more than the log of it takes.
-        with translated():
-            self._live.update(UpdateOperation.delete_points(list(ids)))
+        self._collection.update(UpdateOperation.delete_points(list(ids)))
         self._details.forget(ids)
 
     def _count(self, where: Filter) -> int:
@@ -243,12 +239,14 @@ class EdgeStore(VectorStore, engine="edge"):
 
     def _clear(self) -> None:
         self.check_disk_space()
-        with translated():
-            self._live.update(UpdateOperation.delete_points_by_filter(EdgeFilter()))
+        self._collection.update(UpdateOperation.delete_points_by_filter(EdgeFilter()))
         self._details.forget_all()
 
     def check(self) -> str | None:
         return self._collection.check()
+
+    def still(self) -> AbstractContextManager[None]:
+        return self._collection.still()
 
     def flush(self) -> None:
         self._collection.flush()

@@ -6,7 +6,7 @@ from typing import Any
 from qdrant_edge import CountRequest, EdgeShard, Filter, HasVectorCondition, ScrollRequest
 
 from app.embeddings import Vector
-from app.storage.vectors.base import DENSE, Whole
+from app.storage.vectors.base import DENSE, SPARSE, NewPoint, Whole
 from app.storage.vectors.edge.shard import translated
 from app.storage.vectors.ranking import Record
 
@@ -17,7 +17,16 @@ def read_whole(shard: EdgeShard, ids: Sequence[str]) -> list[Whole]:
     """See `Engine._retrieve_whole`."""
     with translated():
         found = shard.retrieve([*ids], True, [DENSE])
-    return [Whole(Record(str(p.id), p.payload or {}), _dense(p.vector)) for p in found]
+    return [_whole(point) for point in found]
+
+
+def scroll_whole(shard: EdgeShard, after: Any, limit: int) -> tuple[list[Whole], Any]:
+    """See `Engine._scroll_whole`."""
+    with translated():
+        found, following = shard.scroll(
+            ScrollRequest(after, limit, with_payload=True, with_vector=[DENSE])
+        )
+    return [_whole(point) for point in found], following
 
 
 def unembedded(shard: EdgeShard, limit: int) -> list[str]:
@@ -30,6 +39,16 @@ def unembedded(shard: EdgeShard, limit: int) -> list[str]:
 def count_unembedded(shard: EdgeShard) -> int:
     with translated():
         return shard.count(CountRequest(filter=NO_VECTOR, exact=True))
+
+
+def made(point: NewPoint) -> dict[str, Any]:
+    """The vectors of a point as Edge takes them."""
+    words: dict[str, Any] = {SPARSE: point.sparse}
+    return words if point.dense is None else words | {DENSE: point.dense}
+
+
+def _whole(point: Any) -> Whole:
+    return Whole(Record(str(point.id), point.payload or {}), _dense(point.vector))
 
 
 def _dense(vector: Any) -> Vector | None:

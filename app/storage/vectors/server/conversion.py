@@ -42,7 +42,9 @@ def selected(given: Sequence[str]) -> Any:
 
 
 def point(given: NewPoint, *, with_words: bool) -> Any:
-    vectors = {DENSE: messages.Vector(dense=messages.DenseVector(data=given.dense))}
+    vectors = {}
+    if given.dense is not None:
+        vectors[DENSE] = messages.Vector(dense=messages.DenseVector(data=given.dense))
     if with_words:
         vectors[SPARSE] = messages.Vector(sparse=_sparse(given.sparse))
     return messages.PointStruct(

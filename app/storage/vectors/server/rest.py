@@ -101,7 +101,7 @@ class RestPoints(Points):
 
 
 def _point(point: NewPoint, *, with_words: bool) -> models.PointStruct:
-    vectors: dict[str, Any] = {DENSE: point.dense}
+    vectors: dict[str, Any] = {} if point.dense is None else {DENSE: point.dense}
     if with_words:
         vectors[SPARSE] = _sparse(point.sparse)
     return models.PointStruct(id=point.id, vector=vectors, payload=point.payload)

@@ -17,7 +17,7 @@ from app.storage.vectors.server.collection import ServerCollection
 from app.storage.vectors.server.connection import Connection, connect
 from app.storage.vectors.server.options import Options
 from app.storage.vectors.server.repeating import repeated
-from app.storage.vectors.server.vectors import read_whole
+from app.storage.vectors.server.vectors import read_whole, scroll_whole
 from app.storage.vectors.server.words import read_words, update_words
 from app.storage.vectors.store import VectorStore
 
@@ -132,6 +132,11 @@ class ServerStore(VectorStore, engine="server"):
         with here.asking():
             parts = sliced(ids, here.rows)
             return [one for part in parts for one in read_whole(here.client, here.name, part)]
+
+    def _scroll_whole(self, after: Any, limit: int) -> tuple[list[Whole], Any]:
+        here = self._collection
+        with here.asking():
+            return scroll_whole(here.client, here.name, after, min(limit, here.rows))
 
     def _query(self, requests: Sequence[Nearest]) -> list[list[Record]]:
         with self._collection.asking() as server:

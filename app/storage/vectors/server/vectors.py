@@ -1,6 +1,6 @@
 """The points of a collection with their vectors of meaning.
 
-Over REST alone: they are read for exports, which take their time.
+Over REST alone: they are read for exports and backups, which take their time.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,19 @@ from app.storage.vectors.ranking import Record
 def read_whole(client: QdrantClient, collection: str, ids: Sequence[str]) -> list[Whole]:
     """See `Engine._retrieve_whole`."""
     found = client.retrieve(collection, [*ids], with_vectors=[DENSE])
-    return [Whole(Record(str(p.id), p.payload or {}), _dense(p.vector)) for p in found]
+    return [_whole(point) for point in found]
+
+
+def scroll_whole(
+    client: QdrantClient, collection: str, after: Any, limit: int
+) -> tuple[list[Whole], Any]:
+    """See `Engine._scroll_whole`."""
+    found, following = client.scroll(collection, limit=limit, offset=after, with_vectors=[DENSE])
+    return [_whole(point) for point in found], following
+
+
+def _whole(point: Any) -> Whole:
+    return Whole(Record(str(point.id), point.payload or {}), _dense(point.vector))
 
 
 def _dense(vector: Any) -> Vector | None:

@@ -68,6 +68,7 @@ def open_memory(settings: Settings) -> MemoryService:
     )
     if not settings.on_server:  # whose store tells it in the log when it is first asked
         service.make_words()
+        service.backups.open(settings.data_dir)
     # Where there is nothing to wait for what fails ends the start.
     in_thread = settings.on_server or not start_waits_for_embedder(settings)
     _look_once(check_embedder, in_thread=in_thread)

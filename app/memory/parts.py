@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from app.config import Settings
 from app.providers.registry import open_embedder
 from app.providers.validation import CheckedEmbedder
+from app.storage.backup.restoring import check_no_restore, end_restore
 from app.storage.history.database import Database
 from app.storage.journal.journal import Journal
 from app.storage.opening import open_history
@@ -26,9 +27,12 @@ class Parts:
 
 
 def open_parts(settings: Settings) -> Parts:
-    """Those that the settings name. StartupError for what will not mend itself."""
+    """Those that the settings name. StartupError for what will not mend itself; NotYet while a
+    backup is put in their place."""
+    end_restore(settings)
     embedder = open_embedder(settings)
     store = open_store(settings)
     database, liveness = open_history(settings)
     journal = Journal(database, liveness, flushes=not settings.on_server)
+    check_no_restore(settings)
     return Parts(embedder, store, database, journal)

@@ -7,6 +7,7 @@ from typing import Any
 from app.errors import ServiceError
 from app.memory.adding import Adding
 from app.memory.answers import Added, Deleted, Entity, Found, Page
+from app.memory.backups import Backups
 from app.memory.batch import Batches
 from app.memory.batch.together import StoringTogether
 from app.memory.changing import Changing
@@ -87,6 +88,7 @@ class MemoryService:
         self.jobs = JobService(store, journal, self._adding, job_limits or JobLimits())
         together = StoringTogether(self._writer, embeds, places)
         self.batches = Batches(self._writer, self._adding, together, self.jobs, llm_concurrency)
+        self.backups = Backups(self._writer)
         chores = [self.issued_keys.write_uses, self.jobs.tidy]
         self._maintenance = Maintenance(
             journal, store, history, flush_seconds, chores, self._writer.begin_anew_if_lost
@@ -192,6 +194,7 @@ class MemoryService:
 
     def close(self) -> None:
         """Finish the writes at work, and bring everything to the disk."""
+        self.backups.close()
         self.jobs.close()
         self._again.close()
         self._words.close()

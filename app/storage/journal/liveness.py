@@ -88,6 +88,16 @@ class FileLocks:
         return self._folder / f"{process}.lock"
 
 
+def anybody_lives(folder: Path) -> bool:
+    """Whether a process holds one of the lock files in `folder`."""
+    for path in folder.glob("*.lock"):
+        try:
+            _locked(path).close()
+        except BlockingIOError:
+            return True
+    return False
+
+
 def _locked(path: Path) -> IO[str]:
     file = path.open("w")
     try:

@@ -114,6 +114,14 @@ class Writer:
             with self._scopes.exclusive({}):
                 self.journal.begin_anew()
 
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Alone, and both stores have everything in their files. Raises ServiceError."""
+        with self.alone():
+            self.journal.flushed(self.store.flush)
+            with self.store.still():
+                yield
+
     def leftovers(self) -> list[dict[str, str]]:
         """After a purge, `where` the texts may still stand, and in `detail` until when."""
         left = [{"where": "vector_store", "detail": self.store.keeps_deleted}]

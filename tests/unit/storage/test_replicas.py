@@ -37,7 +37,7 @@ class Desk:
         self.database = Database(SQLite(folder / "history.db"))
         self.history = History(self.database)
         self.intents = Intents(self.database)
-        self.journal = Journal(self.database, folder / "processes", flushes=False)
+        self.journal = Journal(self.database, FileLocks(folder / "processes"), flushes=False)
 
     def add(self, text: str = "tea") -> str:
         memory_id, intent = adding()

@@ -16,6 +16,8 @@ def lead_to(client: QdrantClient, name: str, collection: str) -> None:
     """Let `name` lead to `collection`, and delete what it was, or led to."""
     here = {alias.alias_name: alias.collection_name for alias in client.get_aliases().aliases}
     old = here.get(name)
+    if old == collection:  # it was cut off after this
+        return
     changes: list[Any] = []
     if old:
         gone = models.DeleteAlias(alias_name=name)
@@ -27,3 +29,9 @@ def lead_to(client: QdrantClient, name: str, collection: str) -> None:
     client.update_collection_aliases(changes)
     if old:
         client.delete_collection(old)
+
+
+def drop(client: QdrantClient, collection: str) -> None:
+    """Delete it, unless a name leads to it."""
+    if collection not in {alias.collection_name for alias in client.get_aliases().aliases}:
+        client.delete_collection(collection)

@@ -12,7 +12,7 @@ from app.errors import InvalidRequest, VectorStoreRefused, VectorStoreUnavailabl
 from app.storage.vectors.base import NoCollection
 from app.storage.vectors.filters import Filter
 from app.storage.vectors.paging import ROWS
-from app.storage.vectors.server.aliases import lead_to, name_beside
+from app.storage.vectors.server.aliases import drop, lead_to, name_beside
 from app.storage.vectors.server.connection import Connection
 from app.storage.vectors.server.errors import translated
 from app.storage.vectors.server.grpc_points import GrpcPoints
@@ -167,6 +167,11 @@ class ServerCollection:
         """Let the name lead to `target`, and delete what it led to."""
         with self._translated():
             lead_to(self.client, self.name, target.name)
+
+    def drop(self) -> None:
+        """Delete it, unless another name leads to it."""
+        with self._translated():
+            drop(self.client, self.name)
 
     # ---- its points
 

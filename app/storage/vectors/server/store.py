@@ -22,8 +22,10 @@ from app.storage.vectors.server.words import read_words, update_words
 from app.storage.vectors.store import VectorStore
 
 
-def open_server_store(settings: Settings) -> "ServerStore":
-    return ServerStore(connect(settings), settings.qdrant_collection, Options.of(settings))
+def open_server_store(settings: Settings, name: str | None = None) -> "ServerStore":
+    """The collection that the settings name, or another one of that server."""
+    collection = name or settings.qdrant_collection
+    return ServerStore(connect(settings), collection, Options.of(settings))
 
 
 class ServerStore(VectorStore, engine="server"):
@@ -91,6 +93,10 @@ class ServerStore(VectorStore, engine="server"):
     def swap_in(self, target: Self) -> None:
         self._collection.swap_in(target._collection)
         self.close()
+
+    def drop(self) -> None:
+        """Delete the collection, unless another name leads to it."""
+        self._collection.drop()
 
     @repeated
     def _upsert(self, points: Sequence[NewPoint]) -> None:

@@ -1,0 +1,44 @@
+"""`python -m app.cli.restore FILE`: put back what `python -m app.cli.backup` wrote.
+
+Reads the same settings as the service, which must not run meanwhile.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from app.cli.telling import told_failures
+from app.config import Settings, prepare_environment
+from app.storage.backup.restoring import restore
+
+
+def main() -> None:
+    asked = _arguments().parse_args()
+    with told_failures("Nothing was changed."):
+        settings = Settings.from_env()
+        settings.make_data_dir()
+        prepare_environment(settings.data_dir)
+        about = restore(settings, Path(asked.file), tell, replace=asked.replace)
+    tell(f"{about.memories} memories and {about.events} events are back, as of {about.created_at}")
+    again = "runs" if settings.reembeds else "runs and 'python -m app.reembed' was called"
+    tell(
+        f"Their vectors are of {about.embedder} ({about.dimensions}). If the settings name another "
+        f"embedder, they are found by meaning once the service {again}."
+    )
+
+
+def tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m app.cli.restore", description=__doc__)
+    parser.add_argument("file", metavar="FILE")
+    parser.add_argument(
+        "--replace", action="store_true", help="in the place of the memories that are there"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    main()

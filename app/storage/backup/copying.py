@@ -1,0 +1,101 @@
+"""The folder in which a backup is put together: one at a time, and nothing of it stays."""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from app.errors import StorageFull
+
+MEGABYTE = 2**20
+
+
+class AnotherIsAtWork(Exception):
+    """Another process has the folder."""
+
+
+@contextmanager
+def work_folder(path: Path) -> Iterator[Path]:
+    """`path` as a new folder that is gone afterwards. Raises AnotherIsAtWork."""
+    with lock(path):
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(mode=0o700)
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def tidy(path: Path) -> None:
+    """Remove what a killed process left of such a folder: it has texts of users."""
+    if path.exists():
+        try:
+            with lock(path):
+                shutil.rmtree(path, ignore_errors=True)
+        except AnotherIsAtWork:
+            return
+
+
+@contextmanager
+def lock(path: Path, *, shared: bool = False) -> Iterator[None]:
+    """Among those who use the folder `path`; `shared` with others who only look. Raises
+    AnotherIsAtWork."""
+    how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    with path.with_name(f"{path.name}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, how | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise AnotherIsAtWork from error
+        yield
+
+
+def room_of(path: Path) -> int:
+    """Bytes on the disk of a file, or of the files of a folder; 0 where there is none."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_blocks * 512 for file in files if file.is_file())
+
+
+def check_room(folder: Path, needed: int, kept_free: int) -> None:
+    """Raises StorageFull where less than `kept_free` bytes would stay free: the embedded engine's
+    process ends on a full disk."""
+    if shutil.disk_usage(folder).free - needed < kept_free:
+        raise StorageFull(
+            f"{folder} has no room for another {needed // MEGABYTE} MB beside the "
+            f"{kept_free // MEGABYTE} MB that are kept free (MIN_FREE_MB)."
+        )
+
+
+def copy_folder(source: Path, target: Path) -> None:
+    """Copy its files, holes as holes: nine tenths of what Edge's seem to have is one."""
+    for path in sorted(source.rglob("*")):
+        beside = target / path.relative_to(source)
+        if path.is_dir():
+            beside.mkdir(parents=True, exist_ok=True)
+        else:
+            beside.parent.mkdir(parents=True, exist_ok=True)
+            _copy(path, beside)
+
+
+def _copy(source: Path, target: Path) -> None:
+    with source.open("rb") as old, target.open("wb") as new:
+        size = os.fstat(old.fileno()).st_size
+        new.truncate(size)
+        for begin, end in _written(old.fileno(), size):
+            old.seek(begin)
+            new.seek(begin)
+            while block := old.read(min(MEGABYTE, end - old.tell())):
+                new.write(block)
+
+
+def _written(file: int, size: int) -> Iterator[tuple[int, int]]:
+    """Where a file has something, from and to."""
+    place = 0
+    while place < size:
+        try:
+            begin = os.lseek(file, place, os.SEEK_DATA)
+        except OSError:  # there is only a hole left
+            return
+        place = os.lseek(file, begin, os.SEEK_HOLE)
+        yield begin, place

@@ -1,0 +1,109 @@
+"""A collection on a Qdrant server: read while everybody writes, and what was changed meanwhile
+once more, until the little that is left is read while all writers wait."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from app.config import Settings
+from app.errors import ServiceBusy
+from app.storage.backup.archive import id_of, line_of
+from app.storage.backup.history import Changes, Restarted, Snapshot, nothing_ends, under_way
+from app.storage.backup.taking import HISTORY_DB, Taken, Tell
+from app.storage.payloads import now
+from app.storage.vectors.base import Whole
+from app.storage.vectors.paging import sliced
+from app.storage.vectors.server import open_server_store
+from app.storage.vectors.store import WHOLE_AT_ONCE, VectorStore
+
+TRIES = 3
+ROUNDS = 10
+FEW = 200  # memories that writers may wait for: about 50 ms
+
+
+class Spool:
+    """The points that were read, in a file; of one that was read again the last counts."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = path.open("wb")
+        self._number = 0
+        self._there: set[str] = set()
+        self._last: dict[str, int] = {}
+        """Of those that were read again: the number of the line that counts."""
+
+    def __len__(self) -> int:
+        return len(self._there)
+
+    def add(self, memory: Whole) -> None:
+        self._file.write(line_of(memory))
+        self._there.add(memory.record.id)
+        self._number += 1
+
+    def replace(self, id_: str, memory: Whole | None) -> None:
+        """By what it is now; None where it is gone."""
+        self._there.discard(id_)
+        self._last[id_] = self._number
+        if memory:
+            self.add(memory)
+
+    def lines(self) -> Iterator[bytes]:
+        self._file.flush()
+        with self._path.open("rb") as file:
+            for number, line in enumerate(file):
+                id_ = id_of(line)
+                if id_ in self._there and self._last.get(id_, number) == number:
+                    yield line
+
+    def close(self) -> None:
+        self._file.close()
+
+
+@contextmanager
+def taken(settings: Settings, work: Path, tell: Tell) -> Iterator[Taken]:
+    """From the server and DATA_DIR, whether the service runs or not, and however many processes
+    it has on this DATA_DIR. Raises a ServiceError or StartupError."""
+    with closing(open_server_store(settings)) as store:
+        for _ in range(TRIES):
+            with closing(Spool(work / "read.jsonl")) as spool:
+                moment = _read(store, settings.data_dir / HISTORY_DB, work / HISTORY_DB, spool)
+                if moment:
+                    found = store.embedder(), store.zero()
+                    yield Taken(moment, "server", *found, spool.lines(), work / HISTORY_DB)
+                    return
+            tell("The collection was emptied, or changed past this service. Beginning again.")
+        raise ServiceBusy(
+            "The collection has other memories than the history says: another program changes it. "
+            "Stop that one, and try again."
+        )
+
+
+def _read(store: VectorStore, database: Path, copy: Path, spool: Spool) -> str | None:
+    """The moment of both; None where they do not fit together."""
+    changes = Changes(database)
+    for memory in store.wholes():
+        spool.add(memory)
+    try:
+        for _ in range(ROUNDS):
+            if _catch_up(store, changes.next(), spool) <= FEW:
+                break
+        with nothing_ends(database) as connection:
+            _catch_up(store, changes.next_in(connection), spool)
+            if abs(store.count({}) - len(spool)) > under_way(connection):
+                return None
+            snapshot, moment = Snapshot(database), now()
+    except Restarted:
+        return None
+    with closing(snapshot):
+        snapshot.save(copy)
+    return moment
+
+
+def _catch_up(store: VectorStore, ids: Iterable[str], spool: Spool) -> int:
+    """Read those again; how many they were."""
+    changed = [*ids]
+    for part in sliced(changed, WHOLE_AT_ONCE):
+        found = {memory.record.id: memory for memory in store.get_whole(part)}
+        for id_ in part:
+            spool.replace(id_, found.get(id_))
+    return len(changed)

@@ -33,17 +33,19 @@ class NobodyThere(Exception):
 
 
 class Door:
-    """Lets one client after the other hold the writers up, each for HOLD_S at most."""
+    """Lets one client after the other hold the writers up."""
 
     def __init__(
         self,
         folder: Path,
         still: Callable[[], AbstractContextManager[None]],
         tidy: Callable[[], None],
+        seconds: float = HOLD_S,
     ) -> None:
         """For the one process that has the store in `folder` open. Within `still()` nobody
         writes; it raises a ServiceError where that cannot be. `tidy` is called when a client
-        has gone, however it ended."""
+        has gone, however it ended. A pause lasts `seconds` at most."""
+        self._seconds = seconds
         self._still = still
         self._tidy = tidy
         self._closing = False
@@ -81,7 +83,7 @@ class Door:
             self._tidy()
 
     def _serve(self, client: socket.socket) -> None:
-        client.settimeout(HOLD_S)
+        client.settimeout(self._seconds)
         try:
             with self._still():
                 client.sendall(HELD)

@@ -30,7 +30,7 @@ from app.storage.vectors.filters import compile_filters, corpus_of, in_scope
 from app.storage.vectors.paging import CHUNK_BYTES, PAGE, Cursor
 from app.storage.vectors.ranking import Record, Turn, rank
 from app.storage.vectors.server import Connection, Options, ServerStore
-from app.storage.vectors.store import VectorStore
+from app.storage.vectors.store import WHOLE_AT_ONCE, VectorStore
 from tests.servers.program import BINARY, QdrantProgram
 from tests.servers.qdrant import QdrantServer
 
@@ -1161,3 +1161,28 @@ def test_a_memory_is_read_with_its_vector_and_put_again_it_is_the_same(store: Ve
     assert whole[1].record.payload == payloads[first]
     store.put({one.record.id: (one.vector or [], one.record.payload) for one in whole})
     assert store.get_whole([second, missing, first]) == whole
+
+
+class TestWholePoints:
+    """As backups read and write them."""
+
+    def test_before_an_embedder_came_there_are_none(self, new: VectorStore) -> None:
+        assert [*new.wholes()] == []
+
+    def test_each_comes_once_with_its_vector_and_payload(self, store: VectorStore) -> None:
+        ids = put_many(store, [*range(WHOLE_AT_ONCE + 3)])
+        north = put(store, "coffee", NORTH, kind="drink")
+        found = [*store.wholes()]
+        assert sorted(one.record.id for one in found) == sorted([*ids, north])
+        [coffee] = [one for one in found if one.record.id == north]
+        assert coffee.vector == NORTH
+        assert coffee.record.payload["kind"] == "drink"
+
+    def test_one_without_a_vector_is_found_by_its_words(self, store: VectorStore) -> None:
+        point_id = str(uuid.uuid4())
+        store.put({point_id: (None, payload("quicksilver"))})
+        [found] = store.wholes()
+        assert (found.record.id, found.vector) == (point_id, None)
+        assert [record.id for record in found_by_words(store, "quicksilver", user_id="u")] == [
+            point_id
+        ]

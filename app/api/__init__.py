@@ -7,7 +7,20 @@ from typing import Any
 from flask import Flask
 from flask.json.provider import DefaultJSONProvider
 
-from app.api import batch, contract, docs, jobs, keys, mcp, ops, oss, page, platform, transfer
+from app.api import (
+    batch,
+    contract,
+    docs,
+    jobs,
+    keys,
+    leftovers,
+    mcp,
+    ops,
+    oss,
+    page,
+    platform,
+    transfer,
+)
 from app.api.dialect import errors, paths
 from app.api.http import (
     access_log,
@@ -53,6 +66,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.register_blueprint(docs.bp)
     app.register_blueprint(jobs.bp)
     app.register_blueprint(keys.bp)
+    app.register_blueprint(leftovers.bp)
     app.register_blueprint(transfer.bp)
     app.register_blueprint(page.bp)
     _init_dialects(app, settings)

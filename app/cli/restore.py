@@ -4,8 +4,13 @@ Reads the same settings as the service, which must not run meanwhile.
 """
 
 import argparse
+import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 from app.cli.telling import told_failures
 from app.config import Settings, prepare_environment
@@ -18,7 +23,8 @@ def main() -> None:
         settings = Settings.from_env()
         settings.make_data_dir()
         prepare_environment(settings.data_dir)
-        about = restore(settings, Path(asked.file), tell, replace=asked.replace)
+        with _given(asked.file, settings.data_dir) as file:
+            about = restore(settings, file, tell, replace=asked.replace)
     tell(f"{about.memories} memories and {about.events} events are back, as of {about.created_at}")
     again = "runs" if settings.reembeds else "runs and 'python -m app.reembed' was called"
     tell(
@@ -27,13 +33,24 @@ def main() -> None:
     )
 
 
+@contextmanager
+def _given(name: str, data_dir: Path) -> Iterator[IO[bytes]]:
+    if name != "-":
+        with Path(name).open("rb") as file:
+            yield file
+        return
+    with TemporaryFile(dir=data_dir) as file:  # its end is read first; nothing stays of it
+        shutil.copyfileobj(sys.stdin.buffer, file)
+        yield file
+
+
 def tell(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m app.cli.restore", description=__doc__)
-    parser.add_argument("file", metavar="FILE")
+    parser.add_argument("file", metavar="FILE", help="- for the standard input")
     parser.add_argument(
         "--replace", action="store_true", help="in the place of the memories that are there"
     )

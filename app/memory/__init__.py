@@ -66,6 +66,7 @@ def open_memory(settings: Settings) -> MemoryService:
         reembeds=settings.reembeds,
         job_limits=_job_limits(settings),
     )
+    service.leftovers.look_in(settings.data_dir, vectors_elsewhere=settings.on_server)
     if not settings.on_server:  # whose store tells it in the log when it is first asked
         service.make_words()
         service.backups.open(settings.data_dir)

@@ -1,7 +1,7 @@
 """What operations give, where it is more than a memory or a list of them."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 
@@ -31,7 +31,10 @@ class Deleted:
     """What a deletion took."""
 
     memories: int
-    left: list[dict[str, str]]
+    erased: dict[str, int] = field(default_factory=dict)
+    """By a purge: how much had a text of the scope and is gone or has none any more, by where it
+    was."""
+    left: list[dict[str, str]] = field(default_factory=list)
     """After a purge: `where` the texts may still stand, and in `detail` until when."""
 
 

@@ -54,10 +54,13 @@ class Changing:
         deletion = Deletion(scope, asked.purge, chosen=not asked.is_all)
         if deletion.is_reset:
             raise ValueError("a scope is needed: an empty one is everybody's")
-        memories = self._writer.delete(
+        taken = self._writer.delete(
             deletion, lambda: self._choosing.records(asked, scope), principal.key_id
         )
-        return Deleted(memories, self._writer.leftovers() if asked.purge else [])
+        if not asked.purge:
+            return Deleted(taken.memories)
+        counted = {"memories": taken.memories, "intents": taken.intents}
+        return Deleted(taken.memories, counted | taken.erased._asdict(), self._writer.leftovers())
 
     def reset(self, principal: Principal) -> int:
         principal.must_be_admin()

@@ -16,6 +16,7 @@ from app.memory.embedding import CollectionEmbedder
 from app.memory.embedding_again import EmbeddingAgain
 from app.memory.extraction import Extraction, FindsFacts
 from app.memory.jobs import JobLimits, JobService
+from app.memory.leftovers import Leftovers
 from app.memory.limits import ConcurrencyLimiter
 from app.memory.places import Places
 from app.memory.readiness import Check, Readiness
@@ -89,6 +90,7 @@ class MemoryService:
         together = StoringTogether(self._writer, embeds, places)
         self.batches = Batches(self._writer, self._adding, together, self.jobs, llm_concurrency)
         self.backups = Backups(self._writer)
+        self.leftovers = Leftovers(store, history.database)
         chores = [self.issued_keys.write_uses, self.jobs.tidy]
         self._maintenance = Maintenance(
             journal, store, history, flush_seconds, chores, self._writer.begin_anew_if_lost

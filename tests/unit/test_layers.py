@@ -28,7 +28,8 @@ PARTS = {
     "app/memory/extraction/__init__.py": {"app.memory", *BELOW_MEMORY, "mem0"},
     "app/memory/draft.py": {"app.memory", *BELOW_MEMORY, "mem0"},
     "app/memory": {"app.memory", *BELOW_MEMORY},
-    "app/storage/backup": {"app.storage", *LEAVES, "os"},  # holes, fsync and rights of files
+    "app/storage/backup": {"app.storage", *LEAVES, "os"},  # fsync, and rights of files
+    "app/storage/holes.py": {"os"},
     "app/storage": {"app.storage", *LEAVES},
     "app/providers": {"app.providers", *LEAVES},
     "app/security": {"app.security", "app.errors"},

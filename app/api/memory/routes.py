@@ -79,7 +79,7 @@ def delete_all() -> Answer:
     asked = parse(DeleteAllRequest)
     deleted = memory().delete_all(principal(), asked)
     answer: Answer = {"message": "Memories deleted.", "deleted": deleted.memories}
-    return answer | {"left": deleted.left} if asked.purge else answer
+    return answer | {"erased": deleted.erased, "left": deleted.left} if asked.purge else answer
 
 
 @bp.post("/reset")

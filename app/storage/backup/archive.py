@@ -91,9 +91,10 @@ class ArchiveWriter:
 class Archive:
     """Reads one. Everything raises Damaged; and TooNew, when it is opened."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, file: IO[bytes]) -> None:
+        """`file` is seekable."""
         with _undamaged():
-            self._zip = zipfile.ZipFile(path)
+            self._zip = zipfile.ZipFile(file)
             raw = json.loads(self._zip.read(MANIFEST))
         if raw.get("format", 0) > FORMAT:
             raise TooNew(f"it has format {raw['format']}, this version knows {FORMAT}")

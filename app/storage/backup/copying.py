@@ -1,13 +1,13 @@
 """The folder in which a backup is put together: one at a time, and nothing of it stays."""
 
 import fcntl
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from app.errors import StorageFull
+from app.storage.holes import written
 
 MEGABYTE = 2**20
 
@@ -80,22 +80,9 @@ def copy_folder(source: Path, target: Path) -> None:
 
 def _copy(source: Path, target: Path) -> None:
     with source.open("rb") as old, target.open("wb") as new:
-        size = os.fstat(old.fileno()).st_size
-        new.truncate(size)
-        for begin, end in _written(old.fileno(), size):
+        new.truncate(source.stat().st_size)
+        for begin, end in written(old.fileno()):
             old.seek(begin)
             new.seek(begin)
             while block := old.read(min(MEGABYTE, end - old.tell())):
                 new.write(block)
-
-
-def _written(file: int, size: int) -> Iterator[tuple[int, int]]:
-    """Where a file has something, from and to."""
-    place = 0
-    while place < size:
-        try:
-            begin = os.lseek(file, place, os.SEEK_DATA)
-        except OSError:  # there is only a hole left
-            return
-        place = os.lseek(file, begin, os.SEEK_HOLE)
-        yield begin, place

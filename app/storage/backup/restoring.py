@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import IO
 
 from app.config import Settings
 from app.embeddings import EmbedderInfo
@@ -39,8 +40,8 @@ class Unfinished(Exception):
     """It stands, and is put in its place by whoever opens DATA_DIR next."""
 
 
-def restore(settings: Settings, path: Path, tell: Tell, *, replace: bool) -> Manifest:
-    """Put the backup in `path` into DATA_DIR, and into the collection where there is a server.
+def restore(settings: Settings, file: IO[bytes], tell: Tell, *, replace: bool) -> Manifest:
+    """Put the backup in `file` into DATA_DIR, and into the collection where there is a server.
 
     With `replace` in the place of what is there. Returns what it says of itself. Raises Refused,
     Damaged, TooNew, a ServiceError, StartupError or OSError; then what was there is as it was; or
@@ -48,7 +49,7 @@ def restore(settings: Settings, path: Path, tell: Tell, *, replace: bool) -> Man
     """
     with _alone(settings):
         _end(settings)  # one that was cut off
-        with closing(Archive(path)) as archive:
+        with closing(Archive(file)) as archive:
             _check(settings, archive, replace=replace)
             target.drop_left(settings, settings.data_dir / PART)
             part = settings.data_dir / PART

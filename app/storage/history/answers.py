@@ -155,12 +155,12 @@ def drop(connection: Connection, intent: int) -> None:
     connection.execute(delete(ANSWERS).where(ANSWERS.c.intent == intent))
 
 
-def erase(connection: Connection, scope: Scope) -> None:
-    """Take the texts from the answers of a scope. The keys stay: a late repeat must not store
-    again what was erased."""
+def erase(connection: Connection, scope: Scope) -> int:
+    """Take the texts from the answers of a scope; how many. The keys stay: a late repeat must not
+    store again what was erased."""
     answered = ANSWERS.c.answer.is_not(None)
     erased = update(ANSWERS).values(answer=None, erased=True)
-    connection.execute(erased.where(within(ANSWERS, scope), answered))
+    return connection.execute(erased.where(within(ANSWERS, scope), answered)).rowcount
 
 
 def _of(caller: str, key: str) -> ColumnElement[bool]:

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, sel
 from app.security.scopes import Scope
 from app.storage.history import answers, job_rows, messages, parts, rows, together
 from app.storage.history.database import Database
+from app.storage.history.erased import Erased
 from app.storage.history.messages import Said
 from app.storage.history.parts import Part
 from app.storage.history.rows import Rows
@@ -112,22 +113,26 @@ class Intents:
         keep: bool,
         purge: bool,
         last_job: int = 0,
-    ) -> None:
+    ) -> Erased:
         """Put the rows of all parts into the history, and forget what was said in `scope`.
 
         {} is a reset and leaves nothing of the history; None forgets nothing. Jobs of `scope` that
         were accepted up to the number `last_job`, and have not ended, are cancelled. `purge` also
         erases the texts of the memories of `scope`, of those deleted before too, from the history,
         the answers and the jobs; their events stay. One transaction for up to a thousand rows,
-        several for more, between which others write; may be cut off and called again.
+        several for more, between which others write; may be cut off and called again. What it
+        erased this time.
         """
         after: int | None = 0
+        erased = Erased()
         while after is not None:
-            after = self._database.write(
+            after, some = self._database.write(
                 partial(
                     _finish_some, number, scope, after, keep=keep, purge=purge, last_job=last_job
                 )
             )
+            erased = erased.plus(some)
+        return erased
 
     def cancel(self, id_: str) -> None:
         """The write of an open intent did not take place, if it was begun at all."""
@@ -210,26 +215,27 @@ def _finish_some(
     keep: bool,
     purge: bool,
     last_job: int,
-) -> int | None:
+) -> tuple[int | None, Erased]:
     """As much of a deletion as one transaction should hold; the row to go on after, or None."""
     # With a lock on it: who finishes the same meanwhile waits.
     is_open = select(INTENTS.c.seq).where(_is(number), ~INTENTS.c.done).with_for_update()
     if connection.scalar(is_open) is None:  # it was finished before: others may have written since
-        return None
+        return None, Erased()
     if parts.write_next(connection, number):
-        return after
-    if purge and scope and (last := rows.erase_texts(connection, scope, after)):
-        return last
+        return after, Erased()
+    last, events = rows.erase_texts(connection, scope, after) if purge and scope else (None, 0)
+    if last:
+        return last, Erased(history=events)
     if not keep:
         parts.drop(connection, _is(number))
     _close(connection, number, keep=keep)
     if scope is None:
-        return None
-    messages.forget(connection, scope)
-    job_rows.cancel_within(connection, scope, last_job, erase=purge or not scope)
-    if purge or not scope:
-        answers.erase(connection, scope)
+        return None, Erased()
+    erases = purge or not scope
+    said = messages.forget(connection, scope)
+    cancelled = job_rows.cancel_within(connection, scope, last_job, erase=erases)
+    answered = answers.erase(connection, scope) if erases else 0
     if not scope:
         rows.drop_all(connection)
         _drop(connection, INTENTS.c.done & (INTENTS.c.seq != number))
-    return None
+    return None, Erased(events, said, answered, cancelled)

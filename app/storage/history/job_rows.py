@@ -79,9 +79,10 @@ def by_ids(connection: Connection, ids: Sequence[str]) -> dict[str, StoredJob]:
     return found
 
 
-def cancel_within(connection: Connection, scope: Scope, last: int, *, erase: bool) -> None:
+def cancel_within(connection: Connection, scope: Scope, last: int, *, erase: bool) -> int:
     """With the deletion of a scope: what was accepted up to the number `last` stores nothing any
-    more, also where it is at work. `erase` takes the texts of what has ended."""
+    more, also where it is at work. `erase` takes the texts of what has ended. How many have no
+    text any more."""
     these = within(JOBS, scope) & (JOBS.c.seq <= last)
     mine = (JOBS.c.caller == ANSWERS.c.caller) & (JOBS.c.key == ANSWERS.c.key)
     # With a lock on each: none of them begins to write while it is cancelled.
@@ -91,7 +92,8 @@ def cancel_within(connection: Connection, scope: Scope, last: int, *, erase: boo
     ended = {**ENDED, "state": CANCELLED, "outcome": None, "ended_at": time.time()}
     cancelled = connection.execute(update(JOBS).where(these, IS_OPEN).values(ended))
     JOBS_ENDED.labels(CANCELLED).inc(cancelled.rowcount)
-    if erase:
-        stored_something = JOBS.c.state == SUCCEEDED
-        erased = update(JOBS).values(outcome=None, erased=True)
-        connection.execute(erased.where(these, stored_something))
+    if not erase:
+        return cancelled.rowcount
+    stored_something = (JOBS.c.state == SUCCEEDED) & JOBS.c.outcome.is_not(None)
+    erased = update(JOBS).values(outcome=None, erased=True)
+    return cancelled.rowcount + connection.execute(erased.where(these, stored_something)).rowcount

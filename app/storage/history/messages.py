@@ -65,9 +65,9 @@ def save(connection: Connection, said: Said) -> None:
             connection.execute(_KEEP_LAST, {"session": session_scope})
 
 
-def forget(connection: Connection, scope: Scope) -> None:
-    """Drop the conversations of every scope that it spans."""
-    connection.execute(delete(MESSAGES).where(within(MESSAGES, scope)))
+def forget(connection: Connection, scope: Scope) -> int:
+    """Drop the conversations of every scope that it spans; how many messages they had."""
+    return connection.execute(delete(MESSAGES).where(within(MESSAGES, scope))).rowcount
 
 
 def session_key(scope: Scope) -> str:

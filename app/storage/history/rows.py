@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, case, delete, func, insert, or_, select, update
 
 from app.security.scopes import SCOPE_KEYS, Scope
 from app.storage.history.database import Database
@@ -23,6 +23,8 @@ Rows = Sequence[Mapping[str, Any]]
 # What callers see of a row: mem0's columns and the key. The scope and the sequence stay inside.
 _SHOWN = [column for column in HISTORY.c if column.name not in ("seq", *SCOPE_KEYS)]
 _GIVEN = [column.name for column in HISTORY.c if column.name not in ("seq", "id", "is_deleted")]
+
+HAS_TEXT = or_(HISTORY.c.old_memory.is_not(None), HISTORY.c.new_memory.is_not(None))
 
 # Statements of every request are made once.
 _READ = select(*_SHOWN).where(HISTORY.c.memory_id == bindparam("asked")).order_by(HISTORY.c.seq)
@@ -103,14 +105,15 @@ def add(connection: Connection, rows: Rows) -> None:
     connection.execute(_ADD, complete)
 
 
-def erase_texts(connection: Connection, scope: Scope, after: int) -> int | None:
+def erase_texts(connection: Connection, scope: Scope, after: int) -> tuple[int | None, int]:
     """Erase the texts of the next rows of a scope, those of deleted memories too; the events
-    stay. The number of the last of them where there may be more, else None."""
+    stay. The number of the last of them where there may be more, else None; and how many had
+    texts."""
     these = select(HISTORY.c.seq).where(within(HISTORY, scope), HISTORY.c.seq > after)
     found = connection.scalars(these.order_by(HISTORY.c.seq).limit(ERASED_AT_ONCE)).all()
     erased = update(HISTORY).values(old_memory=None, new_memory=None)
-    connection.execute(erased.where(HISTORY.c.seq.in_(found)))
-    return found[-1] if len(found) == ERASED_AT_ONCE else None
+    done = connection.execute(erased.where(HISTORY.c.seq.in_(found), HAS_TEXT))
+    return (found[-1] if len(found) == ERASED_AT_ONCE else None), done.rowcount
 
 
 def drop_all(connection: Connection) -> None:

@@ -6,6 +6,7 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
+from app.storage.history.erased import Erased
 from app.storage.history.intents import Intents
 from app.storage.history.together import Finished
 from app.storage.journal.writes import Deletion, Intent, Write
@@ -49,16 +50,16 @@ class Execution:
         with self._listings.deleting(intent.scope):
             yield chain([first], calls)
 
-    def finish(self, number: int, intent: Intent) -> None:
-        """Put its rows into the history; nothing where that was done before."""
+    def finish(self, number: int, intent: Intent) -> Erased:
+        """Put its rows into the history; nothing where that was done before. What that erased."""
         keep = self._keep
         if isinstance(intent, Deletion):
             scope = None if intent.chosen else intent.scope
-            self._intents.finish_deletion(
+            return self._intents.finish_deletion(
                 number, scope, keep=keep, purge=intent.purge, last_job=intent.last_job
             )
-            return
         self._intents.finish(number, intent.rows, keep=keep, answer=intent.answer, said=intent.said)
+        return Erased()
 
     def finish_all(self, done: Sequence[tuple[int, Write]]) -> None:
         """The same for several writes, by their numbers."""

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from itertools import chain
+from typing import TypeVar
 
 from app.errors import (
     HistoryUnavailable,
@@ -23,6 +24,7 @@ from app.errors import (
 from app.security.scopes import Scope
 from app.storage.history.answers import Answers
 from app.storage.history.database import Database
+from app.storage.history.erased import Erased
 from app.storage.history.intents import Intents
 from app.storage.history.jobs import Jobs
 from app.storage.history.parts import Part
@@ -40,6 +42,7 @@ DELETE_BATCH = 25_000
 0.66 s for 50,000 ids among 100,000 memories, and nobody should wait half a second."""
 
 Steps = AbstractContextManager[Iterator[Step]]
+T = TypeVar("T")
 
 
 class Journal:
@@ -97,8 +100,9 @@ class Journal:
         finish = partial(self._execution.finish_all, [*zip(numbers, writes, strict=True)])
         self._take(writes, one_call, finish)
 
-    def delete(self, store: VectorStore, deletion: Deletion, parts: Iterable[Part]) -> None:
-        """The same for a deletion of many. The parts are read one after the other."""
+    def delete(self, store: VectorStore, deletion: Deletion, parts: Iterable[Part]) -> Erased:
+        """The same for a deletion of many. The parts are read one after the other. What it took
+        from the history database."""
         store.check_disk_space()
         if not deletion.chosen:
             deletion = replace(deletion, last_job=self._jobs.last())
@@ -106,7 +110,7 @@ class Journal:
         rest = read_on if second is None else chain([second], read_on)
         with self._unsure_unless_begun([deletion]):
             number = self._begin(deletion, first, rest, collecting=second is not None)
-        self._carry_out(store, deletion, number)
+        return self._carry_out(store, deletion, number)
 
     def _begin(
         self, deletion: Deletion, first: Part | None, rest: Iterable[Part], *, collecting: bool
@@ -137,12 +141,12 @@ class Journal:
         for intent in intents:
             self._unsure.add(intent, asked=asked)
 
-    def _carry_out(self, store: VectorStore, intent: Intent, number: int) -> None:
+    def _carry_out(self, store: VectorStore, intent: Intent, number: int) -> Erased:
         steps = self._execution.steps(store, intent, number)
-        self._take([intent], steps, partial(self._execution.finish, number, intent))
+        return self._take([intent], steps, partial(self._execution.finish, number, intent))
 
-    def _take(self, intents: Sequence[Intent], steps: Steps, finish: Callable[[], None]) -> None:
-        """Take the steps, then finish."""
+    def _take(self, intents: Sequence[Intent], steps: Steps, finish: Callable[[], T]) -> T:
+        """Take the steps, then finish; what that gives."""
         taken = 0
         try:
             with steps as calls:
@@ -159,7 +163,7 @@ class Journal:
                     self._cancel(intent)
             raise
         try:
-            finish()
+            return finish()
         except BaseException:
             self._are_unsure(intents, asked=True)
             raise

@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import NamedTuple
 
 from app.errors import ServiceBusy, ServiceError
 from app.security.scopes import Scope
+from app.storage.history import traces
+from app.storage.history.erased import Erased
 from app.storage.history.messages import Messages, Said
 from app.storage.history.parts import Part
 from app.storage.journal.journal import Journal
@@ -15,6 +18,15 @@ from app.storage.vectors.ranking import Record
 from app.storage.vectors.store import VectorStore
 
 PART, PART_CHARACTERS = 1000, 2_000_000  # of what is to be deleted: as much as a row should hold
+
+
+class Taken(NamedTuple):
+    """What a deletion of many took."""
+
+    memories: int
+    intents: int
+    """Of earlier writes, that were kept until the store had flushed; 0 without a purge."""
+    erased: Erased
 
 
 class Writer:
@@ -78,18 +90,19 @@ class Writer:
         deletion: Deletion,
         records: Callable[[], Iterator[Record]],
         written_by: str | None = None,
-    ) -> int:
-        """Delete many of a scope; how many there were. `records` gives them when nobody else
-        writes there any more."""
+    ) -> Taken:
+        """Delete many of a scope. `records` gives them when nobody else writes there any more."""
         scope = deletion.scope
         with self._scopes.exclusive(scope):
             self.journal.clear_way(self.store, scope=scope, whole=True)
+            kept = 0
             if deletion.purge:  # so that no earlier intent keeps a text
+                kept = traces.intents_of(self.journal.database, scope)
                 self.journal.flushed(self.store.flush)
             ids: list[str] = []
             parts = _parts(records(), deletion, written_by, ids)
-            self.journal.delete(self.store, deletion, parts)
-        return len(ids)
+            erased = self.journal.delete(self.store, deletion, parts)
+        return Taken(len(ids), kept, erased)
 
     def reset(self) -> int:
         """Delete everything, the history too; how many memories there were."""

@@ -13,7 +13,7 @@ import pytest
 from app.config import Settings
 from app.embeddings import EmbedderInfo
 from app.errors import NotYet, StorageFull
-from app.storage.backup.archive import Archive, Damaged, TooNew
+from app.storage.backup.archive import Archive, Damaged, Manifest, TooNew
 from app.storage.backup.copying import AnotherIsAtWork, copy_folder, lock, room_of
 from app.storage.backup.making import make_backup, new_file
 from app.storage.backup.restoring import (
@@ -71,6 +71,11 @@ def fill(folder: Path, *texts: str, without_vector: str = "", deleted: str = "")
     journal.close()
     store.close()
     database.close()
+
+
+def put_back(settings: Settings, backup: Path, *, replace: bool) -> Manifest:
+    with backup.open("rb") as file:
+        return restore(settings, file, silent, replace=replace)
 
 
 def memories(folder: Path) -> Mapping[str, tuple[str, bool]]:
@@ -135,7 +140,7 @@ class TestRestore:
     def test_gives_the_same_memories_and_history(
         self, backup: Path, data: Settings, other: Settings
     ) -> None:
-        about = restore(other, backup, silent, replace=False)
+        about = put_back(other, backup, replace=False)
         assert memories(other.data_dir) == memories(data.data_dir)
         assert events(other.data_dir) == 2
         assert (about.memories, about.events) == (2, 2)
@@ -150,7 +155,7 @@ class TestRestore:
         path = tmp_path / "half.zip"
         with path.open("wb") as file:
             make_backup(made, file, silent)
-        restore(other, path, silent, replace=False)
+        put_back(other, path, replace=False)
         assert {*memories(other.data_dir).values()} == {("tea", True), ("coffee", False)}
 
     def test_of_a_service_that_never_had_a_memory(self, tmp_path: Path, other: Settings) -> None:
@@ -160,7 +165,7 @@ class TestRestore:
         path = tmp_path / "new.zip"
         with path.open("wb") as file:
             make_backup(made, file, silent)
-        restore(other, path, silent, replace=False)
+        put_back(other, path, replace=False)
         assert memories(other.data_dir) == {}
 
     @pytest.mark.parametrize("kept", [0.0, 0.3, 0.9, 0.999])
@@ -168,7 +173,7 @@ class TestRestore:
         content = backup.read_bytes()
         backup.write_bytes(content[: int(len(content) * kept)])
         with pytest.raises(Damaged):
-            restore(other, backup, silent, replace=False)
+            put_back(other, backup, replace=False)
         self.check_nothing_came(other)
 
     def test_refuses_a_changed_byte_in_any_of_its_parts(
@@ -180,16 +185,14 @@ class TestRestore:
         for place in places:
             backup.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
             with pytest.raises(Damaged):
-                restore(other, backup, silent, replace=False)
+                put_back(other, backup, replace=False)
         self.check_nothing_came(other)
 
     def test_refuses_points_that_are_not_those_of_the_manifest(
         self, backup: Path, other: Settings
     ) -> None:
         with pytest.raises(Damaged, match=r"points\.jsonl"):
-            restore(
-                other, changed(backup, "points.jsonl", "coffee", "cocoa"), silent, replace=False
-            )
+            put_back(other, changed(backup, "points.jsonl", "coffee", "cocoa"), replace=False)
         self.check_nothing_came(other)
 
     @pytest.mark.parametrize(
@@ -200,7 +203,7 @@ class TestRestore:
         self, backup: Path, other: Settings, old: str, new: str
     ) -> None:
         with pytest.raises(TooNew):
-            restore(other, changed(backup, "manifest.json", old, new), silent, replace=False)
+            put_back(other, changed(backup, "manifest.json", old, new), replace=False)
         self.check_nothing_came(other)
 
     def test_takes_the_place_of_memories_only_when_it_is_told_to(
@@ -208,16 +211,16 @@ class TestRestore:
     ) -> None:
         fill(other.data_dir, "wine")
         with pytest.raises(Refused, match="--replace"):
-            restore(other, backup, silent, replace=False)
+            put_back(other, backup, replace=False)
         assert texts(other.data_dir) == {"wine"}
-        restore(other, backup, silent, replace=True)
+        put_back(other, backup, replace=True)
         assert texts(other.data_dir) == {"tea", "coffee"}
         assert events(other.data_dir) == 2
 
     def test_refuses_a_folder_that_a_process_uses(self, backup: Path, other: Settings) -> None:
         alive = Liveness(other.data_dir / "processes")
         with pytest.raises(Refused, match="stop it"):
-            restore(other, backup, silent, replace=True)
+            put_back(other, backup, replace=True)
         alive.close()
 
     def check_nothing_came(self, other: Settings) -> None:
@@ -230,7 +233,7 @@ class TestCutOff:
 
     def whole(self, backup: Path, folder: Path, aside: Settings) -> Path:
         """What a restore has when it stands, and is not in its place yet."""
-        restore(aside, backup, silent, replace=False)
+        put_back(aside, backup, replace=False)
         (folder / NEXT).mkdir()
         for name in ("qdrant", "history.db"):
             (aside.data_dir / name).rename(folder / NEXT / name)
@@ -337,5 +340,5 @@ class TestBackup:
             about = json.loads(archive.read("manifest.json"))
         assert about["embedder"] == "test/model"
         assert (about["memories"], about["events"], about["store"]) == (2, 2, "embedded")
-        with closing(Archive(backup)) as archive:
+        with backup.open("rb") as file, closing(Archive(file)) as archive:
             assert len([*archive.points()]) == 2

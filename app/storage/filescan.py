@@ -1,0 +1,38 @@
+"""Which files of a folder have certain bytes, read through in pieces."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from app.storage.holes import written
+
+PIECE = 2**20
+
+
+def files_with(folder: Path, forms: Sequence[bytes]) -> list[str]:
+    """The paths in `folder` of the files that have one of `forms`, sorted. Of none there are none.
+
+    What a file has compressed is not seen.
+    """
+    if not forms:
+        return []
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return [str(path.relative_to(folder)) for path in files if _has(path, forms)]
+
+
+def _has(path: Path, forms: Sequence[bytes]) -> bool:
+    with suppress(FileNotFoundError, PermissionError), path.open("rb") as file:  # gone meanwhile
+        return any(form in piece for piece in _pieces(file, max(map(len, forms))) for form in forms)
+    return False
+
+
+def _pieces(file: IO[bytes], longest: int) -> Iterator[bytes]:
+    """What is written in a file; each piece begins with the end of the one before, so that
+    nothing stands between two."""
+    for begin, end in written(file.fileno()):
+        file.seek(begin)
+        kept = b""
+        while block := file.read(min(PIECE, end - file.tell())):
+            yield kept + block
+            kept = (kept + block)[-longest:]

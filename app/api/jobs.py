@@ -32,9 +32,14 @@ def is_preferred() -> bool:
     return any(one.partition(";")[0].strip().lower() == ASYNC for one in given)
 
 
+def submit(asked: AddRequest) -> Job:
+    """Accept the add of the current request as a job."""
+    return jobs().submit(principal(), asked, idempotency_key())
+
+
 def accept(asked: AddRequest) -> Response:
-    """Accept an add as a job, and say where it is."""
-    job = jobs().submit(principal(), asked, idempotency_key())
+    """Accept it, and say where it is."""
+    job = submit(asked)
     return told(job, {"job": job.id, "status": job.state})
 
 

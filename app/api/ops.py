@@ -13,7 +13,9 @@ bp = Blueprint("ops", __name__)
 
 
 def init_app(app: Flask) -> None:
-    app.extensions["metrics"] = exposition(lambda: app.extensions["memory"].count())
+    app.extensions["metrics"] = exposition(
+        lambda: app.extensions["memory"].count(), lambda: app.extensions["memory"].jobs.state()
+    )
     app.register_blueprint(bp)
 
 

@@ -33,6 +33,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from app.config import VERSION, shared_metrics
 from app.errors import InvalidRequest, ServiceError
+from app.observability.queue import Jobs, Queue
 
 # A series more for each that counts, with the time of its start: Prometheus does not need it.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no types
@@ -249,9 +250,9 @@ class Build:
         yield InfoMetricFamily("memory_service_build", "Which version this is.", about)
 
 
-def exposition(count: Callable[[], int]) -> Callable[[], bytes]:
+def exposition(count: Callable[[], int], queue: Callable[[], Queue]) -> Callable[[], bytes]:
     """What makes the answer of a scrape, in Prometheus's text format 0.0.4. `count` says how
-    many memories are stored."""
+    many memories are stored, `queue` how many jobs wait and run."""
     registry = CollectorRegistry()
     folder = shared_metrics()
     if folder:
@@ -259,5 +260,6 @@ def exposition(count: Callable[[], int]) -> Callable[[], bytes]:
     else:
         registry.register(OWN)
     registry.register(Memories(count))
+    registry.register(Jobs(queue))
     registry.register(Build())
     return lambda: generate_latest(registry)

@@ -29,6 +29,18 @@ def _categories(metadata: Answer) -> list[str] | None:
     return given if of_texts else None
 
 
+def results(stored: list[dict[str, str]]) -> list[Answer]:
+    """What an add stored: some clients look for the text in `data`."""
+    return [{**one, "data": {"memory": one["memory"]}} for one in stored]
+
+
+def queued(event_id: str) -> Answer:
+    """Of an add that is done later. Without `results`, of which clients would take one that is
+    empty for the end."""
+    message = "Memory processing has been queued for background execution"
+    return {"message": message, "status": "PENDING", "event_id": event_id}
+
+
 def ends_of_page(number: int, size: int, total: int) -> Answer:
     """What stands beside the results of a page."""
     last = number * size >= total

@@ -4,8 +4,9 @@ import uuid
 from functools import partial
 from typing import Any
 
-from flask import Blueprint, request
+from flask import Blueprint, Response, request
 
+from app.api import jobs
 from app.api.dialect import deleting
 from app.api.dialect.adding import message
 from app.api.dialect.fields import asked, change, fields, flag
@@ -14,9 +15,9 @@ from app.api.http.body import idempotency_key
 from app.api.http.streaming import Answer, found, streamed, whole_or_streamed
 from app.api.memory.routes import memory
 from app.api.platform import requests
-from app.api.platform.answers import ends_of_page
+from app.api.platform.answers import ends_of_page, queued, results
 from app.api.platform.answers import memory as shown
-from app.memory.requests import DeleteRequest, GetRequest, HistoryRequest, UpdateRequest
+from app.memory.requests import AddRequest, DeleteRequest, GetRequest, HistoryRequest, UpdateRequest
 
 bp = Blueprint("platform", __name__)
 route = partial(bp.route, strict_slashes=False)
@@ -31,17 +32,33 @@ def ping() -> Answer:
     return {"status": "ok", **ids, "user_email": None}
 
 
-@route("/v1/memories/", methods=["POST"])
 @route("/v3/memories/add/", methods=["POST"])
 @writes
-def add() -> Answer:
-    sent = requests.add(fields())
+def add() -> Answer | Response:
+    given = fields()
+    return _add(requests.add(given), later=given.get("async_mode") is True)
+
+
+@route("/v1/memories/", methods=["POST"])
+@writes
+def add_before_v3() -> Answer | Response:
+    """Its clients send `async_mode` with every add, whatever they were asked for, and read what was
+    stored from the answer."""
+    return _add(requests.add(fields()), later=False)
+
+
+def _add(sent: AddRequest, *, later: bool) -> Answer | Response:
+    """`later`: as a job, where an LLM has to be waited for."""
+    waits = memory().extracts and sent.infer is not False
+    if jobs.is_preferred() or (later and waits):
+        job = jobs.submit(sent)
+        return jobs.told(job, queued(job.id))
     added = memory().add(principal(), sent, idempotency_key())
     return {
         "message": message(added, sent, memory().extracts),
         "status": SUCCEEDED,
         "event_id": str(uuid.uuid4()),
-        "results": [{**one, "data": {"memory": one["memory"]}} for one in added.stored],
+        "results": results(added.stored),
     }
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from app.errors import FieldError, InvalidRequest, JobNotFound, JobsDelayed
+from app.errors import JobNotFound, JobsDelayed
 from app.memory.adding import Adding
 from app.memory.jobs.job import Failure, Job
 from app.memory.jobs.requests import JobsRequest
@@ -96,11 +96,11 @@ class JobService:
         return self._waiting.until_ended(lambda: self._get(principal, id_), wait)
 
     def listing(self, principal: Principal, asked: JobsRequest) -> JobPage:
-        """Those that the principal may see, the last one that was accepted first."""
+        """Those that the principal may see, the last one that was accepted first. Raises
+        JobNotFound for a cursor of one that is not there, or not any more."""
         scope = principal.narrowed(asked.scope())
         if asked.cursor and self._jobs.get(asked.cursor, scope) is None:
-            error = FieldError("cursor", "is of a job that is not there, or not any more")
-            raise InvalidRequest("The request has wrong fields.", [error])
+            raise JobNotFound
         states = [asked.status] if asked.status else STATES
         rows = self._jobs.page(scope, states, asked.cursor, asked.limit + 1)
         jobs = [Job.of(row) for row in rows[: asked.limit]]

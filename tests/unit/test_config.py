@@ -30,6 +30,24 @@ def test_every_mistake_is_named(tmp_path: Path) -> None:
     assert all(f"{name}: " in str(raised.value) for name in wrong)
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"DATABASE_URL": "postgresql://h/d"}, "DATABASE_URL: is for a service on a Qdrant server"),
+        ({"DATABASE_URL": "mysql://u:secret@h/d"}, "DATABASE_URL: must begin with postgresql://"),
+    ],
+)
+def test_a_database_that_cannot_be_is_refused(given: dict[str, str], words: str) -> None:
+    with pytest.raises(StartupError, match=words) as raised:
+        Settings.from_env(given)
+    assert "secret" not in str(raised.value)
+
+
+def test_a_database_is_told_without_its_password() -> None:
+    given = {"DATABASE_URL": "postgres://u:secret@h/d", "QDRANT_URL": "http://127.0.0.1:6333"}
+    assert "secret" not in Settings.from_env(given).describe()
+
+
 def test_requests_at_work_may_finish_as_long_as_the_longest_may_take() -> None:
     assert Settings.from_env({}).graceful_timeout == 30
     slow = {"OPENAI_API_KEY": "sk-x", "LLM_TIMEOUT": "99.5", "EMBEDDER_TIMEOUT": "20"}

@@ -106,10 +106,9 @@ class Batches:
         is_first = claimed(self._writer, whole, principal.scope) is None
         with released_on_failure(self._writer, [whole] if is_first else []):
             yield
-        if is_first:
-            self._writer.journal.answers.answer(
-                principal.id, key, ANSWERED, self._writer.journal.process
-            )
+            if is_first:
+                journal = self._writer.journal
+                journal.answers.answer(principal.id, key, ANSWERED, journal.process)
 
     def _accept(self, principal: Principal, parts: Sequence[Part]) -> None:
         """As jobs: together, or each alone where one has a key that was used or erased."""

@@ -58,13 +58,17 @@ class PostgreSQL:
 
     name = "The history in PostgreSQL (DATABASE_URL)"
 
-    def __init__(self, url: str, connections: int) -> None:
-        """`connections`: how many this process opens at most, beside the one of its lease.
+    def __init__(
+        self, url: str, connections: int, *, answer_s: float = ANSWER_S, wait_s: float = LOCK_S
+    ) -> None:
+        """`connections`: how many this process opens at most, beside the one of its lease. Who
+        finds them all at work waits for up to `wait_s`, and for an answer up to `answer_s`.
 
         Nothing is asked yet. StartupError for an address that cannot be read.
         """
         self._conninfo = _conninfo(url)
-        self.engine = self._engine(connections)
+        self._wait_s = wait_s
+        self.engine = self._engine(connections, answer_s)
 
     def transactions(self) -> Transactions:
         return self._transactions(self.engine)
@@ -73,15 +77,15 @@ class PostgreSQL:
         """For a lease: on a connection of their own, which is given up before the lease ends."""
         return self._transactions(self._engine(1, RENEWAL_S))
 
-    def _engine(self, connections: int, patience_s: float = ANSWER_S) -> Engine:
+    def _engine(self, connections: int, answer_s: float) -> Engine:
         return create_engine(
             "postgresql+psycopg://",
-            creator=partial(self._connect, patience_s),
+            creator=partial(self._connect, answer_s),
             isolation_level="AUTOCOMMIT",  # for reads: nothing to begin and to end around each
             use_native_hstore=False,  # to look for it is a statement of each start
             pool_size=connections,
             max_overflow=0,
-            pool_timeout=LOCK_S,
+            pool_timeout=self._wait_s,
             pool_use_lifo=True,
             pool_pre_ping=True,  # after a restart of the server no request meets a dead connection
             hide_parameters=True,  # they are users' texts, and errors are logged
@@ -110,9 +114,9 @@ class PostgreSQL:
             "again; its write-ahead log, replicas and backups as long as they are kept."
         )
 
-    def _connect(self, patience_s: float) -> psycopg.Connection[Any]:
+    def _connect(self, answer_s: float) -> psycopg.Connection[Any]:
         connection = _Connection.connect(self._conninfo, autocommit=True)
-        connection.patience_s = patience_s
+        connection.answer_s = answer_s
         try:
             _check(connection)
             connection.execute(_LIMITS)
@@ -126,14 +130,14 @@ class _Connection(psycopg.Connection[Any]):
     """Gives up a server that does not answer. No limit of libpq or the server covers one that took
     a statement and then stands still."""
 
-    patience_s = ANSWER_S
+    answer_s = ANSWER_S
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.adapters.register_dumper(str, _Storable)
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-        limit = self.patience_s if timeout is None else timeout
+        limit = self.answer_s if timeout is None else timeout
         try:
             return super().wait(gen, interval=interval, timeout=limit)
         except psycopg.OperationalError:
@@ -180,6 +184,6 @@ def _check(connection: psycopg.Connection[Any]) -> None:
 def _migrate_alone(connection: Connection) -> None:
     """Whoever comes meanwhile waits, and finds it done."""
     driver: Any = connection.connection.dbapi_connection
-    driver.patience_s = MIGRATION_S + 5.0
+    driver.answer_s = MIGRATION_S + 5.0
     connection.exec_driver_sql(_LIMITS_OF_MIGRATION)
     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")

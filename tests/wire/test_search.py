@@ -124,7 +124,7 @@ class TestConversations:
         assert found["I bring the stove"]["neighbours"] > 0
         assert found["I bring the stove"]["metadata"] == {"a": 1}
 
-    @pytest.mark.parametrize("key", ["_place", "_asks"])
+    @pytest.mark.parametrize("key", ["_place", "_asks", "_revision"])
     def test_metadata_cannot_say_so(self, service: Service, user: str, key: str) -> None:
         response = service.post("add", {"data": "tea", "user_id": user, "metadata": {key: 1}})
         assert response.status_code == 400

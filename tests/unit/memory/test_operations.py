@@ -327,7 +327,7 @@ class TestPinned:
     def test_the_keys_it_keeps_for_itself(self) -> None:
         source = inspect.getsource(mem0.Memory.get)
         source += inspect.getsource(mem0.Memory._get_all_from_vector_store)
-        ours = {"app_id", "_place", "_asks"}
+        ours = {"app_id", "_place", "_asks", "_revision"}
         assert {key for key in RESERVED_KEYS if f'"{key}"' not in source} == ours
 
     def test_the_switches_of_spacy(self) -> None:

@@ -1,5 +1,5 @@
-"""`python -m app.cli.load FILE`: send memories to a running service: an export of one, or a list,
-export or archive of mem0, OpenMemory, ChatGPT or Claude.
+"""`python -m app.cli.load FILE`: send memories to a running service: an export of one, a list or
+export of mem0, its own collection in Qdrant, or an archive of OpenMemory, ChatGPT or Claude.
 
 Sent again, what is there is passed over: so it goes on where it was cut off. Ends with status 0
 when everything was taken, 1 when some lines were not, 2 when it could not go on.
@@ -26,22 +26,26 @@ def main() -> int:
         prepare_environment(Path(folder))  # before app.memory is imported, and mem0 with it
         asked = _arguments().parse_args()
         try:
-            with _opened(asked.file) as stream:
-                return _load(stream, asked)
+            return _load(asked)
         except KeyboardInterrupt:
             return _stopped("interrupted")
         except (StartupError, OSError) as error:
             return _stopped(str(error))
 
 
-def _load(stream: BinaryIO, asked: argparse.Namespace) -> int:
+def _load(asked: argparse.Namespace) -> int:
+    from app.cli import mem0_store
     from app.cli.loading import Loading, Stopped
     from app.memory.transfer.records import NotThisFormat
 
     with connect(asked) as client:
         loading = Loading(client, asked)
         try:
-            loading.load(stream)
+            if mem0_store.is_one(asked.file):
+                loading.load_items("mem0", mem0_store.read(asked))
+            else:
+                with _opened(asked.file) as stream:
+                    loading.load(stream)
         except (Stopped, NotThisFormat) as error:
             return _stopped(str(error))
         finally:
@@ -65,9 +69,16 @@ def _stopped(why: str) -> int:
 
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m app.cli.load", description=__doc__)
-    parser.add_argument("file", help="- is standard input")
+    parser.add_argument(
+        "file",
+        help="a file, - for standard input, the address of a Qdrant server, or the folder of one",
+    )
     add_arguments(parser)
-    parser.add_argument("--format", help="lines, or a name that is told where none fits")
+    parser.add_argument(
+        "--format",
+        choices=["lines", "mem0", "openmemory", "chatgpt", "claude"],
+        help="by default told by what the file says; lines are the service's own",
+    )
     parser.add_argument("--dry-run", action="store_true", help="compare and report, write nothing")
     parser.add_argument(
         "--on-conflict",
@@ -76,7 +87,9 @@ def _arguments() -> argparse.ArgumentParser:
         help="where a memory of the same id says something else",
     )
     parser.add_argument(
-        "--infer", action="store_true", help="let the LLM find memories in conversations"
+        "--infer",
+        action="store_true",
+        help="let the LLM find memories in conversations; else each message is one",
     )
     parser.add_argument(
         "--incomplete", action="store_true", help="also an export that lacks its last line"
@@ -86,6 +99,10 @@ def _arguments() -> argparse.ArgumentParser:
         parser.add_argument(
             f"--{name}", dest=key, type=_scope_id, help=f"the {key} of what has none in the file"
         )
+    store = parser.add_argument_group("for mem0's own store in Qdrant")
+    store.add_argument("--collection", help="its name; by default mem0's own")
+    store.add_argument("--history", type=Path, help="mem0's history, such as ~/.mem0/history.db")
+    store.add_argument("--qdrant-key-file", type=Path, help="a file with the key of that server")
     return parser
 
 

@@ -4,18 +4,20 @@ import argparse
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 import httpx
 
 from app.cli.client import problem
-from app.cli.pieces import LINES, Piece, is_whole, of_lines, of_records
+from app.cli.pieces import LINES, Piece, is_whole, of_foreign, of_lines
 from app.cli.progress import Progress
 from app.memory.transfer import formats
+from app.memory.transfer.foreign import as_lines
+from app.memory.transfer.formats.finishing import finished
 from app.memory.transfer.formats.recognition import told
 from app.memory.transfer.lines import is_own
-from app.memory.transfer.records import NotThisFormat, Refused
+from app.memory.transfer.records import Item, NotThisFormat, Refused
 from app.security.scopes import SCOPE_KEYS
 
 PATIENCE_S = 300.0  # without an answer that says that something was taken
@@ -55,9 +57,16 @@ class Loading:
         """Raises Stopped and NotThisFormat."""
         size = stream.seek(0, 2)
         stream.seek(0)
+        self._send(self._pieces(stream), size)
+
+    def load_items(self, format_name: str, items: Iterator[Item]) -> None:
+        """Of a source that is no file. Raises Stopped and NotThisFormat."""
+        self._send(self._foreign(format_name, items, lambda: 0), None)
+
+    def _send(self, pieces: Iterator[Piece], size: int | None) -> None:
         self._progress = Progress(size)
         try:
-            for piece in self._pieces(stream):
+            for piece in pieces:
                 self._add(self._taken(piece), piece)
                 taken = sum(self._counts[name] for name in ("imported", "unchanged", "inferred"))
                 self._progress.tell(piece.position, f"{taken:,} taken, {self._failed:,} not")
@@ -68,16 +77,20 @@ class Loading:
         beginning = stream.read(formats.LOOKED_AT)
         stream.seek(0)
         name = self._asked.format or (OWN if is_own(beginning) else told(stream))
-        most = AT_ONCE[self._asked.infer]
         if name == OWN:
             if is_whole(stream) is False and not self._asked.incomplete:
                 raise Stopped(NOT_WHOLE)
-            return of_lines(stream, self._refuse, most)
+            return of_lines(stream, self._refuse, AT_ONCE[self._asked.infer])
         if name is None:
-            raise NotThisFormat(f"Its format is not known; known are {OWN}, {_known()}.")
-        reader = formats.chosen(name, beginning)
+            raise NotThisFormat(f"Its format is not known; --format names {OWN}, {_known()}.")
+        return self._foreign(name, formats.FORMATS[name].read(stream), stream.tell)
+
+    def _foreign(
+        self, name: str, items: Iterator[Item], position: Callable[[], int]
+    ) -> Iterator[Piece]:
         scope = {key: id_ for key in SCOPE_KEYS if (id_ := getattr(self._asked, key))}
-        return of_records(stream, reader, scope, self._refuse, most)
+        lines = as_lines(finished(name, items, scope))
+        return of_foreign(lines, position, self._refuse, AT_ONCE[self._asked.infer])
 
     def _taken(self, piece: Piece) -> dict[str, Any]:
         """The report of the service."""

@@ -1,20 +1,19 @@
 """A file as pieces that are sent one after the other, each an import of its own."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO, NamedTuple
 
-from app.config import VERSION
-from app.embeddings import EmbedderInfo
 from app.memory.transfer import lines
-from app.memory.transfer.records import ImportedMemory, Reader, Record, Refused
+from app.memory.transfer.foreign import Line
+from app.memory.transfer.records import Refused
 from app.memory.transfer.splitting import split
 from app.memory.transfer.whole import Whole
-from app.security.scopes import Scope
 
 LINES, BYTES = 500, 2_000_000
 Refuse = Callable[[Refused], None]
 """Is told what cannot be read."""
+
+TOO_LONG = f"is longer than {lines.MAX_LINE} bytes"
 
 HEADER = b'{"type":"header"'
 END = b'{"type":"end"'
@@ -65,7 +64,7 @@ def of_lines(stream: BinaryIO, refused: Refuse, most: int = LINES) -> Iterator[P
     pieces = Pieces(most)
     for number, raw in split(stream.read):
         if raw is None:
-            refused(Refused(number, f"is longer than {lines.MAX_LINE} bytes"))
+            refused(Refused(number, TOO_LONG))
         elif raw.startswith(HEADER):
             yield from pieces.take(stream.tell())
             pieces.begin(raw)
@@ -74,24 +73,19 @@ def of_lines(stream: BinaryIO, refused: Refuse, most: int = LINES) -> Iterator[P
     yield from pieces.take(stream.tell())
 
 
-def of_records(
-    stream: BinaryIO, read: Reader, scope: Scope, refused: Refuse, most: int = LINES
+def of_foreign(
+    found: Iterable[Line], position: Callable[[], int], refused: Refuse, most: int = LINES
 ) -> Iterator[Piece]:
-    """Of a file of another format. `scope` is that of records without these ids."""
-    pieces, made_by = Pieces(most), None
-    for item in read(stream):
-        if isinstance(item, Refused):
-            refused(item)
-            continue
-        record = replace(item, scope={**scope, **item.scope})
-        embedder = _embedder(record)
-        if embedder != made_by:
-            yield from pieces.take(_position(stream))
-            pieces.begin(lines.dumped(lines.header(VERSION, embedder)))
-            made_by = embedder
-        if pieces.add(record.line, lines.dumped(_line(record))):
-            yield from pieces.take(_position(stream))
-    yield from pieces.take(_position(stream))
+    """Of the lines that another format becomes. `position`: how far its source is read."""
+    pieces = Pieces(most)
+    for line in found:
+        if isinstance(line, Refused):
+            refused(line)
+        elif line.text is None:
+            refused(Refused(line.number, TOO_LONG))
+        elif pieces.add(line.number, line.text):
+            yield from pieces.take(position())
+    yield from pieces.take(position())
 
 
 def is_whole(stream: BinaryIO) -> bool | None:
@@ -106,17 +100,3 @@ def is_whole(stream: BinaryIO) -> bool | None:
         whole.add(raw or b"")
     stream.seek(0)
     return whole.verdict()
-
-
-def _embedder(record: Record) -> EmbedderInfo | None:
-    return record.embedder if isinstance(record, ImportedMemory) else None
-
-
-def _line(record: Record) -> lines.Line:
-    if isinstance(record, ImportedMemory):
-        return lines.of_memory(record)
-    return lines.of_conversation(record)
-
-
-def _position(stream: BinaryIO) -> int:
-    return 0 if stream.closed else stream.tell()

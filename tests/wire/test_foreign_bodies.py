@@ -34,7 +34,7 @@ def test_a_list_of_mem0_is_stored_under_its_ids_with_what_it_says(empty_service:
     assert memory["created_at"] == "2024-07-20T08:30:36.275141+00:00"
     assert memory["expiration_date"] == "2030-12-31"
     assert empty_service.ask("get_all", agent_id="tutor")["total"] == 1
-    assert empty_service.ask("get_all", user_id="carol")["total"] == 1
+    assert empty_service.ask("get_all", user_id="carol")["total"] == 2
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_conversation_keeps_who_said_what_when_and_in_which_run(empty_service:
 def test_without_a_user_each_that_needs_one_is_named(empty_service: Service) -> None:
     report = sent(empty_service, "chatgpt", "chatgpt-conversations.json")
     assert (report["imported"], report["failed_total"]) == (0, 4)
-    assert "give the user_id" in report["failed"][0]["detail"]
+    assert "give a user_id" in report["failed"][0]["detail"]
     assert empty_service.ask("get_all")["total"] == 0
 
 

@@ -87,7 +87,7 @@ def test_a_zip_of_something_else_is_not_this_format() -> None:
 
 def test_whose_a_conversation_is_must_be_said() -> None:
     items = read("chatgpt", sample("chatgpt-conversations.json"))
-    assert "give the user_id" in refused(owned("chatgpt", items, None))[0].reason
+    assert "give a user_id" in refused(owned("chatgpt", items, None))[0].reason
     for one in conversations(owned("chatgpt", items)):
         assert one.scope["user_id"] == "me"
 

@@ -196,12 +196,16 @@ def test_another_encoding_of_unicode_is_read(encoding: str) -> None:
     assert [one.memory for one in memories(read("mem0", source))] == ["Likes Müsli 🥣"]
 
 
-def test_who_does_not_say_whose_it_is_gets_the_user_that_is_given() -> None:
+def test_who_does_not_say_of_which_user_it_is_gets_the_one_that_is_given() -> None:
     items = read("mem0", sample("mem0-v1-list.json"))
     scopes = [one.scope for one in memories(owned("mem0", items, "carol"))]
-    assert scopes == [{"user_id": "alice"}, {"agent_id": "tutor"}, {"user_id": "carol"}]
+    assert scopes == [
+        {"user_id": "alice"},
+        {"user_id": "carol", "agent_id": "tutor"},
+        {"user_id": "carol"},
+    ]
     assert owned("mem0", items, None)[2] == Refused(
-        3, "it does not say whose it is: give the user_id"
+        3, "it does not say whose it is: give a user_id"
     )
 
 

@@ -21,18 +21,17 @@ _IMPORTED = uuid.UUID("6d0d8b0e-6f0c-5c1e-9a53-2f6a8f1b7c44")
 
 
 def finished(format_name: str, items: Iterable[Item], default: Scope) -> Iterator[Item]:
-    """`items` with the ids of `default` for those of nobody: of no user, agent or app. Without any
-    a conversation, and a memory without any scope, is refused."""
+    """`items` with those ids of `default` that they lack. A memory without any id is refused, and
+    a conversation of no user, agent or app."""
     for item in items:
         yield item if isinstance(item, Refused) else _finished(format_name, item, default)
 
 
 def _finished(format_name: str, record: Record, default: Scope) -> Item:
-    scope = record.scope
-    if not scope.keys() - {"run_id"}:
-        scope = {**default, **scope}
-        if not scope or (isinstance(record, ImportedConversation) and not default):
-            return Refused(record.line, "it does not say whose it is: give the user_id")
+    scope = {**default, **record.scope}
+    own_run = {"run_id"} if isinstance(record, ImportedConversation) else set()
+    if not scope.keys() - own_run:
+        return Refused(record.line, "it does not say whose it is: give a user_id")
     if isinstance(record, ImportedMemory) and record.id is not None:
         return replace(record, scope=scope, id=_uuid(format_name, scope, record.id))
     return replace(record, scope=scope)

@@ -160,6 +160,18 @@ compose-file: setup-dev ## check docker-compose.yml, also by the compose plugin 
 	@if docker compose version >/dev/null 2>&1; then docker compose --profile ollama config -q; \
 	else echo "no docker compose here: docker-compose.yml is checked by its schema alone"; fi
 
+.PHONY: deploy
+deploy: setup-dev ## check deploy/, also by haproxy, kubectl and the compose plugin where they are present
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.fleet.yml
+	$(VENV)/bin/python -m pytest -q -n0 tests/unit/test_deploy.py
+	@if docker compose version >/dev/null 2>&1; then \
+	ADMIN_API_KEY=x POSTGRES_PASSWORD=x docker compose -f deploy/compose.fleet.yml config -q; \
+	else echo "no docker compose here: compose.fleet.yml is checked by its schema alone"; fi
+	@if command -v haproxy >/dev/null; then haproxy -c -f deploy/haproxy.cfg; \
+	else echo "no haproxy here: haproxy.cfg is not checked by it"; fi
+	@if command -v kubectl >/dev/null; then kubectl kustomize deploy/kubernetes >/dev/null; \
+	else echo "no kubectl here: the manifests are checked by their schemas alone"; fi
+
 .PHONY: workflows
 workflows: setup-dev ## check .github/workflows, also by actionlint where it is present
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml

@@ -49,8 +49,8 @@ class FailingWrites(Deployment):
             for nth in range(SYNCS)
         ]
         store = []
-        if self.qdrant:
-            carried_out = partial(self.qdrant.fault, apply_first=True, times=1)
+        for node in self.nodes:
+            carried_out = partial(node.fault, apply_first=True, times=1)
             for answer in ({"delay": 60}, {"drop": True}, {"status": 500}):
                 store += [partial(carried_out, POINTS, method="PUT", **answer)]
                 store += [partial(carried_out, f"{POINTS}/delete", **answer)]

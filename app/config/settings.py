@@ -154,9 +154,10 @@ class Settings(BaseModel):
 
     @property
     def qdrant_copies(self) -> int:
-        """Of each memory in a collection that is made; on several nodes so many that one may be
+        """Of each memory in a collection that is made; in a fleet so many that one node may be
         lost and the others still agree on every write."""
-        return self.qdrant_replicas or (3 if len(self.qdrant_url) > 1 else 1)
+        several = len(self.qdrant_url) > 1 or self.database_url
+        return self.qdrant_replicas or (3 if several else 1)
 
     @property
     def llm_places(self) -> int:

@@ -25,8 +25,7 @@ FILES = {
     for path in sorted((FOLDER / "kubernetes").glob("*.yaml"))
 }
 KUSTOMIZATION = FILES.pop("kustomization.yaml")
-OF_POSTGRESQL = {"DATABASE_URL", "DATABASE_CONNECTIONS"}
-NAMES = {name.upper() for name in Settings.model_fields} | OF_POSTGRESQL
+NAMES = {name.upper() for name in Settings.model_fields}
 PROXIES = {"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "no_proxy"}
 
 LONGEST_S = Settings.from_env({"OPENAI_API_KEY": "sk-x", "QDRANT_HOST": "q"}).graceful_timeout

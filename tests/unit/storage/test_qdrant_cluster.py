@@ -364,6 +364,22 @@ def test_addresses_are_separated_by_commas(given: str, addresses: tuple[str, ...
     assert (settings.on_cluster, settings.qdrant_copies) == (True, 3)
 
 
+@pytest.mark.parametrize(
+    ("given", "copies"),
+    [
+        ({}, 1),
+        ({"DATABASE_URL": "postgresql://u:p@db/m"}, 3),
+        ({"DATABASE_URL": "postgresql://u:p@db/m", "QDRANT_REPLICAS": "1"}, 1),
+        ({"QDRANT_REPLICAS": "2"}, 2),
+    ],
+)
+def test_behind_one_address_there_is_a_cluster_where_a_fleet_is_or_is_said(
+    given: dict[str, str], copies: int
+) -> None:
+    settings = Settings.from_env({"QDRANT_URL": "http://q", **given})
+    assert (settings.qdrant_copies, settings.on_cluster) == (copies, copies > 1)
+
+
 def test_each_address_has_to_be_one() -> None:
     with pytest.raises(StartupError, match="QDRANT_URL: must begin with http"):
         Settings.from_env({"QDRANT_URL": "http://a:6333,b:6333"})

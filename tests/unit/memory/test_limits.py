@@ -4,8 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.errors import TooManyRequests
-from app.memory.limits import ConcurrencyLimiter
+from app.errors import ServiceBusy, TooManyRequests
+from app.memory.limits import ConcurrencyLimiter, MemoryBudget
 from tests.service import wait_for
 
 
@@ -45,3 +45,27 @@ def test_a_failure_gives_its_place_back() -> None:
         raise KeyError
     with limiter.acquire():
         pass
+
+
+def test_who_finds_no_memory_left_is_refused_and_what_is_let_go_is_for_others() -> None:
+    budget = MemoryBudget(10, seconds=0.05)
+    for _ in range(2):
+        with budget.holding(6), pytest.raises(ServiceBusy), budget.holding(5):
+            pass
+    with budget.holding(6), budget.holding(4):
+        pass
+
+
+def test_memory_is_waited_for_unless_some_is_held_already() -> None:
+    budget = MemoryBudget(10, seconds=20)
+
+    def take() -> str:
+        with budget.holding(5):
+            return "had some"
+
+    with ThreadPoolExecutor(1) as pool:
+        with budget.holding(6):
+            waiting = pool.submit(take)
+            with pytest.raises(ServiceBusy), budget.holding(5, waits=False):
+                pass
+        assert waiting.result(20) == "had some"

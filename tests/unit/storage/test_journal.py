@@ -38,6 +38,8 @@ class MoodyStore(EdgeStore):
     """Times out on the next write, before or after it was carried out."""
 
     mood = ""
+    takes: int | None = None
+    """Points of the next write, before it times out."""
     deletes = True
     room_for = 100
     """Deletions, before the disk is full."""
@@ -46,7 +48,7 @@ class MoodyStore(EdgeStore):
     def _upsert(self, points: Sequence[NewPoint]) -> None:
         if self.mood == "before":
             raise VectorStoreTimeout("")
-        super()._upsert(points)
+        super()._upsert(points[: self.takes])
         self.then()
         if self.mood == "after":
             raise VectorStoreTimeout("")
@@ -234,6 +236,91 @@ def test_a_write_that_could_not_be_written_down_leaves_nothing(
     assert desk.store.get(memory_id) is None
     assert desk.events(memory_id) == []
     assert desk.left() == 0
+
+
+class TestWritesTogether:
+    """Each is whole or not at all, whatever becomes of the others."""
+
+    def several(self) -> tuple[list[str], list[Write]]:
+        """Adds of two memories each."""
+        pairs = [(adding(), adding()) for _ in range(3)]
+        ids = [id_ for pair in pairs for id_, _ in pair]
+        writes = [
+            replace(one, rows=one.rows + other.rows, points=one.points | other.points)
+            for (_, one), (_, other) in pairs
+        ]
+        return ids, writes
+
+    def events(self, desk: Desk, ids: Sequence[str]) -> list[list[str]]:
+        return [desk.events(id_) for id_ in ids]
+
+    def test_leave_what_single_ones_leave(self, desk: Desk) -> None:
+        ids, writes = self.several()
+        desk.journal.write_all(desk.store, writes)
+        assert self.events(desk, ids) == [["ADD"]] * 6
+        assert [stored.done for stored in desk.intents.of(desk.journal.process)] == [True] * 3
+        desk.journal.flushed(desk.store.flush)
+        assert desk.left() == 0
+
+    @pytest.mark.parametrize("another_process", [False, True])
+    def test_that_were_cut_off_are_settled_each_by_itself(
+        self, desk: Desk, another_process: bool
+    ) -> None:
+        ids, writes = self.several()
+        desk.store.mood, desk.store.takes = "after", 3
+        with pytest.raises(VectorStoreTimeout):
+            desk.journal.write_all(desk.store, writes)
+        desk.store.mood, desk.store.takes = "", None
+        journal = desk.journal
+        if another_process:
+            desk.journal.close()
+            journal = desk.another_process()
+        journal.recover(desk.store)
+        assert self.events(desk, ids) == [["ADD"], ["ADD"], [], [], [], []]
+        assert [desk.store.get(id_) is not None for id_ in ids] == [True] * 2 + [False] * 4
+
+    @pytest.mark.parametrize("commits_first", [False, True])
+    def test_whose_history_failed_are_finished_later_and_once(
+        self, desk: Desk, commits_first: bool
+    ) -> None:
+        ids, writes = self.several()
+        desk.store.then = lambda: setattr(desk.database, "fails", True)
+        desk.database.commits_first = commits_first
+        with pytest.raises(HistoryUnavailable):
+            desk.journal.write_all(desk.store, writes)
+        assert desk.journal.unsure == 3
+        desk.database.fails = False
+        desk.journal.recover(desk.store)
+        assert self.events(desk, ids) == [["ADD"]] * 6
+        assert desk.journal.unsure == 0
+
+    @pytest.mark.parametrize("commits_first", [False, True])
+    def test_that_could_not_be_written_down_leave_nothing(
+        self, desk: Desk, commits_first: bool
+    ) -> None:
+        ids, writes = self.several()
+        desk.database.fails, desk.database.commits_first = True, commits_first
+        with pytest.raises(HistoryUnavailable):
+            desk.journal.write_all(desk.store, writes)
+        desk.database.fails = False
+        desk.journal.recover(desk.store)
+        assert self.events(desk, ids) == [[]] * 6
+        assert desk.left() == 0
+
+    def test_keep_the_answer_of_each(self, desk: Desk) -> None:
+        _, writes = self.several()
+        answers = desk.journal.answers
+        for number in range(3):
+            answers.claim("admin", str(number), "print", desk.journal.process, ALICE)
+        keyed = [
+            replace(write, repeat=("admin", str(number)), answer=f"{number}")
+            for number, write in enumerate(writes)
+        ]
+        desk.journal.write_all(desk.store, keyed)
+        for number in range(3):
+            found = answers.claim("admin", str(number), "print", desk.journal.process, ALICE)
+            assert found
+            assert found.answer == str(number)
 
 
 class TestWhatIsUnsure:

@@ -91,6 +91,24 @@ class TestScopeLock:
         alone.finish()
         assert other.holds.wait(SOON)
 
+    @pytest.mark.parametrize("scope", [ALICE, BOB, {}], ids=str)
+    def test_who_writes_to_several_scopes_and_a_deletion_of_one_wait_for_each_other(
+        self, pool: ThreadPoolExecutor, scope: Scope
+    ) -> None:
+        lock = ScopeLock()
+        several = lock.shared_by_all(lambda: [ALICE, BOB])
+        first = Holder(pool, several)
+        assert first.holds.wait(SOON)
+        alone = Holder(pool, lock.exclusive(scope))
+        wait_for(lambda: lock._alone)
+        late = Holder(pool, lock.shared_by_all(lambda: [ALICE, BOB]), letting_go=True)
+        assert not alone.holds.wait(NOT_YET)
+        first.finish()
+        assert alone.holds.wait(SOON)
+        assert not late.holds.wait(NOT_YET)
+        alone.finish()
+        assert late.holds.wait(SOON)
+
     @pytest.mark.parametrize(
         ("scope", "waits"),
         [(ALICE, True), ({}, True), ({"agent_id": "work"}, True), (BOB, False)],

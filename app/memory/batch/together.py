@@ -63,7 +63,7 @@ class StoringTogether:
 
     def _stored(self, parts: Sequence[Part]) -> list[Part]:
         """Those that still have no outcome."""
-        embed = BatchEmbedder(self._embedder)
+        embed = BatchEmbedder(self._embedder.embed)
         for some in divided(parts, WRITTEN):
             try:
                 self._store(some, embed)

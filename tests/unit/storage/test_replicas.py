@@ -13,6 +13,7 @@ from app.storage.history.intents import Intents
 from app.storage.history.rows import History
 from app.storage.history.sqlite import SQLite
 from app.storage.journal.journal import Journal
+from app.storage.journal.liveness import FileLocks
 from app.storage.journal.writes import Deletion, Write
 from app.storage.payloads import changed_payload, history_row
 from app.storage.vectors.server import ServerStore, open_server_store

@@ -109,6 +109,15 @@ class Database:
             return self._transactions.run(fenced)
 
     @contextmanager
+    def alone(self) -> Iterator[Connection]:
+        """A transaction beside which nobody opens the database, or writes to one in a file."""
+        try:
+            with self._transactions.alone() as connection:
+                yield connection
+        except DBAPIError as error:
+            raise HistoryUnavailable(self._backend.reason(error)) from error
+
+    @contextmanager
     def reading(self) -> Iterator[Connection]:
         with self._translated(), self._backend.engine.connect() as connection:
             yield connection

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.string import StrDumper
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Column, Connection, Engine, create_engine, func, select
 from sqlalchemy.exc import DBAPIError
 
 from app.errors import StartupError
@@ -113,6 +113,11 @@ class PostgreSQL:
             "PostgreSQL's files hold erased rows until VACUUM has run and their room is used "
             "again; its write-ahead log, replicas and backups as long as they are kept."
         )
+
+    def number_after(self, connection: Connection, column: Column[int], last: int) -> None:
+        """Let the next row have the number after `last`."""
+        sequence = func.pg_get_serial_sequence(column.table.name, column.name)
+        connection.execute(select(func.setval(sequence, last)))
 
     def _connect(self, answer_s: float) -> psycopg.Connection[Any]:
         connection = _Connection.connect(self._conninfo, autocommit=True)

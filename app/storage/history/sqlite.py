@@ -71,6 +71,11 @@ class SQLite:
         they are: `tidy` will empty it."""
         return None if self._empty_log(connection) else LOG_IS_READ
 
+    def last_numbers(self, connection: Connection) -> dict[str, int]:
+        """By table: the highest number that a row ever had, where none is used twice."""
+        found = connection.exec_driver_sql("SELECT name, seq FROM sqlite_sequence")
+        return {row.name: row.seq for row in found}
+
     def _empty_log(self, connection: Connection) -> bool:
         """At once or not at all."""
         connection.exec_driver_sql("PRAGMA busy_timeout=0")

@@ -5,6 +5,9 @@ schema.py, and SCHEMA_VERSION there. The table schema_version alone says what a 
 every release reads it, and refuses one that is newer. Alembic is told from it where to begin, and
 its own table is gone when it has ended, so a migrated database is like a new one.
 
+The previous version of the service goes on writing to a database that is migrated: add what it does
+not know, with a default of the database's own, and take away what it uses one version later.
+
 Imported only where a migration is due: Alembic takes 0.1 s to import, and a new database is made
 without it.
 """

@@ -14,7 +14,7 @@ from app.errors import FieldError, InvalidRequest, ServiceError
 from app.memory import MemoryService
 from app.memory.requests import validated
 from app.memory.transfer.lines import joined
-from app.memory.transfer.requests import ExportRequest, ImportRequest
+from app.memory.transfer.requests import ExportRequest, ForeignRequest, ImportRequest
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +42,15 @@ def export() -> Response:
 @writes
 def import_() -> dict[str, Any]:
     asked = validated(ImportRequest, _options(), principal())
-    body = Upload(LINES if asked.format == "lines" else JSON)
-    return memory().transfer.import_lines(principal(), asked, body.read).to_json()
+    return memory().transfer.import_lines(principal(), asked, Upload(LINES).read).to_json()
+
+
+@bp.post("/import/<format>")
+@writes
+def import_foreign(format: str) -> dict[str, Any]:
+    asked = validated(ForeignRequest, _options(), principal())
+    body = Upload(JSON)
+    return memory().transfer.import_foreign(principal(), format, asked, body.read).to_json()
 
 
 def _logged(lines: Iterator[bytes]) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""`POST /import` with bodies of other formats."""
+"""`POST /import/{format}`: bodies of other formats."""
 
 from typing import Any
 
@@ -11,8 +11,8 @@ from tests.unit.formats.samples import sample
 
 def send(service: Service, name: str, body: bytes, **options: Any) -> httpx.Response:
     return service.http.post(
-        "/import",
-        params={"format": name, **options},
+        f"/import/{name}",
+        params=options,
         content=body,
         headers={"Content-Type": "application/json"},
     )
@@ -107,7 +107,8 @@ def test_a_body_of_something_else_is_refused(
 
 
 def test_what_a_format_or_a_user_may_not_be_is_named(service: Service, user: str) -> None:
-    for options, field in (({"name": "csv"}, "format"), ({"user_id": "a b"}, "user_id")):
+    wrong = [({"name": "openmemory"}, "format"), ({"user_id": "a b"}, "user_id"), ({"x": 1}, "x")]
+    for options, field in wrong:
         refused = send(service, **{"name": "mem0", "body": b"[]", "user_id": user, **options})
         assert refused.status_code == 400
         assert [one["field"] for one in refused.json()["errors"]] == [field]
@@ -117,7 +118,7 @@ def test_a_body_of_lines_is_no_json_and_the_other_way_round(service: Service) ->
     as_json = {"Content-Type": "application/json"}
     assert service.http.post("/import", content=b"", headers=as_json).status_code == 415
     as_lines = {"Content-Type": "application/x-ndjson"}
-    refused = service.http.post("/import?format=mem0", content=b"[]", headers=as_lines)
+    refused = service.http.post("/import/mem0", content=b"[]", headers=as_lines)
     assert refused.status_code == 415
     assert "application/json" in refused.json()["detail"]
 

@@ -155,6 +155,34 @@ def test_the_matrix(
         assert owned.now() == owned.before
 
 
+@pytest.mark.parametrize(
+    ("caller", "status"),
+    [*STRANGERS.items(), ("read-only", 403), ("own", 200), ("admin", 200)],
+)
+def test_only_who_may_write_sends_a_foreign_body(
+    locked: Service, headers: dict[str, Headers], owned: Owned, caller: str, status: int
+) -> None:
+    body = [{"memory": "more tea", "user_id": "alice"}]
+    response = locked.http.post("/import/mem0", json=body, headers=headers[caller])
+    assert response.status_code == status
+    if status in CODES:
+        assert response.json()["code"] == CODES[status]
+        assert owned.now() == owned.before
+
+
+def test_what_a_foreign_body_says_of_others_is_refused_item_by_item(
+    locked: Service, headers: dict[str, Headers], owned: Owned
+) -> None:
+    body = [{"memory": "hers", "user_id": "alice"}, {"memory": "of whoever sends it"}]
+    own = headers["other user's"]
+    report = locked.http.post("/import/mem0", json=body, headers=own).json()
+    assert (report["imported"], report["failed_total"]) == (1, 1)
+    assert (report["failed"][0]["line"], report["failed"][0]["code"]) == (1, "forbidden")
+    found = locked.post("get_all", {"user_id": "bob"}, headers=own).json()["results"]
+    assert found[-1]["memory"] == "tea of bob"
+    assert found[0]["memory"] == "of whoever sends it"
+
+
 READ = {"read-only": 200, "own": 200, "admin": 200}
 WRITE = {"read-only": 403, "own": 200, "admin": 200}
 ANY = {"other user's": 200, "read-only": 200, "own": 200, "admin": 200}

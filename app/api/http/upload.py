@@ -14,7 +14,7 @@ LINES = ("application/x-ndjson", "application/jsonl", "application/x-jsonlines")
 class Upload:
     """The body of the current request. Raises UnsupportedType where it is of no type in `types`."""
 
-    def __init__(self, types: Sequence[str] = LINES) -> None:
+    def __init__(self, types: Sequence[str]) -> None:
         if request.mimetype not in types:
             raise UnsupportedType(f"Send this body as {types[0]}.")
         body, receive = request.environ["wsgi.input"], request.environ.get(RECEIVE)

@@ -2,15 +2,19 @@
 
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
+from app.errors import InvalidRequest
 from app.memory.transfer import lines
 from app.memory.transfer.formats import FORMATS
 from app.memory.transfer.formats.finishing import finished
 from app.memory.transfer.lines import MAX_LINE
-from app.memory.transfer.records import ImportedMemory, Item, Record, Refused
-from app.memory.transfer.splitting import RawLine
+from app.memory.transfer.records import ImportedMemory, Item, NotThisFormat, Record, Refused
+from app.memory.transfer.splitting import RawLine, Read
 from app.security.scopes import Scope
+
+JSON_FORMATS = ("mem0", "chatgpt", "claude")
+"""Those that one body of JSON can have; the others are archives and stores."""
 
 Line = RawLine | Refused
 """Each with the place that its source has it at."""
@@ -18,11 +22,14 @@ Line = RawLine | Refused
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def lines_of(read: Callable[[int], bytes], format_name: str, default: Scope) -> Iterator[Line]:
-    """The lines that a body of the format `format_name` becomes. `default`: whose it is where it
-    does not say. Raises NotThisFormat where nothing of it can be read."""
+def lines_of(read: Read, format_name: str, default: Scope) -> Iterator[Line]:
+    """The lines that a body of the format `format_name` becomes; `default` are the ids of what has
+    none. Raises InvalidRequest where it is no body of that format."""
     stream = io.BufferedReader(_Stream(read))
-    return as_lines(finished(format_name, FORMATS[format_name].read(stream), default))
+    try:
+        yield from as_lines(finished(format_name, FORMATS[format_name].read(stream), default))
+    except NotThisFormat as error:
+        raise InvalidRequest(f"The body is not of the format {format_name}. {error}") from None
 
 
 def as_lines(items: Iterable[Item]) -> Iterator[Line]:
@@ -48,7 +55,7 @@ def _line(record: Record) -> Line:
 class _Stream(io.RawIOBase):
     """What `read` gives, as a stream that can only be read on."""
 
-    def __init__(self, read: Callable[[int], bytes]) -> None:
+    def __init__(self, read: Read) -> None:
         self._read = read
 
     def readable(self) -> bool:

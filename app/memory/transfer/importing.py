@@ -1,7 +1,7 @@
 """Imports: lines as they come, checked one by one and stored some at a time."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 
 from app.embeddings import EmbedderInfo
 from app.errors import Forbidden, InvalidRequest, LLMNotConfigured, ServiceError
@@ -12,7 +12,7 @@ from app.memory.requests import Request, validated
 from app.memory.strict_json import STRICT
 from app.memory.transfer import arriving
 from app.memory.transfer.arriving import Arriving
-from app.memory.transfer.foreign import Line, lines_of
+from app.memory.transfer.foreign import Line
 from app.memory.transfer.inferring import Inferring
 from app.memory.transfer.lines import MAX_LINE
 from app.memory.transfer.models import (
@@ -23,10 +23,10 @@ from app.memory.transfer.models import (
     HeaderLine,
     MemoryLine,
 )
-from app.memory.transfer.records import NotThisFormat, Refused
+from app.memory.transfer.records import Refused
 from app.memory.transfer.report import Report
 from app.memory.transfer.requests import ImportRequest
-from app.memory.transfer.splitting import RawLine, split
+from app.memory.transfer.splitting import RawLine
 from app.memory.transfer.storing import Storing
 from app.memory.transfer.whole import Whole
 from app.security.principal import Principal
@@ -40,9 +40,6 @@ AT_ONCE = 4
 """Imports: each has a thread for as long as its sender takes."""
 
 MAX_WRONG = 5  # fields of a line that are named
-
-Read = Callable[[int], bytes]
-"""At most so many bytes of the body; none at its end."""
 
 
 class Importing:
@@ -59,7 +56,7 @@ class Importing:
             AT_ONCE, detail=f"{AT_ONCE} imports are at work already; try again."
         )
 
-    def run(self, principal: Principal, asked: ImportRequest, read: Read) -> Report:
+    def run(self, principal: Principal, asked: ImportRequest, lines: Iterable[Line]) -> Report:
         """What became of each line. A failure that is not of one line ends it: what was stored
         before stays, and the error says so. Sent again, what is there is passed over."""
         principal.must_write()
@@ -71,19 +68,7 @@ class Importing:
             storing = Storing(self._writer, self._history, self._embedder, *caller)
             inferring = Inferring(self._adding, *caller) if asked.infer else None
             run = _Run(principal, report, storing, inferring, self._embedder.info)
-            return run.all(_lines(principal, asked, read))
-
-
-def _lines(principal: Principal, asked: ImportRequest, read: Read) -> Iterator[Line]:
-    """Of the body in the format that it is said to have. Raises InvalidRequest where it is not."""
-    if asked.format == "lines":
-        yield from split(read)
-        return
-    user = {"user_id": asked.user_id} if asked.user_id else {}
-    try:
-        yield from lines_of(read, asked.format, {**principal.scope, **user})
-    except NotThisFormat as error:
-        raise InvalidRequest(f"The body is not of the format {asked.format}. {error}") from None
+            return run.all(lines)
 
 
 class _Run:
@@ -120,6 +105,8 @@ class _Run:
                     self._take(line)
             self._store()
         except ServiceError as error:
+            if not self._report.lines:
+                raise
             error.detail += (
                 f" What came before line {self._report.lines} of the import may be stored; send "
                 "it again: what is there is passed over."

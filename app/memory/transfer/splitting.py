@@ -8,6 +8,10 @@ from app.memory.transfer.lines import MAX_LINE
 READ_BYTES = 64 * 1024
 
 
+Read = Callable[[int], bytes]
+"""At most so many bytes of a body; none at its end."""
+
+
 class RawLine(NamedTuple):
     number: int
     """Counted from 1."""
@@ -15,7 +19,7 @@ class RawLine(NamedTuple):
     """With its end; None where it is longer than MAX_LINE."""
 
 
-def split(read: Callable[[int], bytes], max_line: int = MAX_LINE) -> Iterator[RawLine]:
+def split(read: Read, max_line: int = MAX_LINE) -> Iterator[RawLine]:
     """The lines of what `read` gives, at most so many bytes at a time and none at the end. The last
     one may lack its end."""
     held: list[bytes] = []

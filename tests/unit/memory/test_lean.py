@@ -18,7 +18,7 @@ def test_mem0_comes_without_qdrant_client_and_posthog() -> None:
 
 def test_a_qdrant_server_still_gets_the_real_one() -> None:
     script = (
-        "import app.storage.vectors.server.store as server, qdrant_client; "
+        "import app.storage.vectors.server.connection as server, qdrant_client; "
         "print(server.QdrantClient is qdrant_client.QdrantClient, qdrant_client.__file__ != None)"
     )
     assert run(script) == "True True\n"

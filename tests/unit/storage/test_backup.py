@@ -28,6 +28,7 @@ from app.storage.history.database import Database
 from app.storage.history.rows import History
 from app.storage.history.sqlite import SQLite
 from app.storage.journal.journal import Journal
+from app.storage.journal.liveness import FileLocks
 from app.storage.journal.liveness import Liveness
 from app.storage.journal.writes import Write
 from app.storage.payloads import history_row, new_id, new_payload
@@ -51,7 +52,7 @@ def fill(folder: Path, *texts: str, without_vector: str = "", deleted: str = "")
     """A folder as a service leaves it, with these memories."""
     store, database = EdgeStore(folder / "qdrant"), Database(SQLite(folder / "history.db"))
     store.prepare(EMBEDDER)
-    journal = Journal(database, folder / "processes", flushes=True)
+    journal = Journal(database, FileLocks(folder / "processes"), flushes=True)
     for text in filter(None, [*texts, without_vector, deleted]):
         id_, payload = new_id(), new_payload(text, {"user_id": "a"}, {})
         vector = None if text == without_vector else EAST

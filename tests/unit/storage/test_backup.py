@@ -29,7 +29,6 @@ from app.storage.history.rows import History
 from app.storage.history.sqlite import SQLite
 from app.storage.journal.journal import Journal
 from app.storage.journal.liveness import FileLocks
-from app.storage.journal.liveness import Liveness
 from app.storage.journal.writes import Write
 from app.storage.payloads import history_row, new_id, new_payload
 from app.storage.vectors.edge import EdgeStore
@@ -219,7 +218,7 @@ class TestRestore:
         assert events(other.data_dir) == 2
 
     def test_refuses_a_folder_that_a_process_uses(self, backup: Path, other: Settings) -> None:
-        alive = Liveness(other.data_dir / "processes")
+        alive = FileLocks(other.data_dir / "processes")
         with pytest.raises(Refused, match="stop it"):
             put_back(other, backup, replace=True)
         alive.close()

@@ -205,5 +205,5 @@ def keep_failing(folder: Path, store: str, rounds: int) -> Judge:
 
 @pytest.mark.parametrize("store", ["embedded", "server", "cluster"])
 def test_what_was_acknowledged_between_failures_stays(tmp_path: Path, store: str) -> None:
-    rounds = ROUNDS // 4 if store == "cluster" else ROUNDS  # it has three servers to start again
+    rounds = ROUNDS // 10 if store == "cluster" else ROUNDS  # it has three servers to start again
     keep_failing(tmp_path, store, rounds).conclude()

@@ -203,8 +203,10 @@ def test_weak_writes_through_two_nodes_do_not(cluster: QdrantCluster) -> None:
 class TestLostNode:
     def test_is_passed_over(self, cluster: QdrantCluster, store: ServerStore) -> None:
         point_id = put(store)
-        asked(cluster, store).stop()
+        lost = asked(cluster, store)
+        lost.stop()
         assert store.get(point_id) is not None
+        assert lost.url in str(store.check())
         another = put(store)
         store.delete_many([point_id])
         assert [record.id for record in store.page(EVERYTHING, 10)[0]] == [another]

@@ -15,14 +15,12 @@ from app.storage.vectors.paging import ROWS
 from app.storage.vectors.server.aliases import drop, lead_to, name_beside
 from app.storage.vectors.server.connection import Connection
 from app.storage.vectors.server.errors import translated
-from app.storage.vectors.server.grpc_points import GrpcPoints
 from app.storage.vectors.server.kinds import NotAllowed
 from app.storage.vectors.server.metadata import SIGNATURE, WORDS, ZERO, Metadata
 from app.storage.vectors.server.once import Once
 from app.storage.vectors.server.options import Options
 from app.storage.vectors.server.points import NOBODY, Points
 from app.storage.vectors.server.refusals import CONFLICT
-from app.storage.vectors.server.rest import RestPoints
 from app.storage.vectors.server.shape import (
     ForeignCollection,
     Shape,
@@ -30,7 +28,7 @@ from app.storage.vectors.server.shape import (
     shape_of,
     wanted_indexes,
 )
-from app.storage.vectors.server.transport import chosen
+from app.storage.vectors.server.transport import opened
 from app.storage.vectors.server.version import ServerVersion
 
 log = logging.getLogger(__name__)
@@ -216,7 +214,8 @@ class ServerCollection:
             if not self._wrote:
                 with self.writing() as points:
                     points.delete([NOBODY])
-        return self._shape.advice if self._shape else None
+        notes = [self._shape.advice] if self._shape else []
+        return " ".join(filter(None, [*notes, self.connection.nodes.note()])) or None
 
     def _inspect(self) -> Points:
         """Look once, and make the indexes that are missing."""
@@ -228,15 +227,8 @@ class ServerCollection:
         for field, schema in wanted_indexes(self.options.metadata_indexes):
             if field not in shape.indexed:
                 self._make_index(field, schema)
-        over_rest = RestPoints(self.client, self.name, replicated=shape.replicated)
-        over_grpc = GrpcPoints(
-            self.connection.nodes,
-            self.name,
-            grpc_port=self.options.grpc_port,
-            timeout_s=self.options.timeout_s,
-            replicated=shape.replicated,
-        )
-        self._points = points = chosen(self.options.grpc, over_rest, over_grpc)
+        points = opened(self.connection, self.name, self.options, replicated=shape.replicated)
+        self._points = points
         self._tell(f"the collection {self.name} is asked over {points.transport}", logging.INFO)
         return points
 

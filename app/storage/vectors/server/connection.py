@@ -17,6 +17,10 @@ from app.storage.vectors.server.failover import Failover, is_ready
 from app.storage.vectors.server.grpc_points import grpc_options
 from app.storage.vectors.server.nodes import Node, Nodes
 
+POOL = httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=3.0)
+"""Of each node. Kept for less than the 5 s after which the server ends a connection that is idle: a
+write that meets that end would have to be settled."""
+
 
 class Connection(NamedTuple):
     client: QdrantClient
@@ -40,7 +44,9 @@ def connect(settings: Settings) -> Connection:
     found = [Node(address, _client(settings, address)) for address in addresses]
     if len(found) == 1:
         return Connection(found[0].client, Nodes(found))
-    transports = [httpx.HTTPTransport(**httpx_options(address.url)) for address in addresses]
+    transports = [
+        httpx.HTTPTransport(limits=POOL, **httpx_options(address.url)) for address in addresses
+    ]
     nodes = Nodes(
         found,
         is_ready=lambda number: is_ready(str(addresses[number]), transports[number]),

@@ -1,5 +1,6 @@
 """The nodes of a Qdrant cluster: which one is asked, and which are passed over for a while."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -9,6 +10,8 @@ from typing import NamedTuple
 from qdrant_client import QdrantClient
 
 from app.storage.vectors.server.address import Address
+
+log = logging.getLogger(__name__)
 
 AGAIN_S = 5.0
 """How long one that failed is passed over before it is looked at again."""
@@ -66,14 +69,25 @@ class Nodes:
         return [number for number in self._order if number not in failed] + failed
 
     def failed(self, number: int) -> None:
-        if len(self._nodes) > 1:
-            with self._changing:
-                self._look_at[number] = time.monotonic() + self._again_s
+        if len(self._nodes) == 1:  # there is none that could be asked in its place
+            return
+        with self._changing:
+            is_new = number not in self._look_at
+            self._look_at[number] = time.monotonic() + self._again_s
+        if is_new:
+            log.warning("the Qdrant node %s is passed over for now", self._nodes[number].address)
 
     def answered(self, number: int) -> None:
-        if number in self._look_at:
-            with self._changing:
-                self._look_at.pop(number, None)
+        if number not in self._look_at:
+            return
+        with self._changing:
+            self._look_at.pop(number, None)
+        log.warning("the Qdrant node %s is asked again", self._nodes[number].address)
+
+    def note(self) -> str | None:
+        """What an operator may want to know of them."""
+        failed = [str(self._nodes[number].address) for number in sorted(self._look_at)]
+        return f"Passed over, since they failed: {', '.join(failed)}." if failed else None
 
     def _look(self, number: int) -> None:
         if self._is_ready(number):

@@ -66,10 +66,10 @@ def open_memory(settings: Settings) -> MemoryService:
         reembeds=settings.reembeds,
         job_limits=_job_limits(settings),
     )
+    service.backups.look_after(settings.data_dir, door=not settings.on_server)
     service.leftovers.look_in(settings.data_dir, vectors_elsewhere=settings.on_server)
     if not settings.on_server:  # whose store tells it in the log when it is first asked
         service.make_words()
-        service.backups.open(settings.data_dir)
     # Where there is nothing to wait for what fails ends the start.
     in_thread = settings.on_server or not start_waits_for_embedder(settings)
     _look_once(check_embedder, in_thread=in_thread)

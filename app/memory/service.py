@@ -91,7 +91,7 @@ class MemoryService:
         self.batches = Batches(self._writer, self._adding, together, self.jobs, llm_concurrency)
         self.backups = Backups(self._writer)
         self.leftovers = Leftovers(store, history.database)
-        chores = [self.issued_keys.write_uses, self.jobs.tidy]
+        chores = [self.issued_keys.write_uses, self.jobs.tidy, self.backups.tidy]
         self._maintenance = Maintenance(
             journal, store, history, flush_seconds, chores, self._writer.begin_anew_if_lost
         )

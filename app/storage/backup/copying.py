@@ -2,14 +2,16 @@
 
 import fcntl
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from app.errors import StorageFull
 from app.storage.holes import written
 
 MEGABYTE = 2**20
+TRIES, TRY_S = 10, 0.1
 
 
 class AnotherIsAtWork(Exception):
@@ -19,7 +21,7 @@ class AnotherIsAtWork(Exception):
 @contextmanager
 def work_folder(path: Path) -> Iterator[Path]:
     """`path` as a new folder that is gone afterwards. Raises AnotherIsAtWork."""
-    with lock(path):
+    with _patient_lock(path):
         shutil.rmtree(path, ignore_errors=True)
         path.mkdir(mode=0o700)
         try:
@@ -36,6 +38,21 @@ def tidy(path: Path) -> None:
                 shutil.rmtree(path, ignore_errors=True)
         except AnotherIsAtWork:
             return
+
+
+@contextmanager
+def _patient_lock(path: Path) -> Iterator[None]:
+    """Who tidies has it for a moment."""
+    with ExitStack() as stack:
+        for left in range(TRIES, 0, -1):
+            try:
+                stack.enter_context(lock(path))
+                break
+            except AnotherIsAtWork:
+                if left == 1:
+                    raise
+                time.sleep(TRY_S)
+        yield
 
 
 @contextmanager

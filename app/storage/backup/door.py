@@ -39,15 +39,13 @@ class Door:
         self,
         folder: Path,
         still: Callable[[], AbstractContextManager[None]],
-        tidy: Callable[[], None],
         seconds: float = HOLD_S,
     ) -> None:
         """For the one process that has the store in `folder` open. Within `still()` nobody
-        writes; it raises a ServiceError where that cannot be. `tidy` is called when a client
-        has gone, however it ended. A pause lasts `seconds` at most."""
+        writes; it raises a ServiceError where that cannot be. A pause lasts
+        `seconds` at most."""
         self._seconds = seconds
         self._still = still
-        self._tidy = tidy
         self._closing = False
         self._client: socket.socket | None = None
         self._listener = socket.socket(socket.AF_UNIX)
@@ -80,7 +78,6 @@ class Door:
             with client, suppress(OSError):  # it went away, or took too long
                 self._serve(client)
             self._client = None
-            self._tidy()
 
     def _serve(self, client: socket.socket) -> None:
         client.settimeout(self._seconds)
@@ -92,9 +89,6 @@ class Door:
                 client.sendall(KEPT)
         except ServiceError as error:
             client.sendall(json.dumps(error.detail).encode() + b"\n")
-            return
-        client.settimeout(None)
-        client.recv(1)  # until it ends
 
 
 def connect(folder: Path) -> socket.socket:

@@ -15,12 +15,18 @@ from app.storage.backup.copying import MEGABYTE, work_folder
 from app.storage.backup.taking import HISTORY_DB, Taken, Tell
 
 WORK = "backup.work"
+IN_POSTGRESQL = (
+    "DATABASE_URL: this backs up a history in DATA_DIR. Back up PostgreSQL and the Qdrant server "
+    "by their own means, with the service stopped, so that both are of one moment."
+)
 LOOK_BYTES = 16 * MEGABYTE  # written between two looks at the room that is left
 
 
 def make_backup(settings: Settings, file: IO[bytes], tell: Tell) -> Manifest:
     """Write a backup to `file`, which need not be seekable. Raises a ServiceError, StartupError,
     OSError, or AnotherIsAtWork."""
+    if settings.database_url:
+        raise StartupError(IN_POSTGRESQL)
     if not (settings.data_dir / HISTORY_DB).exists():
         raise StartupError(f"DATA_DIR: there is no {HISTORY_DB} in {settings.data_dir}.")
     with work_folder(settings.data_dir / WORK) as work, _taken(settings, work, tell) as both:

@@ -27,6 +27,10 @@ from app.storage.journal.liveness import anybody_lives
 from app.storage.vectors import open_store
 from app.storage.vectors.store import VectorStore
 
+IN_POSTGRESQL = (
+    "DATABASE_URL: a backup comes into DATA_DIR. Restore it without DATABASE_URL, and then let "
+    "'python -m app.cli.move' take its history over."
+)
 PART, NEXT = "restore.part", "restore.next"
 AT_ONCE = 128
 TOLD = 10_000  # memories between two lines
@@ -47,6 +51,8 @@ def restore(settings: Settings, file: IO[bytes], tell: Tell, *, replace: bool) -
     Damaged, TooNew, a ServiceError, StartupError or OSError; then what was there is as it was; or
     Unfinished. May be called again.
     """
+    if settings.database_url:
+        raise Refused(IN_POSTGRESQL)
     with _alone(settings):
         _end(settings)  # one that was cut off
         with closing(Archive(file)) as archive:

@@ -12,7 +12,7 @@ import pytest
 
 from app.config import Settings
 from app.embeddings import EmbedderInfo
-from app.errors import NotYet, StorageFull
+from app.errors import NotYet, StartupError, StorageFull
 from app.storage.backup.archive import Archive, Damaged, Manifest, TooNew
 from app.storage.backup.copying import AnotherIsAtWork, copy_folder, lock, room_of
 from app.storage.backup.making import make_backup, new_file
@@ -216,6 +216,16 @@ class TestRestore:
         put_back(other, backup, replace=True)
         assert texts(other.data_dir) == {"tea", "coffee"}
         assert events(other.data_dir) == 2
+
+    def test_a_history_in_postgresql_is_told_another_way(
+        self, backup: Path, tmp_path: Path
+    ) -> None:
+        away = {"DATABASE_URL": "postgresql://u@127.0.0.1/x", "QDRANT_URL": "http://127.0.0.1:9"}
+        elsewhere = settings(tmp_path / "elsewhere", **away)
+        with pytest.raises(Refused, match=r"app\.cli\.move"):
+            put_back(elsewhere, backup, replace=True)
+        with pytest.raises(StartupError, match="by their own means"):
+            make_backup(elsewhere, io.BytesIO(), silent)
 
     def test_refuses_a_folder_that_a_process_uses(self, backup: Path, other: Settings) -> None:
         alive = FileLocks(other.data_dir / "processes")

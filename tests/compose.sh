@@ -157,18 +157,17 @@ pass "down when idle: $took s"
 # --- a backup, as the README has it
 docker compose up -d --wait >/dev/null 2>&1
 before=$(total)
-docker compose stop >/dev/null 2>&1
-for volume in memory qdrant; do
-  docker run --rm --user root -v "${COMPOSE_PROJECT_NAME}_$volume:/from:ro" -v "$PWD:/to" mem0:0.1 tar czf "/to/$volume.tgz" -C /from .
-done
+docker compose exec -T mem0 python -m app.cli.backup - >memories.zip 2>/dev/null
 docker compose down -v >/dev/null 2>&1
-for volume in memory qdrant; do
-  docker run --rm --user root -v "${COMPOSE_PROJECT_NAME}_$volume:/to" -v "$PWD:/from:ro" mem0:0.1 tar xzf "/from/$volume.tgz" -C /to
-done
 docker compose up -d --wait >/dev/null 2>&1
+[[ $(total) == 0 ]] || fail "the volumes are not new"
+docker compose stop mem0 >/dev/null 2>&1
+docker compose run --rm -T mem0 python -m app.cli.restore - --replace <memories.zip >/dev/null 2>&1
+docker compose up -d --wait >/dev/null 2>&1
+until_ready ok
 [[ $(total) == "$before" ]] || fail "the backup is not whole"
 post history "{\"memory_id\":\"$id\"}" | grep -q '"ADD"' || fail "the backup has no history"
-pass "backup and restore of both volumes: $before memories, and their history"
+pass "backup while it runs, and restore on new volumes: $before memories, and their history"
 
 # --- no key, then a key, on the same volumes
 network=${COMPOSE_PROJECT_NAME}_default

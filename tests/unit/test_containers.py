@@ -74,7 +74,7 @@ def test_names_are_those_that_containers_and_backups_of_before_have() -> None:
     assert "qdrant:/qdrant/storage" in COMPOSE["services"]["qdrant"]["volumes"]
     assert COMPOSE["services"]["mem0"]["image"] == "mem0:0.1"
     assert COMPOSE["services"]["mem0"]["build"] == "."
-    assert README.count("-v memory-service_$v:/") == 2
+    assert README.count("-v memory-service_$v:/") == 1
 
 
 class TestSettings:

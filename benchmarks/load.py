@@ -78,20 +78,29 @@ class Taken:
 
 
 def drive(
-    port: int, make: Callable[[int], Iterator[Operation]], clients: int, seconds: float
+    port: int,
+    make: Callable[[int], Iterator[Operation]],
+    clients: int,
+    seconds: float,
+    header: str = "",
 ) -> Taken:
-    """Load on 127.0.0.1:port; `make` gives each client its operations."""
-    return asyncio.run(_drive(port, make, clients, seconds))
+    """Load on 127.0.0.1:port; `make` gives each client its operations, and `header` is one more of
+    each request."""
+    return asyncio.run(_drive(port, make, clients, seconds, header))
 
 
 async def _drive(
-    port: int, make: Callable[[int], Iterator[Operation]], clients: int, seconds: float
+    port: int,
+    make: Callable[[int], Iterator[Operation]],
+    clients: int,
+    seconds: float,
+    header: str,
 ) -> Taken:
     taken = Taken()
     started = time.perf_counter()
 
     async def client(number: int) -> None:
-        connection = Connection(port)
+        connection = Connection(port, header)
         for operation in make(number):
             sent = time.perf_counter()
             if sent > started + seconds:
@@ -111,8 +120,9 @@ async def _drive(
 class Connection:
     """One kept-alive connection: much less work than a full HTTP client."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, header: str = "") -> None:
         self._port = port
+        self._header = f"{header}\r\n" if header else ""
         self._writer: asyncio.StreamWriter | None = None
 
     async def ask(self, operation: Operation) -> tuple[int, bytes]:
@@ -121,7 +131,8 @@ class Connection:
         text = json.dumps(body).encode()
         path = route if route.startswith("/") else f"/memory/{route}"
         head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-        head += f"Content-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {len(text)}\r\n"
+        head += f"{self._header}\r\n"
         try:
             if self._writer is None:
                 self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)

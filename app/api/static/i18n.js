@@ -146,6 +146,16 @@ const en = {
   everyApp: "It sees its scope in every app.",
   done: "Done",
   writtenBy: (id) => `key ${id}`,
+  queueTitle: "Jobs",
+  queueCount: (n) => `${count(n, "job", "jobs")} waiting`,
+  queueText: "Adds that were accepted and are done later, the last one first.",
+  cancelJob: "Cancel",
+  attempts: (n) => `attempt ${number(n)}`,
+  job_pending: "Waiting",
+  job_running: "Running",
+  job_succeeded: "Done",
+  job_failed: "Failed",
+  job_cancelled: "Cancelled",
 };
 
 const zh = {
@@ -292,6 +302,16 @@ const zh = {
   everyApp: "它可以看到所有应用中的该范围。",
   done: "完成",
   writtenBy: (id) => `密钥 ${id}`,
+  queueTitle: "任务",
+  queueCount: (n) => `${number(n)} 个任务等待中`,
+  queueText: "已接受、稍后完成的添加，最新的在前。",
+  cancelJob: "取消",
+  attempts: (n) => `第 ${number(n)} 次尝试`,
+  job_pending: "等待中",
+  job_running: "进行中",
+  job_succeeded: "已完成",
+  job_failed: "失败",
+  job_cancelled: "已取消",
 };
 
 const chinese = navigator.language.toLowerCase().startsWith("zh");

@@ -8,6 +8,7 @@ import * as forms from "./forms.js";
 import { language, t } from "./i18n.js";
 import * as keys from "./keys.js";
 import * as list from "./list.js";
+import * as queue from "./queue.js";
 import { current, go } from "./route.js";
 import * as scopes from "./scopes.js";
 
@@ -35,6 +36,7 @@ function view(name) {
 }
 
 function reload() {
+  queue.load();
   scopes.load();
   list.reload();
   if (opened) detail.load();
@@ -146,6 +148,7 @@ function start() {
   $("forget").hidden = !key();
   keys.offer();
   scopes.load();
+  queue.start(added);
   show();
   document.body.classList.add("ready");
 }

@@ -9,6 +9,7 @@ import pytest
 from mem0.memory.storage import SQLiteManager
 
 from app.errors import HistoryUnavailable
+from app.storage.history import rows
 from app.storage.history.database import Database
 from app.storage.history.messages import Messages, parse_scope, session_key
 from app.storage.history.rows import History
@@ -266,6 +267,12 @@ class TestErasing:
         save(history, said("a"), "user_id=u")
         assert len(history.get_history("m")) == 1
         assert contents(history, "user_id=u") == ["a"]
+
+    def test_everything_is_dropped_by_so_many_rows_at_a_time(self, history: History) -> None:
+        add(history, *(row(f"{n}") for n in range(25)))
+        more = [history.database.write(lambda c: rows.drop_some(c, 10)) for _ in range(3)]
+        assert more == [True, True, False]
+        assert history.living() == 0
 
 
 class TestTrouble:

@@ -84,11 +84,11 @@ class PostgreSQLServer:
 
     def halt(self) -> None:
         """All of it stands still, and the kernel goes on taking what is sent to it."""
-        for process in self._all():
+        for process in self.processes():
             os.kill(process, signal.SIGSTOP)
 
     def go_on(self) -> None:
-        for process in self._all():
+        for process in self.processes():
             os.kill(process, signal.SIGCONT)
 
     def close(self) -> None:
@@ -97,13 +97,16 @@ class PostgreSQLServer:
             self.stop(signal.SIGQUIT)
         shutil.rmtree(self._root)
 
+    def log(self) -> str:
+        return (self._root / "log").read_text()
+
     def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _all(self) -> list[int]:
+    def processes(self) -> list[int]:
         pid = self._process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         return [pid, *map(int, children)]

@@ -226,6 +226,8 @@ def _finish_some(
     last, events = rows.erase_texts(connection, scope, after) if purge and scope else (None, 0)
     if last:
         return last, Erased(history=events)
+    if scope == {} and rows.drop_some(connection):
+        return after, Erased()
     if not keep:
         parts.drop(connection, _is(number))
     _close(connection, number, keep=keep)
@@ -236,6 +238,5 @@ def _finish_some(
     cancelled = job_rows.cancel_within(connection, scope, last_job, erase=erases)
     answered = answers.erase(connection, scope) if erases else 0
     if not scope:
-        rows.drop_all(connection)
         _drop(connection, INTENTS.c.done & (INTENTS.c.seq != number))
     return None, Erased(events, said, answered, cancelled)

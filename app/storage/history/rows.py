@@ -16,6 +16,7 @@ from app.storage.history.schema import HISTORY, within
 from app.storage.payloads import new_id, written_down
 
 ERASED_AT_ONCE = 1000  # rows of one transaction: others write in between
+DROPPED_AT_ONCE = 50_000  # far less than any database does in the time that a statement may take
 
 Rows = Sequence[Mapping[str, Any]]
 """Keys are the column names; `id` is made here."""
@@ -116,5 +117,8 @@ def erase_texts(connection: Connection, scope: Scope, after: int) -> tuple[int |
     return (found[-1] if len(found) == ERASED_AT_ONCE else None), done.rowcount
 
 
-def drop_all(connection: Connection) -> None:
-    connection.execute(delete(HISTORY))
+def drop_some(connection: Connection, most: int = DROPPED_AT_ONCE) -> bool:
+    """Drop up to so many rows of anybody's; whether there may be more."""
+    these = select(HISTORY.c.seq).order_by(HISTORY.c.seq).limit(most)
+    dropped = connection.execute(delete(HISTORY).where(HISTORY.c.seq.in_(these)))
+    return dropped.rowcount == most

@@ -89,8 +89,9 @@ class Maintenance:
         """Once: a backup of the store and one of the history must be of the same moment."""
         if self._compared or self._journal.unsure:
             return
-        stored, known = self._store.count({}), self._history.living()
-        self._compared = True
+        stored = self._store.count({})
+        self._compared = True  # also where the next is too much for a database to count in time
+        known = self._history.living()
         if stored != known:
             self._note = (
                 f"The vector store has {stored} memories, the history knows {known}: if one of "

@@ -87,9 +87,14 @@ def _job_limits(settings: Settings) -> JobLimits:
 
 def _checks(settings: Settings, parts: Parts, store: Check, embedder: Check) -> dict[str, Check]:
     """Of each dependency, by its name at /ready."""
+
+    def check_history() -> None:
+        parts.database.check()
+        parts.journal.liveness.check()
+
     checks = {
         "vector_store": store,
-        "history": parts.database.check,
+        "history": check_history,
         "embedder": embedder,
     }
     if llm := open_llm_check(settings):

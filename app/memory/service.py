@@ -201,8 +201,8 @@ class MemoryService:
         self._again.close()
         self._words.close()
         self._maintenance.close()
-        self._writer.close()
         with suppress(ServiceError):
             self.issued_keys.write_uses()
+        self._writer.close()  # with the lease of this process: after it nothing is written
         self._store.close()
         self._history.close()

@@ -9,16 +9,21 @@ from typing import Protocol
 import pytest
 from sqlalchemy import Connection
 
-from app.errors import HistoryUnavailable
+from app.errors import HistoryUnavailable, VectorStoreTimeout
 from app.storage.history.database import Database
 from app.storage.history.intents import Intents
+from app.storage.history.messages import Messages
 from app.storage.history.postgresql import PostgreSQL
 from app.storage.history.rows import History
+from app.storage.journal.journal import Journal
 from app.storage.journal.leases import Leases
 from app.storage.journal.liveness import FileLocks, Liveness
+from app.storage.journal.writer import Writer
 from tests.databases import PostgreSQLPlace
 from tests.histories import add, row
 from tests.service import wait_for
+from tests.unit.memory.test_operations import ALICE
+from tests.unit.storage.test_journal import EMBEDDER, MoodyStore, adding
 
 
 class Neighbours(Protocol):
@@ -254,6 +259,36 @@ class TestLeases:
         one._end.set()
         with pytest.raises(HistoryUnavailable, match="not reached"):
             one.check()
+
+
+def test_what_one_that_was_taken_for_dead_was_unsure_about_is_settled_once(
+    leases: OnLeases, tmp_path: Path
+) -> None:
+    store = MoodyStore(tmp_path / "qdrant")
+    store.prepare(EMBEDDER)
+    one, other = leases.opened(), leases.opened()
+    database = leases.database(other)
+    journal = Journal(database, other, flushes=False)
+    writer = Writer(store, Messages(database), journal)
+    memory_id, intent = adding()
+    store.mood = "after"
+    with pytest.raises(VectorStoreTimeout):
+        writer.add(ALICE, intent)
+    store.mood = ""
+    leases.stop(other)
+    Journal(leases.database(one), one, flushes=False).recover(store)
+    leases.go_on(other)
+    wait_for(lambda: other.is_lost)
+    with pytest.raises(HistoryUnavailable, match="take it for dead"):
+        writer.add(ALICE, adding()[1])
+    writer.begin_anew_if_lost()
+    assert journal.unsure == 0
+    another, intent = adding()
+    writer.add(ALICE, intent)
+    history = History(database)
+    for id_ in (memory_id, another):
+        assert [found["event"] for found in history.get_history(id_)] == ["ADD"]
+    store.close()
 
 
 def waits_for_a_lock(place: PostgreSQLPlace) -> bool:

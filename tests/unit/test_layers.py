@@ -30,12 +30,14 @@ PARTS = {
     "app/memory": {"app.memory", *BELOW_MEMORY},
     "app/storage/backup": {"app.storage", *LEAVES, "os"},  # fsync, and rights of files
     "app/storage/holes.py": {"os"},
+    "app/storage/history/postgresql.py": {"app.storage", *LEAVES, "psycopg"},
+    "app/storage/history/postgresql_reasons.py": {"psycopg"},
     "app/storage": {"app.storage", *LEAVES},
     "app/providers": {"app.providers", *LEAVES},
     "app/security": {"app.security", "app.errors"},
     "app/observability": {"app.observability", "app.config", "app.errors", "prometheus_client"},
 }
-WATCHED = {"app", "flask", "gunicorn", "werkzeug", "mem0", "os", "prometheus_client"}
+WATCHED = {"app", "flask", "gunicorn", "werkzeug", "mem0", "os", "prometheus_client", "psycopg"}
 
 
 def imports(path: Path) -> set[str]:

@@ -11,9 +11,9 @@ def run(script: str) -> str:
     return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
 
-def test_mem0_comes_without_qdrant_client_and_posthog() -> None:
-    script = "import sys, app.memory; print({*sys.modules} & {'mem0', 'qdrant_client', 'posthog'})"
-    assert run(script) == "{'mem0'}\n"
+def test_mem0_comes_without_qdrant_client_posthog_and_psycopg() -> None:
+    names = "{'mem0', 'qdrant_client', 'posthog', 'psycopg'}"
+    assert run(f"import sys, app.memory; print({{*sys.modules}} & {names})") == "{'mem0'}\n"
 
 
 def test_a_qdrant_server_still_gets_the_real_one() -> None:

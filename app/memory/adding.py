@@ -16,7 +16,6 @@ from app.security.principal import Principal
 from app.security.scopes import Scope
 from app.storage.history.messages import Said
 from app.storage.journal.writer import Writer
-from app.storage.locks import KeyedLock
 from app.storage.vectors.filters import in_scope
 
 
@@ -36,7 +35,6 @@ class Adding:
         self._embedder = embedder
         self._extraction = extraction
         self._limiter = limiter
-        self._inferring = KeyedLock()  # by scope
         self._places = places
 
     @property
@@ -86,7 +84,7 @@ class Adding:
             expiration_date=given.expiration_date,
             said_at=given.said_at,
         )
-        with self._inferring.holding([json.dumps(given.scope, sort_keys=True)]):
+        with self._writer.locks.alone(f"inferring {json.dumps(given.scope, sort_keys=True)}"):
             points = self._unknown(draft.points, given.scope)
             return self._store(points, given, draft.failed, draft.messages)
 

@@ -33,6 +33,7 @@ def open_parts(settings: Settings) -> Parts:
     embedder = open_embedder(settings)
     store = open_store(settings)
     database, liveness = open_history(settings)
-    journal = Journal(database, liveness, flushes=not settings.on_server)
+    shared = settings.database_url is not None
+    journal = Journal(database, liveness, flushes=not settings.on_server, shared=shared)
     check_no_restore(settings)
     return Parts(embedder, store, database, journal)

@@ -1,14 +1,69 @@
 """Locks for writers. None is ever held across a call to a model, and each wait has a limit."""
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
 
 from app.errors import ServiceBusy
 from app.security.scopes import Scope, is_within, overlap
 
 LOCK_S = 10.0
 CHANGING = "Another change of the same is still at work; ask again."
+DELETING = "A deletion of these memories is still at work; ask again."
+
+
+class Locks(Protocol):
+    """What writers hold. Who has waited for LOCK_S is told ServiceBusy."""
+
+    def changing(
+        self, scopes: Callable[[], Sequence[Scope]], ids: Collection[str]
+    ) -> AbstractContextManager[None]:
+        """For a write to the memories `ids`, which nobody else changes meanwhile, nor deletes by
+        their scopes. Those are asked for only where somebody deletes one."""
+
+    def adding(self, new: Mapping[str, Scope]) -> AbstractContextManager[None]:
+        """The same for new memories, by their ids."""
+
+    def deleting(self, scope: Scope) -> AbstractContextManager[None]:
+        """For a deletion of all within `scope`: nobody else writes there meanwhile."""
+
+    def alone(self, key: str) -> AbstractContextManager[None]:
+        """One at a time with this key. Taken before any other."""
+
+    def at_rest(self) -> AbstractContextManager[None]:
+        """No other thread of this process writes."""
+
+
+class ThreadLocks:
+    """`Locks` among the threads of one process."""
+
+    def __init__(self, seconds: float = LOCK_S) -> None:
+        self._scopes = ScopeLock(seconds)
+        self._memories = KeyedLock(seconds)
+        self._keys = KeyedLock(seconds)
+
+    @contextmanager
+    def changing(
+        self, scopes: Callable[[], Sequence[Scope]], ids: Collection[str]
+    ) -> Iterator[None]:
+        with self._scopes.shared_by_all(scopes), self._memories.holding(ids):
+            yield
+
+    @contextmanager
+    def adding(self, new: Mapping[str, Scope]) -> Iterator[None]:
+        scopes = different(new.values())
+        with self._scopes.shared_by_all(lambda: scopes), self._memories.holding(new):
+            yield
+
+    def deleting(self, scope: Scope) -> AbstractContextManager[None]:
+        return self._scopes.exclusive(scope)
+
+    def alone(self, key: str) -> AbstractContextManager[None]:
+        return self._keys.holding([key])
+
+    def at_rest(self) -> AbstractContextManager[None]:
+        return self._scopes.exclusive({})
 
 
 class ScopeLock:
@@ -77,7 +132,12 @@ class ScopeLock:
 
     def _wait(self, condition: Callable[[], bool]) -> None:
         if not self._changed.wait_for(condition, self._seconds):
-            raise ServiceBusy("A deletion of these memories is still at work; ask again.")
+            raise ServiceBusy(DELETING)
+
+
+def different(scopes: Iterable[Scope]) -> list[Scope]:
+    """Each once."""
+    return [*{tuple(sorted(scope.items())): scope for scope in scopes}.values()]
 
 
 def _holds(alone: Scope, memory: Scope | None) -> bool:

@@ -31,6 +31,15 @@ class Passage(ThreadingTCPServer):
         self.asked: list[bytes] = []
         """The first line of each request to the proxy."""
         self.port: int = self.server_address[1]
+        self._passes = threading.Event()
+        self._passes.set()
+
+    def pause(self) -> None:
+        """Pass nothing on any more: what is sent is taken, and nobody hears of it."""
+        self._passes.clear()
+
+    def go_on(self) -> None:
+        self._passes.set()
 
     def __enter__(self) -> Self:
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
@@ -59,6 +68,7 @@ class _Passing(BaseRequestHandler):
                     data = source.recv(CHUNK)
                     if not data:
                         return
+                    self.server._passes.wait()
                     if source is target:
                         client.sendall(data)
                     elif self.server.proxy and ASKED.match(data):

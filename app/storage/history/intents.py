@@ -1,19 +1,29 @@
 """Intents as rows: kept before a write begins, and replaced by the history of what it did."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, update
 
 from app.security.scopes import Scope
-from app.storage.history import answers, job_rows, messages, parts, rows, together
+from app.storage.history import (
+    answers,
+    held,
+    job_rows,
+    messages,
+    parts,
+    rows,
+    together,
+    tombstones,
+)
 from app.storage.history.database import Database
 from app.storage.history.erased import Erased
+from app.storage.history.held import NO_LOCKS, Under
 from app.storage.history.messages import Said
 from app.storage.history.parts import Part
 from app.storage.history.rows import Rows
-from app.storage.history.schema import ANSWERS, INTENTS
+from app.storage.history.schema import ANSWERS, INTENTS, LOCKS
 from app.storage.history.together import Finished, NewIntent
 
 _ADD = insert(INTENTS)
@@ -48,17 +58,19 @@ class Intents:
         repeat: tuple[str, str] | None = None,
         first: Part | None = None,
         collecting: bool = False,
+        under: Under = NO_LOCKS,
     ) -> int:
         """Keep an intent, perhaps of the request with the idempotency key `repeat`; its number.
 
         A deletion brings its first part. One that is `collecting` gets more by `append`, and is
-        whole after `complete`.
+        whole after `complete`. Raises what `held.begin` does.
         """
         row = {"process": process, "id": id_, "version": version, "body": body}
 
         def write(connection: Connection) -> int:
             added = connection.execute(_ADD, {**row, "done": False, "collecting": collecting})
             number: int = added.inserted_primary_key[0]  # type: ignore[index]  # of one row: set
+            held.begin(connection, process, number, under)
             if first:
                 parts.add(connection, number, first)
             if repeat:
@@ -134,10 +146,12 @@ class Intents:
             erased = erased.plus(some)
         return erased
 
-    def cancel(self, id_: str) -> None:
-        """The write of an open intent did not take place, if it was begun at all."""
+    def cancel(self, id_: str, *, bury: Collection[str] = ()) -> None:
+        """The write of an open intent did not take place, if it was begun at all. To `bury`: see
+        tombstones.py."""
 
         def write(connection: Connection) -> None:
+            tombstones.bury(connection, bury)
             mine = (INTENTS.c.id == id_) & ~INTENTS.c.done
             found = select(INTENTS.c.seq).where(mine).with_for_update()
             for number in connection.scalars(found).all():
@@ -172,11 +186,17 @@ class Intents:
             return [StoredIntent(*row) for row in connection.execute(query)]
 
     def processes(self) -> list[str]:
-        """Who has intents, or requests with a key at work."""
+        """Who has intents, requests with a key at work, or locks."""
         asking = ANSWERS.c.answer.is_(None) & ~ANSWERS.c.erased
-        query = select(INTENTS.c.process).union(select(ANSWERS.c.process).where(asking))
+        query = select(INTENTS.c.process).union(
+            select(ANSWERS.c.process).where(asking), select(LOCKS.c.process)
+        )
         with self._database.reading() as connection:
             return [*connection.scalars(query)]
+
+    def release_locks(self, process: str) -> None:
+        """Of a process that is gone; those of its intents go with these."""
+        self._database.write(lambda connection: held.release_all(connection, process))
 
     def writing_beside(self, process: str) -> list[str]:
         """The other processes that have open intents: at work, or dead."""

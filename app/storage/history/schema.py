@@ -10,6 +10,7 @@ from sqlalchemy import (
     Connection,
     DateTime,
     Float,
+    ForeignKey,
     Index,
     Integer,
     MetaData,
@@ -30,8 +31,8 @@ from app.security.scopes import SCOPE_KEYS, Scope
 
 SCHEMA_VERSION = 6
 """1: history and messages. 2: intents and answers. 3: intents have an id, a version and parts;
-answers may be erased. 4: app_id; keys, and who wrote what. 5: jobs. 6: leases of processes. A new
-version needs a migration, see migrations/."""
+answers may be erased. 4: app_id; keys, and who wrote what. 5: jobs. 6: leases and locks of
+processes, tombstones. A new version needs a migration, see migrations/."""
 
 TABLES = MetaData()
 
@@ -92,6 +93,25 @@ INTENTS = Table(  # journal.py says what they are for
     Column("version", Integer, nullable=False, default=1, server_default="1"),  # of the body
     Column("body", Text, nullable=False),
     sqlite_autoincrement=True,  # a number is never used twice: it is the order of the writes
+)
+LOCKS = Table(  # of the processes of a fleet; held.py says what they are
+    "locks",
+    TABLES,
+    Column("seq", Number, primary_key=True),  # the order of their coming
+    Column("process", String(36), nullable=False, index=True),
+    Column("hold", String(36), nullable=False, index=True),  # what is taken and let go at once
+    Column("kind", String(6), nullable=False),
+    Column("key", String, index=True),  # such as the id of a memory
+    # That goes on under it. With the row of an intent its locks go.
+    Column("intent", Number, ForeignKey(INTENTS.c.seq, ondelete="CASCADE"), index=True),
+    *_scope_columns(index=False),
+    sqlite_autoincrement=True,
+)
+TOMBSTONES = Table(  # of memories that were never to be, and may arrive late all the same
+    "tombstones",
+    TABLES,
+    Column("memory_id", String(36), primary_key=True),
+    Column("buried_at", Float, nullable=False),
 )
 PARTS = Table(  # of intents that delete many
     "intent_parts",

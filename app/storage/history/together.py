@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from app.storage.history import answers, messages, rows
+from app.storage.history import answers, held, messages, rows
+from app.storage.history.held import NO_LOCKS, Under
 from app.storage.history.messages import Said
 from app.storage.history.rows import Rows
 from app.storage.history.schema import INTENTS
@@ -18,6 +19,7 @@ class NewIntent(NamedTuple):
     version: int
     body: str
     repeat: tuple[str, str] | None
+    under: Under = NO_LOCKS
 
 
 class Finished(NamedTuple):
@@ -38,6 +40,7 @@ def begin(connection: Connection, process: str, new: Sequence[NewIntent]) -> lis
     found = connection.execute(select(INTENTS.c.id, INTENTS.c.seq).where(these))
     numbers = {row.id: row.seq for row in found}
     for one in new:
+        held.begin(connection, process, numbers[one.id], one.under)
         if one.repeat:
             answers.belongs_to(connection, process, one.repeat, numbers[one.id])
     return [numbers[one.id] for one in new]

@@ -9,7 +9,8 @@ from typing import Any
 from app.storage.history.erased import Erased
 from app.storage.history.intents import Intents
 from app.storage.history.together import Finished
-from app.storage.journal.writes import Deletion, Intent, Write
+from app.storage.journal import guarded
+from app.storage.journal.writes import Deletion, Intent, Write, together
 from app.storage.listings import Listings
 from app.storage.vectors.store import VectorStore
 
@@ -39,16 +40,25 @@ class Execution:
         deletes are broken off, or wait for its end. `again`: see Write.steps.
         """
         if not isinstance(intent, Deletion):
-            yield intent.steps(store, again=again)
+            yield guarded.steps(store, intent) if store.shared else intent.steps(store, again=again)
             return
         batches = self._intents.ids(number, self._delete_batch)
         calls: Iterator[Step] = (partial(store.delete_many, ids) for ids in batches)
-        first = store.clear if intent.is_reset else next(calls, None)
+        # To clear a shared store might take what others add after this was given up.
+        clears = intent.is_reset and not store.shared
+        first = store.clear if clears else next(calls, None)
         if first is None:  # there is nothing that a listing could show
             yield iter(())
             return
         with self._listings.deleting(intent.scope):
             yield chain([first], calls)
+
+    def together(self, store: VectorStore, writes: Sequence[Write]) -> Iterator[Step]:
+        """The call that carries several out which only add memories."""
+        if store.shared:
+            yield partial(store.insert, guarded.new(*writes))
+        else:
+            yield from together(writes).steps(store)
 
     def finish(self, number: int, intent: Intent) -> Erased:
         """Put its rows into the history; nothing where that was done before. What that erased."""

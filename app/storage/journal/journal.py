@@ -29,11 +29,13 @@ from app.storage.history.intents import Intents
 from app.storage.history.jobs import Jobs
 from app.storage.history.parts import Part
 from app.storage.history.together import NewIntent
+from app.storage.journal import guarded
 from app.storage.journal.execution import Execution, Step
 from app.storage.journal.liveness import Liveness
 from app.storage.journal.recovery import Recovery
+from app.storage.journal.sharing import Alone, InFleet
 from app.storage.journal.unsure import Unsure
-from app.storage.journal.writes import Deletion, Intent, Write, together
+from app.storage.journal.writes import Deletion, Intent, Write
 from app.storage.listings import Listings
 from app.storage.vectors.store import VectorStore
 
@@ -54,10 +56,11 @@ class Journal:
         liveness: Liveness,
         *,
         flushes: bool,
+        shared: bool = False,
         delete_batch: int = DELETE_BATCH,
     ) -> None:
         """`flushes`: the store is this process's own, and forgets in a power cut what was not
-        flushed."""
+        flushed. `shared`: processes on other hosts write to the same."""
         self.answers = Answers(database)
         self.database = database
         self.listings = Listings()
@@ -65,6 +68,8 @@ class Journal:
         self._jobs = Jobs(database)
         self.liveness = liveness
         self._flushes = flushes
+        self._sharing = InFleet(database, lambda: self.process) if shared else Alone()
+        self.locks = self._sharing.locks
         self._unsure = Unsure()
         self._execution = Execution(
             self._intents, self.listings, keep=flushes, delete_batch=delete_batch
@@ -84,9 +89,15 @@ class Journal:
         """Carry out `intent` with its history. Raises what failed; then nothing is half done,
         or it will be recovered when what failed answers again."""
         store.check_disk_space()
+        intent = guarded.as_read(store, intent)
         with self._unsure_unless_begun([intent]):
             number = self._intents.begin(
-                self.process, intent.id, intent.VERSION, intent.to_json(), repeat=intent.repeat
+                self.process,
+                intent.id,
+                intent.VERSION,
+                intent.to_json(),
+                repeat=intent.repeat,
+                under=self._sharing.under(intent),
             )
         self._carry_out(store, intent, number)
 
@@ -95,8 +106,8 @@ class Journal:
         all. Each is an intent of its own, so that each is recovered by itself."""
         store.check_disk_space()
         with self._unsure_unless_begun(writes):
-            numbers = self._intents.begin_all(self.process, [*map(_new_intent, writes)])
-        one_call = nullcontext(together(writes).steps(store))
+            numbers = self._intents.begin_all(self.process, [*map(self._new, writes)])
+        one_call = nullcontext(self._execution.together(store, writes))
         finish = partial(self._execution.finish_all, [*zip(numbers, writes, strict=True)])
         self._take(writes, one_call, finish)
 
@@ -112,6 +123,10 @@ class Journal:
             number = self._begin(deletion, first, rest, collecting=second is not None)
         return self._carry_out(store, deletion, number)
 
+    def _new(self, write: Write) -> NewIntent:
+        body = write.to_json()
+        return NewIntent(write.id, write.VERSION, body, write.repeat, self._sharing.under(write))
+
     def _begin(
         self, deletion: Deletion, first: Part | None, rest: Iterable[Part], *, collecting: bool
     ) -> int:
@@ -122,6 +137,7 @@ class Journal:
             deletion.to_json(),
             first=first,
             collecting=collecting,
+            under=self._sharing.under(deletion),
         )
         for part in rest:
             self._intents.append(number, part)
@@ -208,6 +224,7 @@ class Journal:
         failure where that makes sense, and raises it."""
         failure = self._recovery.recover_all(store)
         self.answers.release_held()
+        self._sharing.tidy(store)
         if failure:
             raise failure
 
@@ -245,7 +262,3 @@ class Journal:
 
     def close(self) -> None:
         self.liveness.close()
-
-
-def _new_intent(write: Write) -> NewIntent:
-    return NewIntent(write.id, write.VERSION, write.to_json(), write.repeat)

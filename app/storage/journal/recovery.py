@@ -21,6 +21,7 @@ from app.errors import (
 from app.observability.metrics import JOURNAL_SETTLED
 from app.storage.history.answers import Answers
 from app.storage.history.intents import Intents, StoredIntent
+from app.storage.journal import guarded
 from app.storage.journal.execution import Execution
 from app.storage.journal.liveness import Liveness
 from app.storage.journal.unsure import Unsure
@@ -63,8 +64,9 @@ class Recovery:
     def recover_left_beside(self, store: VectorStore) -> None:
         """What dead processes left, where some may have died since this one looked last."""
         # An embedded store is one process's alone: once what was left there is recovered, nobody
-        # else can leave anything.
-        if self._flushes and not self._left_behind:
+        # else can leave anything. In a fleet others write all the time; what the dead ones held
+        # keeps everybody from writing there, until maintenance has recovered it.
+        if store.shared or (self._flushes and not self._left_behind):
             return
         beside = self._intents.writing_beside(self._liveness.process)
         if beside and self._liveness.dead_among(beside):
@@ -123,6 +125,7 @@ class Recovery:
         store.flush()
         self._intents.forget([*stands])
         self._answers.release_all(process)
+        self._intents.release_locks(process)
 
     def _readable(self, stored: Sequence[StoredIntent]) -> Iterator[tuple[StoredIntent, Intent]]:
         for one in stored:
@@ -167,6 +170,8 @@ class Recovery:
 
     def _stands(self, store: VectorStore, intent: Intent) -> bool:
         """Whether it is to be finished, not undone."""
+        if store.shared and not isinstance(intent, Deletion):
+            return guarded.settle(store, intent)
         return store.replicated or intent.took_effect(store, alone=self._flushes)
 
     def _finish(self, number: int, intent: Intent, *, done: bool = False) -> None:
@@ -177,9 +182,9 @@ class Recovery:
 
     def _roll_back(self, store: VectorStore, intent: Intent) -> None:
         intent.roll_back(store)
-        self._cancel(intent)
+        self._cancel(intent, bury=intent.adds if store.shared else ())
 
-    def _cancel(self, intent: Intent) -> None:
-        self._intents.cancel(intent.id)
+    def _cancel(self, intent: Intent, bury: Sequence[str] = ()) -> None:
+        self._intents.cancel(intent.id, bury=bury)
         JOURNAL_SETTLED.labels("undone").inc()
         log.info("a write that did not take place was undone")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import islice
 from typing import NamedTuple
 
 from app.errors import ServiceBusy, ServiceError
@@ -12,11 +13,12 @@ from app.storage.history.messages import Messages, Said
 from app.storage.history.parts import Part
 from app.storage.journal.journal import Journal
 from app.storage.journal.writes import Deletion, Write
-from app.storage.locks import KeyedLock, ScopeLock
 from app.storage.payloads import Payload, history_row, scope_of
+from app.storage.vectors.filters import in_scope
 from app.storage.vectors.ranking import Record
 from app.storage.vectors.store import VectorStore
 
+EVERYTHING = in_scope({}, show_expired=True)
 PART, PART_CHARACTERS = 1000, 2_000_000  # of what is to be deleted: as much as a row should hold
 
 
@@ -36,14 +38,13 @@ class Writer:
         self.store = store
         self.journal = journal
         self._messages = messages
-        self._scopes = ScopeLock()
-        self._memories = KeyedLock()  # by memory id
+        self.locks = journal.locks
 
     @contextmanager
     def alone_with(self, memory_id: str, find: Callable[[], Payload]) -> Iterator[Payload]:
         """The payload of a memory, as `find` gives it, that nobody else changes meanwhile, and of
         which nothing is unsure."""
-        with self._scopes.shared(lambda: scope_of(find())), self._memories.holding([memory_id]):
+        with self.locks.changing(lambda: [scope_of(find())], [memory_id]):
             self.journal.clear_way(self.store, [memory_id])
             yield find()
 
@@ -52,7 +53,7 @@ class Writer:
         self, memory_ids: Collection[str], scopes: Sequence[Scope]
     ) -> Iterator[None]:
         """The same for memories of several scopes, which may be there or not."""
-        with self._scopes.shared_by_all(lambda: scopes), self._memories.holding(memory_ids):
+        with self.locks.changing(lambda: scopes, memory_ids):
             self.journal.clear_way(self.store, memory_ids)
             yield
 
@@ -64,7 +65,7 @@ class Writer:
         """New memories of `scope`."""
         # Who reads may find them before their history is written; a change waits for it, so that
         # each history begins with its ADD.
-        with self._scopes.shared(lambda: scope), self._memories.holding(write.adds):
+        with self.locks.adding(dict.fromkeys(write.adds, scope)):
             self.journal.clear_way(self.store, scope=scope)
             self.journal.write(self.store, write)
 
@@ -73,8 +74,8 @@ class Writer:
         and two transactions. What it raises holds for every one of them."""
         scopes = [*{tuple(scope.items()): scope for scope, _ in adds}.values()]
         writes = [write for _, write in adds]
-        new = [id_ for write in writes for id_ in write.adds]
-        with self._scopes.shared_by_all(lambda: scopes), self._memories.holding(new):
+        new = {id_: scope for scope, write in adds for id_ in write.adds}
+        with self.locks.adding(new):
             self.journal.clear_way_of_all(self.store, scopes)
             self.journal.write_all(self.store, writes)
 
@@ -93,7 +94,7 @@ class Writer:
     ) -> Taken:
         """Delete many of a scope. `records` gives them when nobody else writes there any more."""
         scope = deletion.scope
-        with self._scopes.exclusive(scope):
+        with self.locks.deleting(scope):
             self.journal.clear_way(self.store, scope=scope, whole=True)
             kept = 0
             if deletion.purge:  # so that no earlier intent keeps a text
@@ -106,17 +107,19 @@ class Writer:
 
     def reset(self) -> int:
         """Delete everything, the history too; how many memories there were."""
-        with self._scopes.exclusive({}):
+        with self.locks.deleting({}):
             self.journal.clear_way(self.store, scope={}, whole=True)
             deleted = self.store.count({})
-            self.journal.delete(self.store, Deletion({}), [])
+            # Where others share it, what is deleted has to be known.
+            there = self.store.scan(EVERYTHING) if self.store.shared else iter(())
+            self.journal.delete(self.store, Deletion({}), _ids(there))
             self.journal.database.keeps_erased()
         return deleted
 
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Nobody writes meanwhile, and nothing is unsure. Raises ServiceBusy."""
-        with self._scopes.exclusive({}):
+        with self.locks.deleting({}):
             self.journal.clear_way(self.store, scope={}, whole=True)
             yield
 
@@ -124,7 +127,7 @@ class Writer:
         """Where others took this process for dead: be another one, once nothing is under way that
         began before."""
         if self.journal.is_lost:
-            with self._scopes.exclusive({}):
+            with self.locks.at_rest():
                 self.journal.begin_anew()
 
     @contextmanager
@@ -144,11 +147,17 @@ class Writer:
 
     def close(self) -> None:
         """Wait for the writes at work, and bring everything to the disk."""
-        with suppress(ServiceBusy), self._scopes.exclusive({}):
+        with suppress(ServiceBusy), self.locks.at_rest():
             pass  # what is at work still is settled at the next start
         with suppress(ServiceError):
             self.journal.flushed(self.store.flush)
         self.journal.close()
+
+
+def _ids(records: Iterator[Record]) -> Iterator[Part]:
+    """The memories as parts of a reset, which leaves no history of them."""
+    while ids := [record.id for record in islice(records, PART)]:
+        yield Part(ids, [])
 
 
 def _parts(

@@ -37,12 +37,19 @@ class Write:
     answer: str | None = None
     said: Said = field(default_factory=list)
     """What an LLM will be given of the conversation next time, see history/messages.py."""
+    revisions: dict[str, str | None] = field(default_factory=dict)
+    """On a shared store (guarded.py): of the memories that were there; None where one has none."""
     id: str = field(default_factory=new_id, compare=False)
 
     @property
     def adds(self) -> list[str]:
         """The ids of new memories."""
         return [row["memory_id"] for row in self.rows if row["event"] == "ADD"]
+
+    @property
+    def ids(self) -> list[str]:
+        """Of all memories that it is about."""
+        return [*{*self.points, *self.deleted, *self.adds}]
 
     def steps(self, store: VectorStore, *, again: bool = False) -> Iterator[Callable[[], Any]]:
         """The calls that carry it out, any number of times with the same result.
@@ -88,7 +95,10 @@ class Write:
             for id_, (vector, payload) in self.points.items()
         }
         embedder = self.embedder and [self.embedder.name, self.embedder.dimensions]
-        return json.dumps({**vars(self), "kind": "write", "points": points, "embedder": embedder})
+        own = {**vars(self), "kind": "write", "points": points, "embedder": embedder}
+        if not self.revisions:  # an earlier version can read it then
+            del own["revisions"]
+        return json.dumps(own)
 
 
 def together(writes: Sequence[Write]) -> Write:
@@ -119,9 +129,10 @@ class Deletion:
         return not self.scope and not self.chosen
 
     def took_effect(self, store: VectorStore, *, alone: bool) -> bool:
-        """Whether it is to be finished. Its ids are known, so it never meets what came after;
-        a reset knows none, and unless this process is `alone` others may have added since."""
-        return not self.is_reset or alone or not store.count({})
+        """Whether it is to be finished. Its ids are known, so it never meets what came after; a
+        reset of a store that is not `shared` knows none, and unless this process is `alone` others
+        may have added since."""
+        return not self.is_reset or alone or store.shared or not store.count({})
 
     def roll_back(self, store: VectorStore) -> None:
         """A reset that did not take place leaves nothing."""

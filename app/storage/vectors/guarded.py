@@ -26,9 +26,10 @@ def as_read(memory_id: str, revision: str | None) -> Filter:
 
 
 class GuardedStore(WordedStore):
-    """Only an engine that is `shared` can do any of it."""
+    """Only an engine that is `shared` has to be able to do any of it."""
 
     shared = False
+    """Whether processes on other hosts write to it too."""
 
     def insert(self, memories: Mapping[str, tuple[Vector | None, Payload]]) -> None:
         """Write memories of which the ids are not there yet."""

@@ -108,7 +108,7 @@ class ServerCollection:
     def _look(self) -> Shape:
         """At the collection, which anybody may have made. Raises ForeignCollection."""
         self._version.ask()
-        if self.options.on_cluster:
+        if self.options.on_cluster or self.options.shared:
             self._version.check_cluster()
         info = self.client.get_collection(self.name)
         shape = shape_of(self.name, info, keeps_metadata=self._version.keeps_metadata)

@@ -24,6 +24,8 @@ class Options:
     """Of a collection that is made; None: as many as the server has nodes."""
     replicas: int = 1
     """Of each shard of a collection that is made."""
+    shared: bool = False
+    """Whether processes on other hosts write to it too."""
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -41,4 +43,5 @@ class Options:
             on_cluster=settings.on_cluster,
             shards=settings.qdrant_shards,
             replicas=settings.qdrant_copies,
+            shared=settings.database_url is not None,
         )

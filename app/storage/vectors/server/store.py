@@ -40,6 +40,7 @@ class ServerStore(VectorStore, engine="server"):
         self, connection: Connection, collection: str, options: Options | None = None
     ) -> None:
         super().__init__()
+        self.shared = bool(options and options.shared)
         self.nodes = max(len(connection.nodes), (options or Options()).replicas)
         self._collection = ServerCollection(connection, collection, options or Options())
 

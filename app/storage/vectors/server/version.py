@@ -68,10 +68,11 @@ class ServerVersion:
             raise InvalidRequest(detail, [FieldError("filters", detail)])
 
     def check_cluster(self) -> None:
-        """Raises ServerTooOld for one whose replicas cannot be trusted to agree."""
+        """Raises ServerTooOld for one whose replicas cannot be trusted to agree, and that may not
+        know guarded changes."""
         if UNKNOWN < self._number < CLUSTER_SINCE:
             raise ServerTooOld(
-                f"A cluster needs Qdrant 1.19 or later, and the server is {self._shown}: before, "
+                f"This needs Qdrant 1.19 or later, and the server is {self._shown}: before, "
                 "replicas may apply a deletion or a guarded change to different memories."
             )
 

@@ -1,0 +1,47 @@
+"""What differs where several processes write to the same history and the same store."""
+
+import logging
+from collections.abc import Callable
+
+from app.storage.history.database import Database
+from app.storage.history.held import NO_LOCKS, Under
+from app.storage.history.tombstones import Tombstones
+from app.storage.journal.writes import Deletion, Intent
+from app.storage.locks import Locks, ThreadLocks
+from app.storage.shared_locks import SharedLocks
+from app.storage.vectors.store import VectorStore
+
+log = logging.getLogger(__name__)
+
+
+class Alone:
+    """Nobody else: the threads of one process, or processes that each keep to themselves."""
+
+    def __init__(self) -> None:
+        self.locks: Locks = ThreadLocks()
+
+    def under(self, intent: Intent) -> Under:
+        """The locks that others must see as long as `intent` is open."""
+        return NO_LOCKS
+
+    def tidy(self, store: VectorStore) -> None:
+        """In each round of maintenance."""
+
+
+class InFleet(Alone):
+    """Processes on any hosts."""
+
+    def __init__(self, database: Database, process: Callable[[], str]) -> None:
+        """`process`: see SharedLocks."""
+        self.locks = self._shared = SharedLocks(database, process)
+        self._tombstones = Tombstones(database)
+
+    def under(self, intent: Intent) -> Under:
+        return Under(scope=intent.scope) if isinstance(intent, Deletion) else Under(intent.ids)
+
+    def tidy(self, store: VectorStore) -> None:
+        """Also delete new memories that arrived after their add was given up."""
+        self._shared.release_left()
+        if late := [record.id for record in store.get_many(self._tombstones.ids())]:
+            store.delete_many(late)
+            log.info("memories were deleted that came after their add was given up: %d", len(late))

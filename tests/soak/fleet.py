@@ -1,0 +1,153 @@
+"""Several processes, as on hosts of their own, on one PostgreSQL and one Qdrant that can fail."""
+
+import contextlib
+import itertools
+import os
+import random
+import signal
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+from tests.model.looking import Row, kill
+from tests.servers.passage import Passage
+from tests.servers.postgresql import PostgreSQLServer
+from tests.servers.qdrant import QdrantServer
+from tests.service import Service, wait_for
+
+PROCESSES = 3
+QDRANT_S = 2
+LEASE_S = 15  # app/storage/journal/leases.py
+SETTLED_S = 6 * LEASE_S  # who took part in a failure waits for its own, and then for another's
+PATIENCE_S = 8
+SPARED = 0.98
+ROWS = "SELECT memory_id, event, old_memory, new_memory FROM history ORDER BY seq"
+OPEN = "SELECT (SELECT count(*) FROM intents) + (SELECT count(*) FROM locks)"
+
+
+class Fleet:
+    """Asked like one Service: each request goes to the next of its processes."""
+
+    def __init__(
+        self, services: list[Service], postgresql: PostgreSQLServer, database: str
+    ) -> None:
+        self.services = services
+        self.postgresql = postgresql
+        self.database = database
+        self.ways: list[Passage] = []
+        """Of the first process, to PostgreSQL and to Qdrant."""
+        self.standing: Service | None = None
+        """The one that stands still."""
+        self._next = itertools.cycle(services).__next__
+
+    @classmethod
+    @contextmanager
+    def running(cls, folder: Path) -> Iterator[Self]:
+        with ExitStack() as stack:
+            postgresql = stack.enter_context(PostgreSQLServer())
+            qdrant = stack.enter_context(QdrantServer())
+            database = postgresql.database()
+            ways = [stack.enter_context(Passage(port)) for port in (postgresql.port, qdrant.port)]
+            services = []
+            for number in range(PROCESSES):
+                settings = {"DATABASE_URL": database, "QDRANT_URL": qdrant.url}
+                if number == 0:
+                    for way in ways:
+                        for name, url in settings.items():
+                            settings[name] = url.replace(f":{way.target}", f":{way.port}")
+                service = Service(
+                    folder / f"data-{number}",
+                    QDRANT_TIMEOUT=str(QDRANT_S),
+                    FLUSH_SECONDS="1",
+                    **settings,
+                )
+                services.append(stack.enter_context(service))
+            fleet = cls(services, postgresql, database)
+            fleet.ways = ways
+            fleet.wait_until_ready()
+            yield fleet
+
+    def post(self, route: str, body: Any = None, **options: Any) -> httpx.Response:
+        """Raises httpx.TimeoutException where nobody answers in time. One that stands still is
+        asked seldom, as behind a proxy: else all clients would soon wait for it."""
+        service = self._next()
+        if service is self.standing and random.random() < SPARED:
+            service = self._next()
+        return service.post(route, body, timeout=PATIENCE_S, **options)
+
+    def ask(self, route: str, **fields: Any) -> Any:
+        return self._next().ask(route, **fields)
+
+    # ---- what happens to it
+
+    def kill(self, rng: random.Random, stop: threading.Event) -> None:
+        """A process, at any instant; another is there soon."""
+        service = rng.choice(self.services)
+        kill(service)
+        stop.wait(rng.uniform(0, 1))
+        service.start()
+
+    def restart_postgresql(self, rng: random.Random, stop: threading.Event) -> None:
+        """As good as a crash: all that it was at is undone, and all connections break off."""
+        self.postgresql.stop(signal.SIGQUIT)
+        stop.wait(rng.uniform(0, 2))
+        self.postgresql.start()
+
+    def stop(self, rng: random.Random, stop: threading.Event) -> None:
+        """A process stands still until the others have taken it for dead, and goes on."""
+        self.standing = rng.choice(self.services)
+        with signalled(self.standing.workers()):
+            stop.wait(LEASE_S + rng.uniform(3, 6))
+            self.standing = None
+
+    def hang(self, rng: random.Random, stop: threading.Event) -> None:
+        """Nothing of what a process sends arrives, to one of the two or to both."""
+        hanging = rng.choice([self.ways[:1], self.ways[1:], self.ways])
+        for way in hanging:
+            way.pause()
+        stop.wait(rng.choice([rng.uniform(1, 5), LEASE_S + rng.uniform(3, 6)]))
+        for way in hanging:
+            way.go_on()
+
+    # ---- what it has
+
+    def wait_until_ready(self) -> None:
+        for service in self.services:
+            wait_for(lambda service=service: is_ready(service), SETTLED_S)
+
+    def settle(self) -> None:
+        """Wait until no write is left of which nobody knows what became of it."""
+        self.wait_until_ready()
+        wait_for(lambda: self._sql(OPEN) == [(0,)], SETTLED_S)
+
+    def histories(self) -> dict[str, list[Row]]:
+        found: dict[str, list[Row]] = defaultdict(list)
+        names = ("memory_id", "event", "old_memory", "new_memory")
+        for row in self._sql(ROWS):
+            found[row[0]].append(dict(zip(names, row, strict=True)))
+        return found
+
+    def _sql(self, statement: str) -> list[Any]:
+        return self.postgresql.sql(self.database, statement)
+
+
+def is_ready(service: Service) -> bool:
+    with contextlib.suppress(httpx.TransportError):
+        return bool(service.http.get("/ready").json()["status"] == "ok")
+    return False
+
+
+@contextmanager
+def signalled(processes: list[int]) -> Iterator[None]:
+    for process in processes:
+        os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in processes:
+            os.kill(process, signal.SIGCONT)

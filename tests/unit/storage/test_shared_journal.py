@@ -1,0 +1,294 @@
+"""Two processes that share a history and a Qdrant server, one of which comes late with a write."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from qdrant_client import QdrantClient
+
+from app.embeddings import EmbedderInfo
+from app.errors import MemoryNotFound, ServiceBusy, VectorStoreTimeout
+from app.security.scopes import Scope
+from app.storage.history.database import Database
+from app.storage.history.messages import Messages
+from app.storage.history.rows import History
+from app.storage.journal.journal import Journal
+from app.storage.journal.liveness import FileLocks
+from app.storage.journal.writer import Writer
+from app.storage.journal.writes import Deletion, Write
+from app.storage.payloads import Payload, changed_payload, history_row, new_id, new_payload
+from app.storage.vectors.filters import in_scope
+from app.storage.vectors.server import Options, ServerStore
+from app.storage.vectors.server.connection import Connection
+from tests.databases import PostgreSQLPlace
+from tests.servers.qdrant import QdrantServer
+
+EMBEDDER = EmbedderInfo("test/model", 2)
+EAST, NORTH = [1.0, 0.0], [0.0, 1.0]
+ALICE = {"user_id": "alice"}
+WRITES = ("_insert", "_replace", "_replace_payload", "_remove", "_delete")
+ALL = in_scope({}, show_expired=True)
+
+
+class SlowStore(ServerStore):
+    """What it is asked while it is `stopped` it sends only when it may `go_on`."""
+
+    stopped = False
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._late: list[Callable[[], Any]] = []
+
+    def go_on(self) -> None:
+        self.stopped = False
+        for call in self._late:
+            call()
+
+
+def _stopping(name: str) -> Callable[..., Any]:
+    def call(self: SlowStore, *given: Any) -> Any:
+        def send() -> Any:
+            return getattr(ServerStore, name)(self, *given)
+
+        if not self.stopped:
+            return send()
+        self._late.append(send)
+        raise VectorStoreTimeout("")
+
+    return call
+
+
+for _name in WRITES:
+    setattr(SlowStore, _name, _stopping(_name))
+
+
+class Process:
+    """What one process has of its own."""
+
+    def __init__(self, qdrant: QdrantServer, place: PostgreSQLPlace, folder: Path) -> None:
+        client = QdrantClient(url=qdrant.url, check_compatibility=False)
+        self.store = SlowStore(Connection.by(client), "memories", Options(shared=True))
+        self.store.prepare(EMBEDDER)
+        self.database = Database(place.backend())
+        self.history = History(self.database)
+        self.journal = Journal(
+            self.database, FileLocks(folder / "processes"), flushes=False, shared=True
+        )
+        self.writer = Writer(self.store, Messages(self.database), self.journal)
+
+    def add(self, text: str, scope: Scope = ALICE) -> str:
+        id_, payload = new_id(), new_payload(text, scope, {})
+        row = history_row("ADD", id_, None, payload)
+        self.writer.add(scope, Write([row], {id_: (EAST, payload)}, embedder=EMBEDDER))
+        return id_
+
+    def change(self, id_: str, text: str, *, whole: bool = False) -> None:
+        with self.writer.alone_with(id_, lambda: self.find(id_)) as old:
+            new = changed_payload(old, text if whole else None, {} if whole else {"note": text})
+            row = history_row("UPDATE", id_, old, new)
+            self.writer.write(Write([row], {id_: (NORTH if whole else None, new)}))
+
+    def delete(self, id_: str) -> None:
+        with self.writer.alone_with(id_, lambda: self.find(id_)) as old:
+            self.writer.write(Write([history_row("DELETE", id_, old, None)], deleted=[id_]))
+
+    def delete_all(self, scope: Scope) -> int:
+        there = in_scope(scope, show_expired=True)
+        return self.writer.delete(Deletion(scope), lambda: self.store.scan(there))
+
+    def find(self, id_: str) -> Payload:
+        found = self.store.get(id_)
+        if found is None:
+            raise MemoryNotFound
+        return found.payload
+
+    def events(self, id_: str) -> list[str]:
+        return [row["event"] for row in self.history.get_history(id_)]
+
+    def ids(self) -> set[str]:
+        return {record.id for record in self.store.scan(ALL)}
+
+    def stops(self, what: Callable[[], Any]) -> None:
+        """Amid `what`: its lease is over, and what it has sent is still on its way."""
+        self.store.stopped = True
+        with pytest.raises(VectorStoreTimeout):
+            what()
+        self.journal.close()
+
+    def settles(self) -> None:
+        self.journal.recover(self.store)
+
+
+@pytest.fixture(scope="module")
+def qdrant() -> Iterator[QdrantServer]:
+    with QdrantServer() as running:
+        yield running
+
+
+@pytest.fixture
+def opening(
+    qdrant: QdrantServer, postgresql_place: PostgreSQLPlace, tmp_path: Path
+) -> Iterator[Callable[[], Process]]:
+    qdrant.wipe()
+    postgresql_place.empty()
+    opened: list[Process] = []
+
+    def another() -> Process:
+        opened.append(Process(qdrant, postgresql_place, tmp_path))
+        return opened[-1]
+
+    yield another
+    for one in opened:
+        one.journal.close()
+        one.store.close()
+        one.database.close()
+
+
+@pytest.fixture
+def first(opening: Callable[[], Process]) -> Process:
+    return opening()
+
+
+@pytest.fixture
+def second(opening: Callable[[], Process]) -> Process:
+    return opening()
+
+
+@pytest.mark.parametrize("whole", [True, False])
+class TestChange:
+    def test_that_was_cut_off_takes_place_once(
+        self, first: Process, second: Process, *, whole: bool
+    ) -> None:
+        id_ = first.add("tea")
+        first.stops(lambda: first.change(id_, "milk", whole=whole))
+        second.settles()
+        changed = second.find(id_)
+        assert changed["data" if whole else "note"] == "milk"
+        first.store.go_on()
+        assert second.find(id_) == changed
+        assert second.events(id_) == ["ADD", "UPDATE"]
+
+    def test_that_comes_late_leaves_what_was_acknowledged_since(
+        self, first: Process, second: Process, *, whole: bool
+    ) -> None:
+        id_ = first.add("tea")
+        first.stops(lambda: first.change(id_, "milk", whole=whole))
+        second.settles()
+        second.change(id_, "water", whole=whole)
+        first.store.go_on()
+        assert second.find(id_)["data" if whole else "note"] == "water"
+
+    def test_that_comes_late_brings_nothing_back(
+        self, first: Process, second: Process, *, whole: bool
+    ) -> None:
+        id_ = first.add("tea")
+        first.stops(lambda: first.change(id_, "milk", whole=whole))
+        second.settles()
+        second.delete(id_)
+        first.store.go_on()
+        assert second.ids() == set()
+        assert second.events(id_) == ["ADD", "UPDATE", "DELETE"]
+
+
+class TestAdd:
+    def test_that_was_given_up_and_comes_late_is_taken_away(
+        self, first: Process, second: Process
+    ) -> None:
+        first.stops(lambda: first.add("tea"))
+        second.settles()
+        first.store.go_on()
+        [late] = second.ids()
+        with pytest.raises(MemoryNotFound):
+            second.change(late, "milk")
+        with pytest.raises(MemoryNotFound):
+            second.delete(late)
+        second.settles()
+        assert second.ids() == set()
+        assert second.events(late) == []
+
+    def test_that_arrived_stands(self, first: Process, second: Process) -> None:
+        first.stops(lambda: first.add("tea"))
+        first.store.go_on()
+        second.settles()
+        [id_] = second.ids()
+        assert second.events(id_) == ["ADD"]
+        second.change(id_, "milk")
+
+    def test_of_a_memory_that_is_there_changes_nothing(
+        self, first: Process, second: Process
+    ) -> None:
+        first.stops(lambda: first.add("tea"))
+        first.store.go_on()
+        second.settles()
+        [id_] = second.ids()
+        second.change(id_, "milk")
+        first.store.go_on()  # once more, as a server may send it on to another
+        assert second.find(id_)["note"] == "milk"
+
+
+class TestDeletion:
+    def test_of_one_takes_place_and_comes_late_again(self, first: Process, second: Process) -> None:
+        id_ = first.add("tea")
+        first.stops(lambda: first.delete(id_))
+        second.settles()
+        first.store.go_on()
+        assert second.ids() == set()
+        assert second.events(id_) == ["ADD", "DELETE"]
+
+    @pytest.mark.parametrize("scope", [ALICE, {}], ids=["scope", "reset"])
+    def test_of_many_leaves_what_was_added_since(
+        self, first: Process, second: Process, scope: Scope
+    ) -> None:
+        old = [first.add(str(number)) for number in range(3)]
+        first.stops(lambda: first.delete_all(scope) if scope else first.writer.reset())
+        second.settles()
+        new = second.add("new")
+        first.store.go_on()
+        assert second.ids() == {new}
+        assert second.events(new) == ["ADD"]
+        assert second.events(old[0]) == (["ADD", "DELETE"] if scope else [])
+
+
+class TestLocks:
+    def test_what_is_unsure_keeps_other_processes_out_until_it_is_settled(
+        self, first: Process, second: Process
+    ) -> None:
+        second.journal.locks._seconds = 0.05
+        id_ = first.add("tea")
+        first.store.stopped = True
+        with pytest.raises(VectorStoreTimeout):
+            first.change(id_, "milk")
+        for barred in (lambda: second.change(id_, "water"), lambda: second.delete_all(ALICE)):
+            with pytest.raises(ServiceBusy):
+                barred()
+        first.store.go_on()
+        first.settles()
+        second.change(id_, "water")
+        assert second.find(id_)["note"] == "water"
+        assert second.events(id_) == ["ADD", "UPDATE", "UPDATE"]
+
+    def test_who_was_taken_for_dead_begins_nothing(self, first: Process, second: Process) -> None:
+        id_ = first.add("tea")
+        with first.writer.alone_with(id_, lambda: first.find(id_)) as old:
+            first.journal.close()
+            second.settles()
+            second.change(id_, "water")
+            new = changed_payload(old, None, {"note": "milk"})
+            row = history_row("UPDATE", id_, old, new)
+            with pytest.raises(ServiceBusy, match="taken for dead"):
+                first.writer.write(Write([row], {id_: (None, new)}))
+        assert second.find(id_)["note"] == "water"
+        assert second.events(id_) == ["ADD", "UPDATE"]
+
+    def test_nothing_is_left_when_all_is_done(self, first: Process, second: Process) -> None:
+        id_ = first.add("tea")
+        second.change(id_, "milk")
+        first.delete(id_)
+        second.add("tea")
+        second.delete_all(ALICE)
+        first.writer.reset()
+        with first.database.reading() as connection:
+            for table in ("locks", "intents", "tombstones"):
+                left = connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar()  # noqa: S608
+                assert left == 0, table

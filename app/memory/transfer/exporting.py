@@ -18,6 +18,7 @@ from app.storage.vectors.filters import Filter, in_scope
 from app.storage.vectors.paging import PAGE, Cursor, Listed, sliced
 from app.storage.vectors.store import VectorStore
 
+HELD = 100  # ids, and more where many memories are of one time
 HISTORIES = 32  # that are read at once
 DELETIONS = 500  # of which the histories are looked up at once
 
@@ -53,14 +54,14 @@ class Exporting:
             yield from self._deleted(scope)
 
     def _ids(self, where: Filter) -> Iterator[Sequence[str]]:
-        """In an order that does not depend on the engine, up to HISTORIES at a time."""
+        """In an order that does not depend on the engine, some at a time."""
         in_order = groupby(self._listed(where), key=lambda one: one.time)
         held: list[str] = []
         for _, same in in_order:
             held += sorted(one.id for one in same)
-            while len(held) >= HISTORIES:
-                yield held[:HISTORIES]
-                held = held[HISTORIES:]
+            if len(held) >= HELD:
+                yield held
+                held = []
         yield held
 
     def _listed(self, where: Filter) -> Iterator[Listed]:

@@ -92,6 +92,7 @@ class _Run:
         self._made_by: EmbedderInfo | None = None
         self._whole = Whole()
         self._held: dict[str, Arriving] = {}
+        self._deleted: dict[str, DeletedLine] = {}
         self._held_bytes = 0
 
     def all(self, lines: Iterable[Line]) -> Report:
@@ -142,7 +143,7 @@ class _Run:
         if isinstance(line, MemoryLine):
             self._hold(arriving.of_memory(number, line, self._made_by, self._here), size)
         elif isinstance(line, DeletedLine):
-            self._storing.store_deleted(line)
+            self._hold_deleted(line, size)
         elif isinstance(line, ConversationLine):
             self._report.count("conversations")
             if self._inferring:
@@ -153,15 +154,27 @@ class _Run:
 
     def _hold(self, one: Arriving, size: int) -> None:
         """Until there are enough to be stored together, each id once."""
-        full = len(self._held) >= TOGETHER or self._held_bytes + size > TOGETHER_BYTES
-        if one.id in self._held or (full and self._held):
+        if one.id in self._held or one.id in self._deleted or self._is_full(size):
             self._store()
         self._held[one.id] = one
         self._held_bytes += size
 
+    def _hold_deleted(self, line: DeletedLine, size: int) -> None:
+        if line.id in self._held or line.id in self._deleted or self._is_full(size):
+            self._store()
+        self._deleted[line.id] = line
+        self._held_bytes += size
+
+    def _is_full(self, size: int) -> bool:
+        held = len(self._held) + len(self._deleted)
+        return held >= TOGETHER or (held > 0 and self._held_bytes + size > TOGETHER_BYTES)
+
     def _store(self) -> None:
-        held, self._held, self._held_bytes = [*self._held.values()], {}, 0
+        held, deleted = [*self._held.values()], [*self._deleted.values()]
+        self._held, self._deleted, self._held_bytes = {}, {}, 0
         self._storing.store(held)
+        if deleted:
+            self._storing.store_deleted(deleted)
 
 
 def parsed(raw: bytes, principal: Principal) -> Request:

@@ -5,21 +5,19 @@ from contextlib import AbstractContextManager
 from enum import Enum, auto
 
 from app.embeddings import Vector
-from app.errors import ServiceError
 from app.memory.embedding import CollectionEmbedder
 from app.memory.transfer.arriving import Arriving, restored_rows
+from app.memory.transfer.embedding import ArrivingEmbedder, Points
 from app.memory.transfer.models import DeletedLine
 from app.memory.transfer.report import Report
 from app.memory.transfer.requests import ImportRequest
 from app.security.principal import Principal
+from app.security.scopes import Scope
 from app.storage.history.rows import History
 from app.storage.journal.writer import Writer
 from app.storage.journal.writes import Write
 from app.storage.payloads import Payload, history_row, scope_of
 from app.storage.vectors.paging import sliced
-
-TEXTS_OWN = ("provider_refused", "provider_content_filtered", "embedder_input_too_long")
-"""Failures that may be of one text and not of all."""
 
 TAKEN = "This id cannot be used here: give the memory another, or none."
 OTHER_SCOPE = "The memory with this id is of another scope: give this one another id, or none."
@@ -27,8 +25,6 @@ OTHER_CONTENT = (
     "A memory with this id is there and says something else: on_conflict=replace puts this one in "
     "its place, on_conflict=skip leaves it."
 )
-
-Points = Sequence[tuple[Arriving, Vector]]
 
 
 class Fate(Enum):
@@ -60,42 +56,45 @@ class Storing:
         self._principal = principal
         self._asked = asked
         self._report = report
+        self._embed = ArrivingEmbedder(embedder, report)
 
     def store(self, arriving: Sequence[Arriving]) -> None:
         """Memories of different ids, each whole or not at all. Raises what keeps all of them."""
         left = arriving
         while left:
             with self._alone_with(left):  # what is at work or unsure there is no answer yet
-                stored = self._stored(left)
+                stored = self._stored([one.id for one in left])
             wanted = [one for one in left if self._is_wanted(one, stored.get(one.id))]
             if self._asked.dry_run:
                 return
-            ready = self._embedded(wanted)
+            ready = self._embed(wanted)
             # What somebody else wrote or deleted meanwhile is looked at once more.
             left = self._write(ready) if ready else []
 
-    def store_deleted(self, line: DeletedLine) -> None:
-        """The history of a memory that is gone, unless something is known of it."""
+    def store_deleted(self, deleted: Sequence[DeletedLine]) -> None:
+        """The histories of different memories that are gone, unless something is known of them."""
         if self._principal.scope:
-            self._report.count("histories_left_out")
+            self._report.count("histories_left_out", len(deleted))
             return
-        with self._writer.alone_with_many([line.id], [line.scope()]):
-            if self._history.known([line.id]) or self._writer.store.get(line.id):
-                self._report.count("unchanged")
-                return
-            if not self._asked.dry_run:
-                self._writer.write(Write(restored_rows(line.id, line.scope(), line.history)))
-        self._report.count("deleted_histories")
+        ids = [one.id for one in deleted]
+        with self._writer.alone_with_many(ids, _distinct([one.scope() for one in deleted])):
+            known = self._stored(ids).keys() | self._history.known(ids)
+            new = [one for one in deleted if one.id not in known]
+            rows = [row for one in new for row in restored_rows(one.id, one.scope(), one.history)]
+            if rows and not self._asked.dry_run:
+                self._writer.write(Write(rows))
+        self._report.count("unchanged", len(deleted) - len(new))
+        self._report.count("deleted_histories", len(new))
 
     # ---- inside
 
     def _alone_with(self, arriving: Sequence[Arriving]) -> AbstractContextManager[None]:
-        scopes = [*{tuple(one.scope.items()): one.scope for one in arriving}.values()]
+        scopes = _distinct([one.scope for one in arriving])
         return self._writer.alone_with_many([one.id for one in arriving], scopes)
 
-    def _stored(self, arriving: Sequence[Arriving]) -> dict[str, Payload]:
+    def _stored(self, ids: Sequence[str]) -> dict[str, Payload]:
         store = self._writer.store
-        parts = sliced([one.id for one in arriving], store.read_at_once)
+        parts = sliced(ids, store.read_at_once)
         return {record.id: record.payload for part in parts for record in store.get_many(part)}
 
     def _is_wanted(self, one: Arriving, stored: Payload | None) -> bool:
@@ -130,38 +129,10 @@ class Storing:
         if one.events and self._principal.scope:
             self._report.count("histories_left_out")
 
-    def _embedded(self, arriving: Sequence[Arriving]) -> Points:
-        """Those with a vector; whose text the embedder refuses is reported."""
-        lacking = [one for one in arriving if one.vector is None]
-        made = dict(zip((one.id for one in lacking), self._vectors(lacking), strict=True))
-        vectors = [(one, one.vector or made.get(one.id)) for one in arriving]
-        return [(one, vector) for one, vector in vectors if vector]
-
-    def _vectors(self, arriving: Sequence[Arriving]) -> Sequence[Vector | None]:
-        if not arriving:
-            self._embedder.prepare()
-            return []
-        self._report.count("embedded", len(arriving))
-        try:
-            return self._embedder.embed([one.payload["data"] for one in arriving], "add")
-        except ServiceError as error:
-            if error.code not in TEXTS_OWN:
-                raise
-        return [self._alone(one) for one in arriving]
-
-    def _alone(self, one: Arriving) -> Vector | None:
-        try:
-            return self._embedder.embed([one.payload["data"]], "add")[0]
-        except ServiceError as error:
-            if error.code not in TEXTS_OWN:
-                raise
-            self._report.fail(one.line, error.code, error.detail)
-            return None
-
     def _write(self, ready: Points) -> list[Arriving]:
         """Write them, except those that must be looked at again, which are given back."""
         with self._alone_with([one for one, _ in ready]):
-            stored = self._stored([one for one, _ in ready])
+            stored = self._stored([one.id for one, _ in ready])
             self._write_new([(one, vector) for one, vector in ready if one.id not in stored])
             left = []
             for one, vector in ready:
@@ -199,3 +170,7 @@ class Storing:
         points: Mapping[str, tuple[Vector | None, Payload]] = {one.id: (vector, payload)}
         self._writer.write(Write([row], dict(points), embedder=self._embedder.info))
         self._count(one, Fate.REPLACES)
+
+
+def _distinct(scopes: Sequence[Scope]) -> list[Scope]:
+    return [*{tuple(scope.items()): scope for scope in scopes}.values()]

@@ -15,7 +15,7 @@ from app.cli.progress import Progress
 from app.memory.transfer import formats
 from app.memory.transfer.foreign import as_lines
 from app.memory.transfer.formats.finishing import finished
-from app.memory.transfer.formats.recognition import told
+from app.memory.transfer.formats.recognition import OWN, told
 from app.memory.transfer.lines import is_own
 from app.memory.transfer.records import Item, NotThisFormat, Refused
 from app.security.scopes import SCOPE_KEYS
@@ -23,7 +23,6 @@ from app.security.scopes import SCOPE_KEYS
 PATIENCE_S = 300.0  # without an answer that says that something was taken
 PAUSE_S, MAX_PAUSE_S = 1.0, 30.0
 AGAIN = (429, 503, 504)
-OWN = "lines"
 AT_ONCE = {False: LINES, True: 1}
 """Lines of a piece, by whether an LLM is asked for each."""
 NOT_WHOLE = (
@@ -76,7 +75,7 @@ class Loading:
     def _pieces(self, stream: BinaryIO) -> Iterator[Piece]:
         beginning = stream.read(formats.LOOKED_AT)
         stream.seek(0)
-        name = self._asked.format or (OWN if is_own(beginning) else told(stream))
+        name = self._asked.format or told(stream) or (OWN if is_own(beginning) else None)
         if name == OWN:
             if is_whole(stream) is False and not self._asked.incomplete:
                 raise Stopped(NOT_WHOLE)

@@ -96,10 +96,19 @@ def test_a_server_is_asked_page_by_page() -> None:
 
 
 def test_a_server_that_is_not_there_says_so() -> None:
-    with QdrantServer() as server, pytest.raises(NotThisFormat, match="404"):
-        list(qdrant_server.read(server.url, "nothing"))
+    with QdrantServer(api_key="k" * 32) as server, pytest.raises(NotThisFormat, match="401"):
+        list(qdrant_server.read(server.url))
     with pytest.raises(NotThisFormat, match="No Qdrant answers"):
         list(qdrant_server.read(server.url))
+
+
+def test_a_collection_that_is_not_there_is_asked_for_by_those_that_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with QdrantServer() as server:
+        filled(tmp_path, monkeypatch, server.url)
+        with pytest.raises(NotThisFormat, match="Name the collection, one of: mem0"):
+            list(qdrant_server.read(server.url, "memories"))
 
 
 def test_without_a_history_there_is_none(made: Made) -> None:

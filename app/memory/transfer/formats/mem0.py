@@ -84,13 +84,13 @@ class _Pages:
         elif isinstance(value.get("results"), list):  # a page in a list of pages
             for one in value["results"]:
                 yield from _listed(line, one)
-            self.go_on = bool(value.get("next"))
+            self.go_on = bool(value.get("next") or value.get("next_cursor"))
         else:
             yield memory_of(line, value)
 
     def _rest(self, line: int, rest: Mapping[str, Any]) -> Iterator[Item]:
         if rest.keys() <= _OF_PAGES:
-            self.go_on = bool(rest.get("next"))
+            self.go_on = bool(rest.get("next") or rest.get("next_cursor"))
         elif _text_in(rest) is not None:
             yield memory_of(line, rest)
         else:

@@ -16,6 +16,7 @@ from app.memory.transfer.records import Item, NotThisFormat
 
 PAGE = 256  # points asked for at once
 TIMEOUT_S = 30
+NOT_FOUND = 404
 
 
 def read(
@@ -50,10 +51,16 @@ def _points(url: str, collection: str, api_key: str | None) -> Iterator[Any]:
             if offset is None:
                 return
     except UnexpectedResponse as error:
-        raise NotThisFormat(
-            f"Qdrant answered {error.status_code} ({error.reason_phrase})."
-        ) from None
+        if error.status_code == NOT_FOUND:
+            raise NotThisFormat(f"Name the collection, one of: {_known(client)}.") from None
+        answer = f"{error.status_code} ({error.reason_phrase})"
+        raise NotThisFormat(f"Qdrant answered {answer}.") from None
     except (ResponseHandlingException, ValueError):
         raise NotThisFormat("No Qdrant answers at that address, or not in time.") from None
     finally:
         client.close()
+
+
+def _known(client: Any) -> str:
+    names = sorted(one.name for one in client.get_collections().collections)
+    return ", ".join(names) or "there is none"

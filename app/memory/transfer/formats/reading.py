@@ -23,7 +23,7 @@ def each(found: Iterable[T], read: Callable[[int, T], Iterable[Item]]) -> Iterat
             return
         except (Broken, NotThisFormat) as error:
             if line == 1:
-                raise NotThisFormat(f"Nothing of it can be read: {error}") from None
+                raise _nothing(error) from None
             yield Refused(line, f"it and what follows cannot be read: {error}")
             return
         yield from _read(line, one, read)
@@ -36,3 +36,9 @@ def _read(line: int, one: T, read: Callable[[int, T], Iterable[Item]]) -> Iterat
         yield Refused(line, str(error))
     except RecursionError:
         yield Refused(line, "it nests too deeply")
+
+
+def _nothing(error: Broken | NotThisFormat) -> NotThisFormat:
+    if isinstance(error, NotThisFormat):
+        return error
+    return NotThisFormat(f"Nothing of it can be read: {error}.")

@@ -13,7 +13,11 @@ from app.memory.transfer.formats import (
     mem0,
     openmemory,
 )
+from app.memory.transfer.models import MODELS, MemoryLine
 from app.memory.transfer.records import NotThisFormat
+
+OWN = "lines"
+"""The name of this service's own format."""
 
 _EXPORTS = re.compile(f"{chatgpt.FILES.pattern}|{claude.FILES.pattern}")
 _LISTS = (*mem0.LISTS, *chatgpt.LISTS, *claude.LISTS)
@@ -55,6 +59,8 @@ def _told(stream: BinaryIO) -> str | None:
 
 
 def _by_item(value: Any) -> str | None:
+    if _is_own(value):
+        return OWN
     if chatgpt.is_conversation(value):
         return "chatgpt"
     if claude.is_conversation(value) or claude_memories.are_in(value):
@@ -62,3 +68,12 @@ def _by_item(value: Any) -> str | None:
     if isinstance(value, Mapping) and (isinstance(value.get("memory"), str) or "results" in value):
         return "mem0"
     return None
+
+
+def _is_own(value: Any) -> bool:
+    """A line of this service has a type, or nothing but what a memory may have here."""
+    if not isinstance(value, Mapping):
+        return False
+    if "type" in value:
+        return str(value["type"]) in MODELS
+    return "memory" in value and value.keys() <= MemoryLine.model_fields.keys()

@@ -19,6 +19,7 @@ from app.errors import StartupError
 from app.security.scopes import SCOPE_KEYS, scope_id
 
 SOME_LINES, STOPPED = 1, 2
+AGAIN = "Run it again to go on: what is there is passed over."
 
 
 def main() -> int:
@@ -28,7 +29,7 @@ def main() -> int:
         try:
             return _load(asked)
         except KeyboardInterrupt:
-            return _stopped("interrupted")
+            return _stopped("interrupted", AGAIN)
         except (StartupError, OSError) as error:
             return _stopped(str(error))
 
@@ -46,7 +47,9 @@ def _load(asked: argparse.Namespace) -> int:
             else:
                 with _opened(asked.file) as stream:
                     loading.load(stream)
-        except (Stopped, NotThisFormat) as error:
+        except Stopped as error:
+            return _stopped(str(error), AGAIN)
+        except NotThisFormat as error:
             return _stopped(str(error))
         finally:
             print(json.dumps(loading.report))
@@ -62,8 +65,8 @@ def _opened(file: str) -> BinaryIO:
     return copy
 
 
-def _stopped(why: str) -> int:
-    print(f"{why}\nRun it again to go on: what is there is passed over.", file=sys.stderr)
+def _stopped(*why: str) -> int:
+    print(*why, sep="\n", file=sys.stderr)
     return STOPPED
 
 

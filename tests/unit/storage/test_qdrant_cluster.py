@@ -142,14 +142,15 @@ class TestCollection:
             put(store)
         assert "set its write_consistency_factor to 2" in caplog.text
 
-    def test_of_a_server_before_1_19_is_refused(
-        self, cluster: QdrantCluster, opening: Opening
+    def test_of_a_server_before_1_19_is_refused_and_told(
+        self, cluster: QdrantCluster, opening: Opening, caplog: pytest.LogCaptureFixture
     ) -> None:
         for node in cluster.nodes:
             node.version = "1.18.2"
         store = opening()
         with pytest.raises(VectorStoreRefused, match=r"1\.19 or later, and the server is 1\.18"):
             store.prepare(EMBEDDER)
+        assert "A cluster needs Qdrant 1.19" in caplog.text
         assert not cluster.nodes[0].client.get_collections().collections
 
 

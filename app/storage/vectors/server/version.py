@@ -71,10 +71,12 @@ class ServerVersion:
         """Raises ServerTooOld for one whose replicas cannot be trusted to agree, and that may not
         know guarded changes."""
         if UNKNOWN < self._number < CLUSTER_SINCE:
-            raise ServerTooOld(
+            why = (
                 f"This needs Qdrant 1.19 or later, and the server is {self._shown}: before, "
                 "replicas may apply a deletion or a guarded change to different memories."
             )
+            self._tell(why, logging.ERROR)
+            raise ServerTooOld(why)
 
     def ask(self) -> None:
         if self._number != UNKNOWN:

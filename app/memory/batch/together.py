@@ -24,11 +24,11 @@ from app.storage.journal.writer import Writer
 from app.storage.journal.writes import Write
 from app.storage.payloads import PLACE
 
-WRITTEN = Bound(256, 1_000_000)
-"""Of one write, unless a single add has more. Others' requests come in between: the embedded engine
-holds every thread for 15 ms of it."""
-EMBEDDED = Bound(64, 100_000)
-"""Of one call to the embedder."""
+WRITTEN = Bound(128, 1_000_000)
+"""Of one write, unless a single add has more. Others' come in between: the embedded engine holds
+every thread for 8 ms of it."""
+EMBEDDED = Bound(128, 16_000)
+"""Of one call to the embedder: 1.3 s with the local one. Others' texts go beside it, or next."""
 
 
 class Ready(NamedTuple):

@@ -150,7 +150,7 @@ class TestCollection:
         store = opening()
         with pytest.raises(VectorStoreRefused, match=r"1\.19 or later, and the server is 1\.18"):
             store.prepare(EMBEDDER)
-        assert "A cluster needs Qdrant 1.19" in caplog.text
+        assert "This needs Qdrant 1.19" in caplog.text
         assert not cluster.nodes[0].client.get_collections().collections
 
 

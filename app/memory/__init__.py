@@ -81,7 +81,7 @@ def _job_limits(settings: Settings) -> JobLimits:
         waiting=settings.max_jobs,
         at_once=settings.jobs_at_once,
         kept_days=settings.jobs_kept_days,
-        waiters=max(1, settings.threads // 8),
+        waiters=settings.threads // 8,
     )
 
 

@@ -28,7 +28,7 @@ CLIENTS = 4
 USERS = ("ann", "bob", "cat", "dan")
 SECONDS_UNTIL_KILLED = (0.2, 1.0)
 LLM_S = 0.05
-DELETES = 0.02  # of the requests
+DELETES = 0.005  # of the requests
 REPEATS = 0.2  # of the adds are sent twice with one key
 
 

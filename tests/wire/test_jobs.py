@@ -47,6 +47,11 @@ class Client:
     def ended(self, id_: str) -> Any:
         return wait_for(lambda: (job := self.job(id_, wait=1))["ended_at"] and job, 30)
 
+    def nothing_waits(self) -> bool:
+        self.http.headers["Authorization"] = f"Bearer {ADMIN_KEY}"
+        queue = self.http.get("/jobs", params={"limit": 1}).json()
+        return bool(queue["pending"] + queue["running"] == 0)
+
     def texts(self) -> list[str]:
         """Newest first."""
         found = self.http.post("/memory/get_all", json={"user_id": self.user}).json()
@@ -77,7 +82,8 @@ def client(service: Service, user: str, llm: OpenAIServer) -> Iterator[Client]:
     made = Client(service, ADMIN_KEY, user)
     with made.http:
         yield made
-    llm.clear_faults()
+        llm.clear_faults()
+        wait_for(made.nothing_waits, 30)  # and takes the next test's faults
 
 
 @contextmanager
@@ -292,7 +298,6 @@ def test_they_are_listed_newest_first_by_pages_and_by_status(
 
 
 def test_operators_see_the_queue(client: Client, service: Service, llm: OpenAIServer) -> None:
-    wait_for(lambda: value(service, "jobs") == 0, 30)  # of the tests before
     with held(llm, client):
         client.accepted("I like tea")
         assert value(service, "jobs", state="running") == 1

@@ -63,7 +63,7 @@ class JobService:
         self._limits = limits
         self._jobs = Jobs(journal.database)
         self._waiting = Waiting(limits.waiters)
-        queue = JobQueue(journal.database)
+        self._queue = queue = JobQueue(journal.database)
         work = Work(queue, adding, journal.liveness)
         self._runner = JobRunner(queue, work, journal.liveness, limits.at_once, self._waiting.tell)
 
@@ -87,7 +87,9 @@ class JobService:
         new = [self._new(principal, asked, key) for asked, key in adds]
         self._store.check_disk_space()
         accepted = self._jobs.add(new, self._limits.waiting)
-        self._runner.wake()
+        # To look for what is due takes long where many wait: not for one that cannot be.
+        if len(accepted) != 1 or self._queue.is_first(accepted[0]):
+            self._runner.wake()
         return [Job.of(row) for row in accepted]
 
     def get(self, principal: Principal, id_: str, wait: float = 0) -> Job:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from app.errors import ServiceError
 from app.memory.jobs.job import Failure
-from app.memory.jobs.retrying import pause_after_interruption
+from app.memory.jobs.retrying import back_off, pause_after_interruption
 from app.storage.history.job_queue import JobQueue
 from app.storage.history.job_rows import StoredJob
 from app.storage.journal.liveness import Liveness
@@ -43,6 +43,7 @@ class JobRunner:
         self._changing = threading.Lock()
         self._running: set[str] = set()
         self._looked = 0.0
+        self._waits_for: str | None = None
         self._end = threading.Event()
         self._wake = threading.Event()
         self.failure: str | None = None
@@ -77,11 +78,15 @@ class JobRunner:
             for job in self._queue.claim(self._liveness.process, free) if free else ():
                 self._begin(job)
         except ServiceError as error:
-            log.warning("no jobs are begun: %s", error.code)
+            if self._waits_for != error.code:  # said once, and not each second
+                log.warning("no jobs are begun: %s", error.code)
+            self._waits_for = error.code
         except Exception as error:
             # Nothing may end this thread: without it no job would ever be done.
             log.critical("a round of the jobs failed: %s", type(error).__name__, exc_info=error)
             return type(error).__name__
+        else:
+            self._waits_for = None
         return None
 
     def _begin(self, job: StoredJob) -> None:
@@ -98,6 +103,8 @@ class JobRunner:
             self._work(job)
         except ServiceError as error:
             log.warning("the end of a job is not written down yet: %s", error.code)
+        except Exception as error:  # a pool tells nobody of it
+            log.critical("a job met a defect: %s", type(error).__name__, exc_info=error)
         finally:
             with self._changing:
                 self._running.discard(job.id)
@@ -117,4 +124,5 @@ class JobRunner:
             with self._changing:
                 is_running = job.id in self._running
             if not is_running:
-                self._queue.put_off(job, mine, job.outcome, time.time())
+                later = time.time() + back_off(job.attempts)
+                self._queue.put_off(job, mine, job.outcome, later)

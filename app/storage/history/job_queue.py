@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, delete, exists, func, select, update
 
 from app.observability.metrics import JOBS_ENDED
 from app.storage.history import answers
@@ -16,7 +16,6 @@ from app.storage.history.database import Database
 from app.storage.history.job_rows import (
     ENDED,
     FAILED,
-    IS_OPEN,
     PENDING,
     RUNNING,
     SUCCEEDED,
@@ -25,7 +24,9 @@ from app.storage.history.job_rows import (
 )
 from app.storage.history.schema import ANSWERS, JOBS
 
-_FIRST_OF_LANE = select(func.min(JOBS.c.seq)).where(IS_OPEN).group_by(JOBS.c.lane)
+_EARLIER = JOBS.alias("earlier")
+_IS_FIRST = ~exists().where(_EARLIER.c.lane == JOBS.c.lane, _EARLIER.c.seq < JOBS.c.seq)
+"""Of its lane. Who has ended has no lane."""
 
 
 class JobQueue:
@@ -37,8 +38,7 @@ class JobQueue:
     def claim(self, process: str, most: int) -> list[StoredJob]:
         """Up to so many that are due, oldest first; they run in that process from now on."""
         due = (JOBS.c.state == PENDING) & (JOBS.c.due_at <= time.time())
-        first = due & JOBS.c.seq.in_(_FIRST_OF_LANE)
-        query = select(JOBS).where(first).order_by(JOBS.c.seq).limit(most)
+        query = select(JOBS).where(due, _IS_FIRST).order_by(JOBS.c.seq).limit(most)
         with self._database.reading() as connection:  # mostly there is none, and nobody waits
             if connection.execute(query.limit(1)).first() is None:
                 return []
@@ -52,6 +52,12 @@ class JobQueue:
             return [stored(row)._replace(state=RUNNING, attempts=row.attempts + 1) for row in rows]
 
         return self._database.write(write)
+
+    def is_first(self, job: StoredJob) -> bool:
+        """Whether nothing of its scope has to end before."""
+        query = select(JOBS.c.seq).where(JOBS.c.id == job.id, _IS_FIRST)
+        with self._database.reading() as connection:
+            return connection.scalar(query) is not None
 
     def succeed(self, job: StoredJob, process: str, outcome: str) -> bool:
         """Keep what it stored; False where it does not run in that process any more. Its answer is

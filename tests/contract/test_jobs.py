@@ -1,10 +1,9 @@
-"""The queue of jobs in the history database."""
+"""The queue of jobs, on every database that it may be kept in."""
 
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,8 +23,8 @@ from app.storage.history.job_queue import JobQueue
 from app.storage.history.job_rows import WITHOUT_KEY, NewJob, StoredJob
 from app.storage.history.jobs import Jobs
 from app.storage.history.schema import ANSWERS, JOBS
-from app.storage.history.sqlite import SQLite
 from app.storage.payloads import new_id
+from tests.databases import Place
 
 ALICE, BOB = {"user_id": "alice"}, {"user_id": "bob"}
 MANY = 1000
@@ -35,8 +34,8 @@ NOBODY: Scope = {}
 class Desk:
     """The jobs of a database, and the queue of the process `me`."""
 
-    def __init__(self, path: Path) -> None:
-        self.database = Database(SQLite(path))
+    def __init__(self, place: Place) -> None:
+        self.database = Database(place.backend())
         self.jobs = Jobs(self.database)
         self.queue = JobQueue(self.database)
         self.answers = Answers(self.database)
@@ -74,8 +73,8 @@ def new(scope: Scope, key: str | None = None, said: str = "tea") -> NewJob:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    made = Desk(tmp_path / "history.db")
+def desk(place: Place) -> Iterator[Desk]:
+    made = Desk(place)
     yield made
     made.database.close()
 
@@ -115,9 +114,9 @@ class TestOrder:
         ids = [desk.add({"user_id": f"user {number}"}).id for number in range(3)]
         assert desk.claim(most=2) == ids[:2]
 
-    def test_two_processes_never_claim_the_same(self, desk: Desk, tmp_path: Path) -> None:
+    def test_two_processes_never_claim_the_same(self, desk: Desk, place: Place) -> None:
         wanted = {desk.add({"user_id": f"user {number}"}).id for number in range(60)}
-        others = [Desk(tmp_path / "history.db") for _ in range(3)]
+        others = [Desk(place) for _ in range(3)]
         together = threading.Barrier(3)
 
         def claim(other: Desk) -> list[str]:

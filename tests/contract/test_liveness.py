@@ -252,6 +252,23 @@ class TestLeases:
         leases.stop(other)
         assert not seems_dead(one, other.process)
 
+    def test_rows_of_those_that_were_killed_long_ago_are_dropped(self, leases: OnLeases) -> None:
+        one = leases.opened()
+        leases.stop(one)
+        other = leases.opened()
+        assert {id_ for (id_,) in leases.place.sql("SELECT id FROM processes")} == {
+            one.process,
+            other.process,
+        }
+        leases.place.sql(
+            "UPDATE processes SET renewed_at = renewed_at - interval '2 days' WHERE id = ?",
+            one.process,
+        )
+        third = leases.opened()
+        ids = {id_ for (id_,) in leases.place.sql("SELECT id FROM processes")}
+        assert ids == {other.process, third.process}
+        assert seems_dead(third, one.process)
+
     def test_who_cannot_renew_writes_no_more_once_its_lease_is_over(self, leases: OnLeases) -> None:
         one = leases.opened()
         one.check()

@@ -37,6 +37,8 @@ LOST = (
     "This process did not reach the history database for too long: others take it for dead. What "
     "it was at is settled by them, and it begins anew."
 )
+KEPT = timedelta(days=1)
+"""A row that is not there says as well that its process is dead."""
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 log = logging.getLogger(__name__)
@@ -93,7 +95,7 @@ class Leases:
         mine = delete(PROCESSES).where(self._is_mine())
         try:
             self._renewals.run(lambda connection: connection.execute(mine))
-        except SQLAlchemyError:
+        except (SQLAlchemyError, StartupError):
             log.info("the lease was not given back; it ends by itself")
         self._renewals.close()
 
@@ -128,6 +130,9 @@ class Leases:
             self._renewed = asked
 
     def _added(self, connection: Connection) -> int:
+        # Of those that were killed and had nothing to be recovered.
+        old = PROCESSES.c.renewed_at < _now() - KEPT
+        connection.execute(delete(PROCESSES).where(old, PROCESSES.c.recovered_by.is_(None)))
         row = insert(PROCESSES).values(id=self.process, renewed_at=_now())
         token: int = connection.execute(row).inserted_primary_key[0]  # type: ignore[index]  # set
         return token

@@ -89,6 +89,16 @@ class TestOpening:
         with pytest.raises(StartupError, match="newer version"):
             opened(url)
 
+    def test_who_has_opened_it_goes_on_while_a_newer_version_changes_it(
+        self, postgresql: PostgreSQLServer
+    ) -> None:
+        url = postgresql.database()
+        with closing(opened(url)) as database:
+            postgresql.sql(url, "UPDATE schema_version SET version = version + 1")
+            postgresql.sql(url, "ALTER TABLE history ADD COLUMN mood varchar DEFAULT 'calm'")
+            add(History(database), row())
+            assert len(History(database).get_history("m")) == 1
+
     def test_several_open_a_new_one_at_once(self, postgresql: PostgreSQLServer) -> None:
         url = postgresql.database()
         together = threading.Barrier(TOGETHER)

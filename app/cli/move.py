@@ -7,6 +7,7 @@ file is kept. The vectors stay where they are, which has to be the Qdrant server
 
 import argparse
 import sys
+from contextlib import closing
 
 from app.config import Settings, prepare_environment
 from app.errors import ServiceError, StartupError
@@ -33,20 +34,18 @@ def _move(settings: Settings) -> None:
     from app.storage.history.moving import move
     from app.storage.history.postgresql import PostgreSQL
     from app.storage.history.sqlite import SQLite
-    from app.storage.journal.liveness import FileLocks
+    from app.storage.journal.liveness import FileLocks, anybody_lives
 
     if settings.database_url is None:
         raise StartupError("DATABASE_URL is not set: it says where the history shall be.")
     path = settings.data_dir / "history.db"
     if not path.exists():
         raise StartupError(f"There is no history in {path}.")
-    here = FileLocks(settings.data_dir / "processes")
-    try:
-        if here.living():
-            raise StartupError(f"A service is running on {settings.data_dir}: stop it first.")
+    processes = settings.data_dir / "processes"
+    if anybody_lives(processes):
+        raise StartupError(f"A service is running on {settings.data_dir}: stop it first.")
+    with closing(FileLocks(processes)):
         move(SQLite(path), PostgreSQL(settings.database_url.get_secret_value(), 2), _tell)
-    finally:
-        here.close()
     print(f"Moved. {path} was kept; a service that is started with DATABASE_URL does not read it.")
     if (settings.data_dir / "qdrant").exists():
         print(f"The vectors in {settings.data_dir / 'qdrant'} were not moved: QDRANT_URL's count.")

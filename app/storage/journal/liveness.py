@@ -77,11 +77,6 @@ class FileLocks:
             yield True
             self._file(process).unlink(missing_ok=True)
 
-    def living(self) -> list[str]:
-        """The others of this folder that live."""
-        others = (file.stem for file in self._folder.glob("*.lock"))
-        return [one for one in others if one != self.process and not self._is_dead(one)]
-
     def _is_dead(self, process: str) -> bool:
         try:
             _locked(self._file(process)).close()

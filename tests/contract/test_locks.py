@@ -5,7 +5,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import cache
 from itertools import count, repeat
-from pathlib import Path
 from threading import Barrier, Event
 from typing import Any
 
@@ -14,7 +13,6 @@ import pytest
 from app.errors import MemoryNotFound, ServiceBusy
 from app.security.scopes import Scope
 from app.storage.history.database import Database
-from app.storage.history.sqlite import SQLite
 from app.storage.locks import Locks, ThreadLocks
 from app.storage.shared_locks import SharedLocks
 from tests.databases import PostgreSQLPlace
@@ -29,23 +27,19 @@ TEA, MILK = "memory-1", "memory-2"
 Opening = Callable[[], Locks]
 
 
-@pytest.fixture(params=["threads", "a process of a fleet", "sqlite", "postgresql"])
-def opening(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Locks]]:
-    """Opens the locks of another writer: of another thread, or of another process that shares a
-    database of that kind. `seconds` is how long they wait."""
+@pytest.fixture(params=["threads", "threads of a process of a fleet", "processes of a fleet"])
+def opening(
+    request: pytest.FixtureRequest, postgresql_place: PostgreSQLPlace
+) -> Iterator[Callable[..., Locks]]:
+    """Opens the locks of another writer; `seconds` is how long they wait."""
     if request.param == "threads":
         locks = cache(ThreadLocks)
         yield lambda seconds=SOON: locks(seconds)
         return
-    names = map("process {}".format, count())
-    if request.param == "postgresql":
-        place: PostgreSQLPlace = request.getfixturevalue("postgresql_place")
-        place.empty()
-        database = Database(place.backend())
-    else:
-        database = Database(SQLite(tmp_path / "history.db"))
-    if request.param.startswith("a process"):
-        names = repeat("process")
+    postgresql_place.empty()
+    database = Database(postgresql_place.backend())
+    of_others = request.param.startswith("processes")
+    names = map("process {}".format, count()) if of_others else repeat("process")
     share = cache(lambda name, seconds: SharedLocks(database, lambda: name, seconds))
     yield lambda seconds=SOON: share(next(names), seconds)
     database.close()

@@ -54,6 +54,8 @@ def steps(store: VectorStore, write: Write) -> Iterator[Callable[[], Any]]:
 
 def settle(store: VectorStore, write: Write) -> bool:
     """Whether it took place, or does now. If not it never will, but for what is buried then."""
+    if write.embedder and write.embedder.name:
+        store.prepare(write.embedder)  # the process may have just begun
     added = new(write)
     if added and store.replicated:  # what one replica lacks says nothing
         store.insert(added)

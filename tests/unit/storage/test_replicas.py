@@ -10,8 +10,10 @@ from app.config import Settings
 from app.errors import VectorStoreUnavailable
 from app.storage.history.database import Database
 from app.storage.history.intents import Intents
+from app.storage.history.parts import Part
 from app.storage.history.rows import History
 from app.storage.history.sqlite import SQLite
+from app.storage.journal import guarded
 from app.storage.journal.journal import Journal
 from app.storage.journal.liveness import FileLocks
 from app.storage.journal.writes import Deletion, Write
@@ -29,10 +31,12 @@ def opened(url: str) -> ServerStore:
 class Desk:
     """A journal on a store whose nodes can be told apart."""
 
-    def __init__(self, cluster: QdrantCluster, folder: Path) -> None:
+    def __init__(self, cluster: QdrantCluster, folder: Path, *, shared: bool) -> None:
         self.cluster = cluster
         self.stores = [opened(node.url) for node in cluster.nodes]
         """One for each node, so that it is known who is asked."""
+        for store in self.stores:
+            store.shared = shared
         self.store = self.stores[0]
         self.store.prepare(EMBEDDER)
         self.database = Database(SQLite(folder / "history.db"))
@@ -86,9 +90,9 @@ def running() -> Iterator[QdrantCluster]:
         yield cluster
 
 
-@pytest.fixture
-def desk(running: QdrantCluster, tmp_path: Path) -> Iterator[Desk]:
-    opened = Desk(running, tmp_path)
+@pytest.fixture(params=[False, True], ids=["one process", "a fleet"])
+def desk(request: pytest.FixtureRequest, running: QdrantCluster, tmp_path: Path) -> Iterator[Desk]:
+    opened = Desk(running, tmp_path, shared=request.param)
     yield opened
     opened.close()
     running.cut_off.clear()
@@ -151,7 +155,8 @@ def test_an_add_that_stands_on_one_replica_is_brought_to_all(desk: Desk, asked: 
 @FROM
 def test_a_reset_that_stands_on_one_replica_is_brought_to_all(desk: Desk, asked: int) -> None:
     memory_id = desk.add()
-    desk.fails(lambda: desk.journal.delete(desk.store, Deletion({}), []))
+    parts = [Part([memory_id], [])] if desk.store.shared else []
+    desk.fails(lambda: desk.journal.delete(desk.store, Deletion({}), parts))
     desk.journal.recover(desk.stores[asked])
     assert desk.alike() == {}
     assert desk.events(memory_id) == []
@@ -161,9 +166,8 @@ def test_a_reset_that_stands_on_one_replica_is_brought_to_all(desk: Desk, asked:
 def test_so_is_what_a_dead_process_left(desk: Desk, asked: int) -> None:
     memory_id, intent = adding()
     desk.intents.begin("a dead process", intent.id, intent.VERSION, intent.to_json())
-    [(id_, (vector, payload))] = intent.points.items()
-    assert vector
-    desk.fails(lambda: desk.store.put({id_: (vector, payload)}))
+    write = desk.store.insert if desk.store.shared else desk.store.put
+    desk.fails(lambda: write(guarded.new(intent)))
     desk.journal.recover(desk.stores[asked])
     assert [*desk.alike()] == [memory_id]
     assert desk.events(memory_id) == ["ADD"]

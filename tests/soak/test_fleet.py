@@ -92,7 +92,7 @@ def test_what_was_acknowledged_by_any_process_stands(tmp_path: Path) -> None:
             happened[what] += 1
             fleet.settle()
             judge_round(judge, clients, fleet)
-    counts = {name: len(found) for name, found in judge.found.items()}
+    counts = {name: len(judge.found[name]) for name in (*judge.kinds, "order")}
     print(f"rounds {ROUNDS} {dict(happened)}, operations {judge.asked}, acknowledged ", end="")
     print(f"{judge.acknowledged.total()}, failed {judge.failed.total()}, {counts}")
     judge.conclude()

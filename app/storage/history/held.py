@@ -39,6 +39,8 @@ class Under(NamedTuple):
     none."""
 
     memories: Collection[str] = ()
+    changed: Collection[str] = ()
+    """Of these memories those that are not new."""
     scope: Scope | None = None
 
 
@@ -110,9 +112,9 @@ def begin(connection: Connection, process: str, intent: int, under: Under) -> No
     """Let an intent go on `under` these locks.
 
     Raises ServiceBusy where one is not held any more: the process was taken for dead. Raises
-    MemoryNotFound where a memory is buried.
+    MemoryNotFound where a memory is dead, see tombstones.py.
     """
-    if tombstones.is_buried(connection, under.memories):
+    if tombstones.is_dead(connection, under.changed):
         raise MemoryNotFound
     free = update(LOCKS).where(LOCKS.c.process == process, LOCKS.c.intent.is_(None))
     bind = free.values(intent=intent).returning(LOCKS.c.key)

@@ -146,12 +146,12 @@ class Intents:
             erased = erased.plus(some)
         return erased
 
-    def cancel(self, id_: str, *, bury: Collection[str] = ()) -> None:
-        """The write of an open intent did not take place, if it was begun at all. To `bury`: see
-        tombstones.py."""
+    def cancel(self, id_: str, *, dead: Collection[str] = ()) -> None:
+        """The write of an open intent did not take place, if it was begun at all. `dead`: new
+        memories that may arrive late, see tombstones.py."""
 
         def write(connection: Connection) -> None:
-            tombstones.bury(connection, bury)
+            tombstones.keep(connection, dead)
             mine = (INTENTS.c.id == id_) & ~INTENTS.c.done
             found = select(INTENTS.c.seq).where(mine).with_for_update()
             for number in connection.scalars(found).all():
@@ -193,6 +193,10 @@ class Intents:
         )
         with self._database.reading() as connection:
             return [*connection.scalars(query)]
+
+    def done_again(self, ids: Collection[str]) -> None:
+        """Before new memories are put once more, see tombstones.py."""
+        self._database.write(lambda connection: tombstones.keep(connection, ids))
 
     def release_locks(self, process: str) -> None:
         """Of a process that is gone; those of its intents go with these."""

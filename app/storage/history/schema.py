@@ -107,11 +107,11 @@ LOCKS = Table(  # of the processes of a fleet; held.py says what they are
     *_scope_columns(index=False),
     sqlite_autoincrement=True,
 )
-TOMBSTONES = Table(  # of memories that were never to be, and may arrive late all the same
+TOMBSTONES = Table(  # of memories that may arrive late; tombstones.py says which
     "tombstones",
     TABLES,
     Column("memory_id", String(36), primary_key=True),
-    Column("buried_at", Float, nullable=False),
+    Column("kept_at", Float, nullable=False),
 )
 PARTS = Table(  # of intents that delete many
     "intent_parts",

@@ -1,15 +1,17 @@
-"""New memories whose add was given up, and which may arrive in the store late all the same.
+"""New memories whose add was given up, or done again, and which may arrive in the store late.
 
-Their ids are never used again, so whatever arrives under one is deleted, and nobody changes it.
+What arrives under such an id is deleted unless the history knows that it lives: that it was added,
+and not deleted since. Nobody changes it meanwhile.
 """
 
 import time
 from collections.abc import Collection
+from typing import Any
 
-from sqlalchemy import Connection, Select, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, Select, delete, exists, func, insert, select
 
 from app.storage.history.database import Database
-from app.storage.history.schema import TOMBSTONES
+from app.storage.history.schema import HISTORY, LOCKS, TOMBSTONES
 from app.storage.vectors.paging import sliced
 
 KEPT_S = 3600.0
@@ -21,31 +23,44 @@ class Tombstones:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def ids(self) -> list[str]:
-        """All of them; those that are old enough are forgotten."""
-        with self._database.reading() as connection:
-            found = connection.execute(select(TOMBSTONES.c.memory_id, TOMBSTONES.c.buried_at)).all()
+    def dead(self) -> list[str]:
+        """The ids under which nothing may live, unless their add is just being settled. Those that
+        were kept for long enough are forgotten."""
+        at_work = exists().where(LOCKS.c.key == TOMBSTONES.c.memory_id)
         before = time.time() - KEPT_S
-        if any(buried_at < before for _, buried_at in found):
-            old = delete(TOMBSTONES).where(TOMBSTONES.c.buried_at < before)
-            self._database.write(lambda connection: connection.execute(old))
-        return [id_ for id_, buried_at in found if buried_at >= before]
+        with self._database.reading() as connection:
+            dead = connection.scalars(_ids().where(~at_work, _is_dead())).all()
+            old = connection.scalars(_ids().where(TOMBSTONES.c.kept_at < before).limit(1)).first()
+        if old:
+            forgotten = delete(TOMBSTONES).where(TOMBSTONES.c.kept_at < before)
+            self._database.write(lambda connection: connection.execute(forgotten))
+        return [*dead]
 
 
-def bury(connection: Connection, ids: Collection[str]) -> None:
-    now = time.time()
-    there = {*connection.scalars(_among(ids))}
-    rows = [{"memory_id": id_, "buried_at": now} for id_ in ids if id_ not in there]
+def keep(connection: Connection, ids: Collection[str]) -> None:
+    there = {*connection.scalars(_ids().where(TOMBSTONES.c.memory_id.in_([*ids])))}
+    rows = [{"memory_id": id_, "kept_at": time.time()} for id_ in ids if id_ not in there]
     if rows:
         connection.execute(insert(TOMBSTONES), rows)
 
 
-def is_buried(connection: Connection, ids: Collection[str]) -> bool:
-    there = select(TOMBSTONES.c.memory_id).limit(1)  # nearly always none at all
-    return connection.scalar(there) is not None and any(
-        connection.scalar(_among(some).limit(1)) for some in sliced([*ids], 500)
+def is_dead(connection: Connection, ids: Collection[str]) -> bool:
+    """Whether one of these memories, whose locks the caller has, only seems to be there."""
+    if connection.scalar(_ids().limit(1)) is None:  # nearly always
+        return False
+    dead = _ids().where(_is_dead()).limit(1)
+    return any(
+        connection.scalar(dead.where(TOMBSTONES.c.memory_id.in_(some)))
+        for some in sliced([*ids], 500)
     )
 
 
-def _among(ids: Collection[str]) -> Select[tuple[str]]:
-    return select(TOMBSTONES.c.memory_id).where(TOMBSTONES.c.memory_id.in_([*ids]))
+def _ids() -> Select[Any]:
+    return select(TOMBSTONES.c.memory_id)
+
+
+def _is_dead() -> ColumnElement[bool]:
+    """By the history, where one that was given up has no event at all."""
+    events = select(HISTORY.c.event).where(HISTORY.c.memory_id == TOMBSTONES.c.memory_id)
+    last = events.order_by(HISTORY.c.seq.desc()).limit(1).scalar_subquery()
+    return func.coalesce(last, "DELETE") == "DELETE"

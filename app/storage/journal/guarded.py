@@ -4,8 +4,8 @@ Whoever was stopped, or cut off from the database, loses its lease, and others s
 about. What it still sends to the store then is told apart by the revision of each memory, which is
 the id of the intent that wrote it last:
 
-- a memory that was not there is written only where it still is not. Where its add was given up its
-  id is buried, see history/tombstones.py;
+- a memory that was not there is written only where it still is not. Where its add was given up, or
+  done again, its id is kept, and what arrives under it does not live on: history/tombstones.py;
 - another payload, or a deletion, takes place only on the revision that it was made of. So it may
   be sent again, by anybody, and takes place once.
 """
@@ -53,7 +53,8 @@ def steps(store: VectorStore, write: Write) -> Iterator[Callable[[], Any]]:
 
 
 def settle(store: VectorStore, write: Write) -> bool:
-    """Whether it took place, or does now. If not it never will, but for what is buried then."""
+    """Whether it took place, or does now. If not it never will, but for what
+    tombstones are for."""
     if write.embedder and write.embedder.name:
         store.prepare(write.embedder)  # the process may have just begun
     added = new(write)

@@ -171,6 +171,8 @@ class Recovery:
     def _stands(self, store: VectorStore, intent: Intent) -> bool:
         """Whether it is to be finished, not undone."""
         if store.shared and not isinstance(intent, Deletion):
+            if store.replicated and intent.adds:
+                self._intents.done_again(intent.adds)
             return guarded.settle(store, intent)
         return store.replicated or intent.took_effect(store, alone=self._flushes)
 
@@ -182,9 +184,9 @@ class Recovery:
 
     def _roll_back(self, store: VectorStore, intent: Intent) -> None:
         intent.roll_back(store)
-        self._cancel(intent, bury=intent.adds if store.shared else ())
+        self._cancel(intent, dead=intent.adds if store.shared else ())
 
-    def _cancel(self, intent: Intent, bury: Sequence[str] = ()) -> None:
-        self._intents.cancel(intent.id, bury=bury)
+    def _cancel(self, intent: Intent, dead: Sequence[str] = ()) -> None:
+        self._intents.cancel(intent.id, dead=dead)
         JOURNAL_SETTLED.labels("undone").inc()
         log.info("a write that did not take place was undone")

@@ -37,11 +37,13 @@ class InFleet(Alone):
         self._tombstones = Tombstones(database)
 
     def under(self, intent: Intent) -> Under:
-        return Under(scope=intent.scope) if isinstance(intent, Deletion) else Under(intent.ids)
+        if isinstance(intent, Deletion):
+            return Under(scope=intent.scope)
+        return Under(intent.ids, [id_ for id_ in intent.ids if id_ not in {*intent.adds}])
 
     def tidy(self, store: VectorStore) -> None:
-        """Also delete new memories that arrived after their add was given up."""
+        """Also delete what arrived late."""
         self._shared.release_left()
-        if late := [record.id for record in store.get_many(self._tombstones.ids())]:
+        if late := [record.id for record in store.get_many(self._tombstones.dead())]:
             store.delete_many(late)
-            log.info("memories were deleted that came after their add was given up: %d", len(late))
+            log.info("memories were deleted that arrived late: %d", len(late))

@@ -35,6 +35,7 @@ class SlowStore(ServerStore):
     """What it is asked while it is `stopped` it sends only when it may `go_on`."""
 
     stopped = False
+    replicated = False
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -225,6 +226,24 @@ class TestAdd:
         second.change(id_, "milk")
         first.store.go_on()  # once more, as a server may send it on to another
         assert second.find(id_)["note"] == "milk"
+
+    def test_that_was_done_again_is_not_brought_back_when_its_first_try_comes_late(
+        self, first: Process, second: Process
+    ) -> None:
+        first.stops(lambda: first.add("tea"))
+        second.store.replicated = True  # what one replica lacks says nothing: it is done again
+        second.settles()
+        [id_] = second.ids()
+        second.settles()
+        second.change(id_, "milk")
+        second.delete(id_)
+        first.store.go_on()
+        assert second.ids() == {id_}
+        with pytest.raises(MemoryNotFound):
+            second.change(id_, "milk")
+        second.settles()
+        assert second.ids() == set()
+        assert second.events(id_) == ["ADD", "UPDATE", "DELETE"]
 
 
 class TestDeletion:

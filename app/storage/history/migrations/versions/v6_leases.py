@@ -41,5 +41,5 @@ def upgrade() -> None:
     op.create_table(
         "tombstones",
         sa.Column("memory_id", sa.String(36), primary_key=True),
-        sa.Column("buried_at", sa.Float, nullable=False),
+        sa.Column("kept_at", sa.Float, nullable=False),
     )

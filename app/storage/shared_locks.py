@@ -16,7 +16,7 @@ from app.storage.history.database import Database
 from app.storage.locks import CHANGING, DELETING, LOCK_S, ThreadLocks, different
 from app.storage.payloads import new_id
 
-PAUSES_S = (0.005, 0.01, 0.02, 0.05)
+PAUSES_S = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 """Between looks; the last one again and again."""
 DECISION = 7_201_833_940_552_012
 """Of PostgreSQL's advisory locks: any number that no other program takes."""

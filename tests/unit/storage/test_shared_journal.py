@@ -27,7 +27,7 @@ from tests.servers.qdrant import QdrantServer
 EMBEDDER = EmbedderInfo("test/model", 2)
 EAST, NORTH = [1.0, 0.0], [0.0, 1.0]
 ALICE = {"user_id": "alice"}
-WRITES = ("_insert", "_replace", "_replace_payload", "_remove", "_delete")
+WRITES = ("_insert", "_replace", "_replace_payload", "_remove", "_delete", "_clear")
 ALL = in_scope({}, show_expired=True)
 
 

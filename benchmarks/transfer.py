@@ -143,6 +143,11 @@ def main() -> None:
                 with Watch(service, ids) as watch:
                     found = work()
                 print(f"{name}: {found}: {watch}", flush=True)
+            service.stop()
+            service.start()
+            with Watch(service, ids) as watch:
+                take(service)
+            print(f"export after a restart: {watch}")
 
 
 if __name__ == "__main__":

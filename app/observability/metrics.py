@@ -107,6 +107,14 @@ JOURNAL_SETTLED = Counter(
     ("outcome",),
     registry=OWN,
 )
+IMPORTED = Counter(
+    "memory_service_imported_total",
+    "What imports brought; outcome is imported, unchanged, replaced, skipped or failed.",
+    ("outcome",),
+    registry=OWN,
+)
+for _outcome in ("imported", "unchanged", "replaced", "skipped", "failed"):
+    IMPORTED.labels(_outcome)
 JOBS_ENDED = Counter(
     "memory_service_jobs_ended_total",
     "Asynchronous adds that ended; outcome is succeeded, failed or cancelled.",

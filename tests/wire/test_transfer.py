@@ -15,6 +15,7 @@ import pytest
 
 from app.memory.transfer.lines import MAX_LINE
 from tests.filling import STORES, Place
+from tests.metrics import value
 from tests.service import ADMIN_KEY, ROOT, Service, wait_for
 from tests.transfer import NDJSON, header, memory, raw, whole
 
@@ -24,7 +25,7 @@ def there(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     """A service of each kind, to which everything goes."""
     with ExitStack() as stack:
         place = Place(request.param, tmp_path_factory.mktemp("there") / "data", stack)
-        yield place.start(THREADS="16", ADMIN_API_KEY=ADMIN_KEY)
+        yield place.start(THREADS="16", ADMIN_API_KEY=ADMIN_KEY, METRICS_OPEN="true")
 
 
 ADMIN = {"X-API-Key": ADMIN_KEY}
@@ -80,6 +81,21 @@ def test_what_is_listed_can_be_sent_as_it_is(service: Service, there: Service, u
     assert take(there, raw(listed))["imported"] == 1
     [found] = there.post("get_all", {"user_id": user}, headers=ADMIN).json()["results"]
     assert found == listed
+
+
+def test_what_imports_bring_is_counted(there: Service, user: str) -> None:
+    def counted(outcome: str) -> float:
+        return value(there, "imported_total", outcome=outcome)
+
+    before = {outcome: counted(outcome) for outcome in ("imported", "unchanged", "failed")}
+    line = {"memory": "tea", "user_id": user}
+    take(there, raw(line, line, {"memory": ""}))
+    take(there, raw({"memory": "milk", "user_id": user}), dry_run="true")
+    assert {outcome: counted(outcome) - n for outcome, n in before.items()} == {
+        "imported": 1,
+        "unchanged": 1,
+        "failed": 1,
+    }
 
 
 def test_a_line_that_is_too_long_hides_no_other(there: Service, user: str) -> None:

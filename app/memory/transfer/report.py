@@ -3,8 +3,13 @@
 from collections import Counter
 from typing import Any, NamedTuple
 
+from app.observability.metrics import IMPORTED
+
 MAX_FAILED = 1000
 """Lines that are named; more are counted."""
+
+
+OUTCOMES = frozenset(("imported", "unchanged", "replaced", "skipped", "failed"))
 
 
 class Failed(NamedTuple):
@@ -30,9 +35,11 @@ class Report:
     def count(self, what: str, number: int = 1) -> None:
         """`what`: one of the names that `to_json` gives a number."""
         self._counts[what] += number
+        if what in OUTCOMES and not self._dry_run:
+            IMPORTED.labels(what).inc(number)
 
     def fail(self, line: int, code: str, detail: str) -> None:
-        self._counts["failed"] += 1
+        self.count("failed")
         if len(self._failed) < MAX_FAILED:
             self._failed.append(Failed(line, code, detail))
 

@@ -82,7 +82,7 @@ class Storing:
             new = [one for one in deleted if one.id not in known]
             rows = [row for one in new for row in restored_rows(one.id, one.scope(), one.history)]
             if rows and not self._asked.dry_run:
-                self._writer.write(Write(rows))
+                self._writer.write(Write(rows, given_ids=True))
         self._report.count("unchanged", len(deleted) - len(new))
         self._report.count("deleted_histories", len(new))
 
@@ -159,7 +159,9 @@ class Storing:
             rows += one.rows(self._principal.key_id, with_history=with_history)
         points = {one.id: (vector, one.payload) for one, vector in new}
         if points:
-            self._writer.write(Write(rows, dict(points), embedder=self._embedder.info))
+            self._writer.write(
+                Write(rows, dict(points), embedder=self._embedder.info, given_ids=True)
+            )
         for one, _ in new:
             self._count(one, Fate.NEW)
 

@@ -100,13 +100,15 @@ class Intents:
         keep: bool,
         answer: str | None = None,
         said: Said = (),
+        given_ids: bool = False,
     ) -> None:
         """Put the rows `written` in the place of an open intent, which is kept as done where
-        `keep` says so. Nothing where it was finished before: then they are there."""
+        `keep` says so. Nothing where it was finished before: then they are there. Where their ids
+        were given, without those of memories that another write has added since."""
 
         def write(connection: Connection) -> None:
             if _close(connection, number, keep=keep):
-                rows.add(connection, written)
+                rows.add(connection, rows.lacking(connection, written) if given_ids else written)
                 messages.save(connection, said)
                 if answer is not None:
                     answers.keep(connection, number, answer)
@@ -145,6 +147,12 @@ class Intents:
             )
             erased = erased.plus(some)
         return erased
+
+    def living(self, memory_ids: Collection[str]) -> set[str]:
+        """Those memories that the history says are there."""
+        with self._database.reading() as connection:
+            last = rows.last_events(connection, memory_ids)
+        return {id_ for id_, event in last.items() if event != "DELETE"}
 
     def cancel(self, id_: str, *, dead: Collection[str] = ()) -> None:
         """The write of an open intent did not take place, if it was begun at all. `dead`: new

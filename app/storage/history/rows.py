@@ -4,7 +4,7 @@ A row has mem0's columns, the key that was used, and the ids of the memory's sco
 is deleted, nothing else knows whose it was.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from app.security.scopes import SCOPE_KEYS, Scope
 from app.storage.history.database import Database
 from app.storage.history.schema import HISTORY, within
 from app.storage.payloads import new_id, written_down
+from app.storage.vectors.paging import sliced
 
 ERASED_AT_ONCE = 1000  # rows of one transaction: others write in between
 DROPPED_AT_ONCE = 50_000  # far less than any database does in the time that a statement may take
@@ -104,6 +105,25 @@ def add(connection: Connection, rows: Rows) -> None:
         for row in rows
     ]
     connection.execute(_ADD, complete)
+
+
+def last_events(connection: Connection, memory_ids: Collection[str]) -> dict[str, str]:
+    """The last event of each memory that has any."""
+    found: dict[str, str] = {}
+    for some in sliced([*memory_ids], 500):
+        last = select(func.max(HISTORY.c.seq)).where(HISTORY.c.memory_id.in_(some))
+        these = HISTORY.c.seq.in_(last.group_by(HISTORY.c.memory_id))
+        rows = connection.execute(select(HISTORY.c.memory_id, HISTORY.c.event).where(these))
+        found |= {row.memory_id: row.event for row in rows}
+    return found
+
+
+def lacking(connection: Connection, rows: Rows) -> Rows:
+    """Without the rows of memories that are there already, or are gone as these say."""
+    ends = {row["memory_id"]: row["event"] for row in rows}
+    last = last_events(connection, ends)
+    known = {id_ for id_, event in last.items() if event != "DELETE" or ends[id_] == "DELETE"}
+    return [row for row in rows if row["memory_id"] not in known]
 
 
 def erase_texts(connection: Connection, scope: Scope, after: int) -> tuple[int | None, int]:

@@ -68,7 +68,14 @@ class Execution:
             return self._intents.finish_deletion(
                 number, scope, keep=keep, purge=intent.purge, last_job=intent.last_job
             )
-        self._intents.finish(number, intent.rows, keep=keep, answer=intent.answer, said=intent.said)
+        self._intents.finish(
+            number,
+            intent.rows,
+            keep=keep,
+            answer=intent.answer,
+            said=intent.said,
+            given_ids=intent.given_ids,
+        )
         return Erased()
 
     def finish_all(self, done: Sequence[tuple[int, Write]]) -> None:

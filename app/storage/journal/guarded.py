@@ -58,7 +58,9 @@ def settle(store: VectorStore, write: Write) -> bool:
     if write.embedder and write.embedder.name:
         store.prepare(write.embedder)  # the process may have just begun
     added = new(write)
-    if added and store.replicated:  # what one replica lacks says nothing
+    # What one replica lacks says nothing; and an id that was given may not be buried, since it
+    # comes again.
+    if added and (store.replicated or write.given_ids):
         store.insert(added)
     elif len(store.get_many([*added])) < len(added):
         return False  # nothing else was sent before these were there

@@ -25,7 +25,7 @@ from app.storage.journal import guarded
 from app.storage.journal.execution import Execution
 from app.storage.journal.liveness import Liveness
 from app.storage.journal.unsure import Unsure
-from app.storage.journal.writes import Deletion, Intent, UnknownVersion, read
+from app.storage.journal.writes import Deletion, Intent, UnknownVersion, Write, read
 from app.storage.locks import Lock
 from app.storage.vectors.store import VectorStore
 
@@ -183,7 +183,8 @@ class Recovery:
         log.info("a write that was cut off was finished")
 
     def _roll_back(self, store: VectorStore, intent: Intent) -> None:
-        intent.roll_back(store)
+        given = isinstance(intent, Write) and intent.given_ids
+        intent.roll_back(store, self._intents.living(intent.adds) if given else ())
         self._cancel(intent, dead=intent.adds if store.shared else ())
 
     def _cancel(self, intent: Intent, dead: Sequence[str] = ()) -> None:

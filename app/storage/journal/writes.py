@@ -39,6 +39,8 @@ class Write:
     """What an LLM will be given of the conversation next time, see history/messages.py."""
     revisions: dict[str, str | None] = field(default_factory=dict)
     """On a shared store (guarded.py): of the memories that were there; None where one has none."""
+    given_ids: bool = False
+    """Its memories brought their ids along, and whoever sent them sends them again: an import."""
     id: str = field(default_factory=new_id, compare=False)
 
     @property
@@ -79,9 +81,10 @@ class Write:
         )
         return changed and not (self.deleted and store.get_many(self.deleted))
 
-    def roll_back(self, store: VectorStore) -> None:
-        """Make sure that an add which is not there does not arrive late."""
-        store.delete_many(self.adds)
+    def roll_back(self, store: VectorStore, known: Collection[str] = ()) -> None:
+        """Make sure that an add which is not there does not arrive late. Those that are `known`
+        were added by another write since."""
+        store.delete_many([id_ for id_ in self.adds if id_ not in known])
 
     def touches(self, ids: Collection[str], scope: Scope | None, *, whole: bool) -> bool:
         """Whether it is about one of `ids`, or with `whole` about a memory within `scope`."""
@@ -96,8 +99,9 @@ class Write:
         }
         embedder = self.embedder and [self.embedder.name, self.embedder.dimensions]
         own = {**vars(self), "kind": "write", "points": points, "embedder": embedder}
-        if not self.revisions:  # an earlier version can read it then
-            del own["revisions"]
+        for name in ("revisions", "given_ids"):
+            if not own[name]:  # an earlier version can read it then
+                del own[name]
         return json.dumps(own)
 
 
@@ -134,7 +138,7 @@ class Deletion:
         may have added since."""
         return not self.is_reset or alone or store.shared or not store.count({})
 
-    def roll_back(self, store: VectorStore) -> None:
+    def roll_back(self, store: VectorStore, known: Collection[str] = ()) -> None:
         """A reset that did not take place leaves nothing."""
 
     def touches(self, ids: Collection[str], scope: Scope | None, *, whole: bool) -> bool:

@@ -323,6 +323,45 @@ class TestWritesTogether:
             assert found.answer == str(number)
 
 
+class TestAnIdThatWasGiven:
+    """May come again, by another process that does not know what this one is unsure about."""
+
+    def brought(self) -> tuple[str, Write]:
+        memory_id, intent = adding()
+        return memory_id, replace(intent, given_ids=True)
+
+    @pytest.mark.parametrize("mood", ["before", "after"])
+    def test_stays_with_one_history_when_the_first_write_is_settled(
+        self, desk: Desk, mood: str
+    ) -> None:
+        memory_id, intent = self.brought()
+        desk.store.mood = mood
+        with pytest.raises(VectorStoreTimeout):
+            desk.journal.write(desk.store, intent)
+        desk.store.mood = ""
+        desk.another_process().write(desk.store, replace(intent, id=new_id()))
+        desk.journal.recover(desk.store)
+        assert desk.events(memory_id) == ["ADD"]
+        assert desk.store.get(memory_id)
+
+    def test_is_not_taken_away_with_what_is_given_up(self, desk: Desk) -> None:
+        (memory_id, intent), (other, second) = self.brought(), self.brought()
+        both = Write(
+            [*intent.rows, *second.rows],
+            {**intent.points, **second.points},
+            embedder=EMBEDDER,
+            given_ids=True,
+        )
+        desk.store.mood = "before"
+        with pytest.raises(VectorStoreTimeout):
+            desk.journal.write(desk.store, both)
+        desk.store.mood = ""
+        desk.another_process().write(desk.store, intent)
+        desk.journal.recover(desk.store)
+        assert (desk.events(memory_id), desk.events(other)) == (["ADD"], [])
+        assert [bool(desk.store.get(id_)) for id_ in (memory_id, other)] == [True, False]
+
+
 class TestWhatIsUnsure:
     """Nobody writes to its memories before it is settled."""
 

@@ -208,6 +208,25 @@ class TestAdd:
         assert second.ids() == set()
         assert second.events(late) == []
 
+    def test_of_an_id_that_was_given_is_finished_and_may_come_again(
+        self, first: Process, second: Process
+    ) -> None:
+        id_, payload = new_id(), new_payload("tea", ALICE, {})
+        row = history_row("ADD", id_, None, payload)
+
+        def brings(process: Process) -> None:
+            brought = Write([row], {id_: (EAST, payload)}, embedder=EMBEDDER, given_ids=True)
+            with process.writer.alone_with_many([id_], [ALICE]):
+                process.writer.write(brought)
+
+        first.stops(lambda: brings(first))
+        second.settles()
+        assert (second.ids(), second.events(id_)) == ({id_}, ["ADD"])
+        brings(second)
+        first.store.go_on()
+        second.settles()
+        assert (second.ids(), second.events(id_)) == ({id_}, ["ADD"])
+
     def test_that_arrived_stands(self, first: Process, second: Process) -> None:
         first.stops(lambda: first.add("tea"))
         first.store.go_on()

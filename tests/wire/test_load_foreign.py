@@ -139,6 +139,7 @@ def test_what_is_of_no_known_format_says_which_there_are(loader: Loader) -> None
     done = loader(b"name;text\nalice;Likes tea\n")
     assert done.status == load.STOPPED
     assert "--format names lines, chatgpt, claude, openmemory, mem0" in done.errors
+    assert load.AGAIN not in done.errors
 
 
 def test_a_folder_of_something_else_says_what_to_load(loader: Loader, tmp_path: Path) -> None:

@@ -109,6 +109,21 @@ class TestScopeLock:
         alone.finish()
         assert late.holds.wait(SOON)
 
+    @pytest.mark.parametrize("scope", [ALICE, BOB], ids=str)
+    def test_who_writes_to_several_scopes_beside_a_deletion_of_another_holds_each_of_them(
+        self, pool: ThreadPoolExecutor, scope: Scope
+    ) -> None:
+        lock = ScopeLock()
+        other = Holder(pool, lock.exclusive({"user_id": "carol"}))
+        assert other.holds.wait(SOON)
+        several = Holder(pool, lock.shared_by_all(lambda: [ALICE, BOB]))
+        assert several.holds.wait(SOON)
+        alone = Holder(pool, lock.exclusive(scope), letting_go=True)
+        assert not alone.holds.wait(NOT_YET)
+        several.finish()
+        assert alone.holds.wait(SOON)
+        other.finish()
+
     @pytest.mark.parametrize(
         ("scope", "waits"),
         [(ALICE, True), ({}, True), ({"agent_id": "work"}, True), (BOB, False)],

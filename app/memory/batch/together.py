@@ -56,10 +56,23 @@ class StoringTogether:
         left = self._stored(parts)
         deadline = time.monotonic() + WAIT_S
         while left and time.monotonic() < deadline:
-            time.sleep(POLL_S)
-            left = self._stored(left)
+            self._settle(left)
+            left = self._stored([part for part in left if part.outcome is None])
+            if left:
+                time.sleep(POLL_S)
         for part in left:
             part.outcome = RequestInProgress()
+
+    def _settle(self, parts: Sequence[Part]) -> None:
+        """What is not known of their first requests. Where it cannot be now, that is the outcome
+        of them all."""
+        journal = self._writer.journal
+        try:
+            for key in [part.given.key for part in parts if part.given.key]:
+                journal.clear_key(self._writer.store, (key.caller, key.key))
+        except ServiceError as failure:
+            for part in parts:
+                part.outcome = failure
 
     def _stored(self, parts: Sequence[Part]) -> list[Part]:
         """Those that still have no outcome."""

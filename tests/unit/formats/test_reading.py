@@ -146,6 +146,10 @@ def test_a_zip_that_cannot_be_unpacked_says_so() -> None:
     for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         locked[locked.index(signature) + flags] |= 1
     assert "password" in reason("chatgpt", bytes(locked))
+    unreadable_name = bytearray(whole)
+    unreadable_name[7] |= 8  # it says that the name is in UTF-8,
+    unreadable_name[30] = 0xFF  # which it is not
+    assert "cannot be unpacked" in reason("chatgpt", bytes(unreadable_name))
     packed_anew = bytearray(whole)
     for signature, method in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
         packed_anew[packed_anew.index(signature) + method] = 99

@@ -1,11 +1,18 @@
 """The files of an export: those inside a zip, or the one that was given."""
 
 import re
+import struct
 import zipfile
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from app.memory.transfer.records import NotThisFormat
+
+# What zipfile raises for a table or a header that makes no sense, and for passwords.
+DAMAGED = (
+    *(zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, OSError, EOFError),
+    struct.error,
+)
 
 ZIP = b"PK\x03\x04"
 
@@ -49,18 +56,23 @@ def _unzipped(stream: BinaryIO, wanted: re.Pattern[str]) -> Iterator[BinaryIO]:
         for one in sorted(found, key=lambda one: one.filename):
             if one.file_size > MAX_UNPACKED and one.file_size > MAX_RATIO * one.compress_size:
                 raise NotThisFormat("A file in the zip is far too large for what it was packed to.")
-            try:
-                unpacked = archive.open(one)
-            except (RuntimeError, NotImplementedError, zipfile.BadZipFile):
-                raise NotThisFormat(
-                    "A file in the zip cannot be unpacked: it is damaged, or has a password."
-                ) from None
-            with unpacked:
+            with _unpacked(archive, one) as unpacked:
                 yield unpacked  # type: ignore[misc]  # typeshed calls it IO[bytes]
 
 
 def _opened(stream: BinaryIO) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(stream)
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError):
+    except DAMAGED:
         raise NotThisFormat("The zip is damaged.") from None
+
+
+def _unpacked(archive: zipfile.ZipFile, one: zipfile.ZipInfo) -> IO[bytes]:
+    try:
+        if one.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise NotImplementedError
+        return archive.open(one)
+    except DAMAGED:
+        raise NotThisFormat(
+            "A file in the zip cannot be unpacked: it is damaged, or has a password."
+        ) from None

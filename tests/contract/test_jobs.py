@@ -155,6 +155,26 @@ class TestKeys:
         with pytest.raises(IdempotencyKeyReused):
             desk.jobs.add([new(ALICE, "n"), new(ALICE, "n", "milk")], MANY)
 
+    def test_of_processes_that_accept_the_same_key_one_is_faster(
+        self, desk: Desk, place: Place
+    ) -> None:
+        others = [Desk(place) for _ in range(3)]
+        together = threading.Barrier(3)
+
+        def add(other: Desk) -> list[str]:
+            ids = []
+            for number in range(10):
+                together.wait(30)
+                ids.append(other.add(ALICE, f"k{number}").id)
+            return ids
+
+        with ThreadPoolExecutor(3) as pool:
+            first, second, third = pool.map(add, others)
+        for other in others:
+            other.database.close()
+        assert first == second == third
+        assert desk.jobs.state().pending == 10
+
     def test_a_key_that_an_add_had_is_known(self, desk: Desk) -> None:
         desk.answers.claim("admin", "k", "tea", "me", ALICE)
         with pytest.raises(IdempotencyKeyReused):

@@ -6,20 +6,24 @@ end, when every job has ended, a judge counts what is stored. TEST_SEED repeats 
 
 import os
 import random
+import signal
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from tests.model.looking import kill
 from tests.servers.openai import OpenAIServer
+from tests.servers.qdrant import QdrantServer
 from tests.service import Service, wait_for
 from tests.soak.rounds import ROUNDS
 
@@ -28,6 +32,7 @@ CLIENTS = 4
 USERS = ("ann", "bob", "cat", "dan")
 SECONDS_UNTIL_KILLED = (0.2, 1.0)
 LLM_S = 0.05
+JOBS = 60  # of two workers
 DELETES = 0.005  # of the requests
 REPEATS = 0.2  # of the adds are sent twice with one key
 
@@ -150,6 +155,42 @@ def judge(service: Service, books: Books, seed: int) -> None:
         f"interrupted {sum(job['attempts'] > 1 for job in jobs.values())}, TEST_SEED={seed}"
     )
     assert (lost, doubled, back) == ([], [], [])
+    assert_one_after_the_other(jobs.values())
     assert {*stored} <= {*books.sent}
     assert not states.keys() - {"succeeded", "cancelled"}
     assert books.accepted
+
+
+def assert_one_after_the_other(jobs: Iterable[dict[str, Any]]) -> None:
+    """Those of each user began when the one before had ended, in the order of their coming."""
+    done = [job for job in jobs if job["status"] == "succeeded"]
+    for user in {job["user_id"] for job in done}:
+        mine = [job for job in done if job["user_id"] == user]
+        mine.sort(key=lambda job: (job["created_at"], job["started_at"]))
+        for before, after in pairwise(mine):
+            assert before["ended_at"] <= after["started_at"]
+
+
+def test_two_workers_share_the_jobs_and_one_that_is_killed_leaves_its_own_to_the_other(
+    tmp_path: Path, llm: OpenAIServer
+) -> None:
+    settings = {"LLM_PROVIDER": "openai", "LLM_BASE_URL": f"{llm.url}/v1"}
+    with QdrantServer() as qdrant:
+        settings |= {"QDRANT_URL": qdrant.url, "WEB_CONCURRENCY": "2"}
+        with Service(tmp_path / "data", **settings) as service:
+            wait_for(lambda: service.http.get("/ready").json()["status"] == "ok", 60)
+            texts = [f"fact {number}" for number in range(JOBS)]
+            ids = []
+            for number, text in enumerate(texts):
+                body = {"data": text, "user_id": USERS[number % len(USERS)]}
+                response = service.post("add", body, headers={"Prefer": "respond-async"})
+                ids.append(response.json()["job"])
+                if number == JOBS // 2:
+                    os.kill(service.workers()[0], signal.SIGKILL)
+                    service.reconnect()
+            wait_for(lambda: all_ended(service), 120)
+            jobs = [service.http.get(f"/jobs/{id_}").json() for id_ in ids]
+            stored = [memory["memory"] for memory in service.ask("get_all")["results"]]
+    assert {job["status"] for job in jobs} == {"succeeded"}
+    assert sorted(stored) == sorted(texts)
+    assert_one_after_the_other(jobs)

@@ -3,6 +3,7 @@ lost costs."""
 
 import logging
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,7 @@ from app.errors import (
 )
 from app.storage.vectors.filters import in_scope
 from app.storage.vectors.server import Address, ServerStore, open_server_store
+from app.storage.vectors.server.failover import Failover
 from app.storage.vectors.server.nodes import Node, Nodes
 from tests.servers.qdrant import QdrantServer
 from tests.servers.qdrant_cluster import QdrantCluster
@@ -336,6 +338,36 @@ class TestTurn:
         wait_for(lambda: asked == [2] or asked)
         ready.set()
         wait_for(lambda: nodes.in_turn() == [1, 2, 0])
+
+
+class Refusing(httpx.BaseTransport):
+    """Takes no connection; keeps what would have been asked, and of whom."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append((str(request.url), request.headers["Host"]))
+        raise httpx.ConnectError("refused", request=request)
+
+
+def test_each_node_is_asked_by_its_own_scheme_port_and_path() -> None:
+    urls = ["http://a:1/q/", "https://b/other", "http://[::1]:7"]
+    nodes = Nodes([Node(Address(url), cast(Any, None)) for url in urls])
+    refusing = Refusing()
+    failover = Failover(nodes, [refusing] * 3)
+    extensions = {"timeout": {}, "until": time.monotonic() + 30}
+    request = httpx.Request(
+        "PUT", "http://a:1/q/collections/x/points?wait=true", extensions=extensions
+    )
+    with pytest.raises(httpx.ConnectError):
+        failover.handle_request(request)
+    path = "collections/x/points?wait=true"
+    assert refusing.asked == [
+        (f"http://a:1/q/{path}", "a:1"),
+        (f"https://b:6333/other/{path}", "b:6333"),
+        (f"http://[::1]:7/{path}", "[::1]:7"),
+    ]
 
 
 def test_a_node_that_starts_is_asked_when_it_is_ready(

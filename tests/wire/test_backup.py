@@ -20,9 +20,11 @@ from tests.model.calls import Clients
 from tests.model.judge import Judge
 from tests.model.looking import histories, listing
 from tests.model.moments import TimedClients, until
+from tests.servers.qdrant import QdrantServer
 from tests.service import ADMIN_KEY, Service, wait_for
 
 WRITERS = 4
+POINTS = "/collections/memories/points"
 ENOUGH = 40  # writes before the backup, and after it
 ADMIN = {"Authorization": f"Bearer {ADMIN_KEY}"}
 ONCE = {"Idempotency-Key": "once"}
@@ -33,7 +35,7 @@ class Story:
     """What a service was told before, while and after it was backed up, and the service on what
     was restored from that, in a folder and a collection that had nothing before."""
 
-    def __init__(self, service: Service, folder: Path) -> None:
+    def __init__(self, service: Service, folder: Path, qdrant: QdrantServer | None) -> None:
         service.http.headers.update(ADMIN)
         self.service = service
         self.backup = folder / "memories.zip"
@@ -44,7 +46,12 @@ class Story:
         self.clients = TimedClients(service, ("ann", "bob", "cat"))
         with writing(self.clients):
             wait_for(lambda: len(self.clients.ops) > ENOUGH, 60)
+            if qdrant:  # so slow that others write whenever something is read
+                qdrant.fault(f"{POINTS}/scroll", method="POST", delay=0.5)
+                qdrant.fault(POINTS, method="POST", delay=0.1)
             Command("backup", service).must(self.backup)
+            if qdrant:
+                qdrant.clear_faults()
             many = len(self.clients.ops) + ENOUGH
             wait_for(lambda: len(self.clients.ops) > many, 60)
         settings = {**service.environ, "QDRANT_COLLECTION": "restored"}
@@ -61,7 +68,7 @@ def story(
     folder = tmp_path_factory.mktemp("backup")
     with ExitStack() as stack:
         place = Place(request.param, folder / "data", stack)
-        told = Story(place.start(ADMIN_API_KEY=ADMIN_KEY), folder)
+        told = Story(place.start(ADMIN_API_KEY=ADMIN_KEY), folder, place.qdrant)
         stack.enter_context(told.other)
         wait_for(lambda: told.other.http.get("/ready").json()["status"] == "ok")
         yield told
@@ -169,7 +176,8 @@ class TestTheDoor:
             with held(embedded):
                 adding = pool.submit(embedded.ask, "add", data="coffee", user_id="b")
                 assert embedded.ask("get_all", user_id="a")["total"] == 1  # readers do not wait
-                assert not adding.done()
+                with pytest.raises(TimeoutError):
+                    adding.result(timeout=1)
             assert adding.result()["result"]
 
     def test_nobody_else_may_come_in(self, embedded: Service) -> None:

@@ -51,8 +51,7 @@ class Spool:
         self._file.flush()
         with self._path.open("rb") as file:
             for number, line in enumerate(file):
-                id_ = id_of(line)
-                if id_ in self._there and self._last.get(id_, number) == number:
+                if self._last.get(id_of(line), number) == number:
                     yield line
 
     def close(self) -> None:

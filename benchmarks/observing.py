@@ -28,8 +28,9 @@ def measure(workers: int) -> None:
     from app.config import share_metrics, shared_metrics
 
     share_metrics(workers)
-    from app.observability import metrics, trace
+    from app.observability import metrics, scrape, trace
     from app.observability.logs import log_config
+    from app.storage.history.jobs import QueueState
 
     def request() -> None:
         metrics.HTTP_IN_FLIGHT.inc()
@@ -48,8 +49,8 @@ def measure(workers: int) -> None:
     report("a traceparent read", lambda: trace.parse(f"00-{'4b' * 16}-{'f0' * 8}-01", "a=b"))
     for form in ("text", "json"):
         report(f"a line logged ({form})", line(log_config("INFO", form)))
-    scrape = metrics.exposition(lambda: 1)
-    report("a scrape", scrape, rounds=50)
+    answer = scrape.exposition(lambda: 1, lambda: QueueState(0, 0, None, None))
+    report("a scrape", answer, rounds=50)
     if folder := shared_metrics():
         for path in [*folder.iterdir()]:
             path.unlink()

@@ -7,7 +7,8 @@ from flask import Blueprint, Flask, Response, current_app
 from app.api.http.auth import admin_only, open_to_all
 from app.config import VERSION
 from app.memory.readiness import summary
-from app.observability.metrics import CONTENT_TYPE, exposition
+from app.observability.metrics import CONTENT_TYPE
+from app.observability.scrape import exposition
 
 bp = Blueprint("ops", __name__)
 

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.config import VERSION
 from app.errors import VectorStoreUnavailable
-from app.observability.metrics import Memories
+from app.observability.scrape import Memories
 from app.security.scopes import SCOPE_KEYS
 from app.storage.vectors.base import ENGINE_CALLS
 from tests.metrics import names, scrape, value

@@ -21,12 +21,17 @@ MANY = 12
 
 
 @pytest.fixture(scope="module")
+def qdrant() -> Iterator[QdrantServer]:
+    with QdrantServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
 def fleet(
-    tmp_path_factory: pytest.TempPathFactory, postgresql: PostgreSQLServer
+    tmp_path_factory: pytest.TempPathFactory, postgresql: PostgreSQLServer, qdrant: QdrantServer
 ) -> Iterator[list[Service]]:
     url = PostgreSQLPlace(postgresql).url
     with ExitStack() as stack:
-        qdrant = stack.enter_context(QdrantServer())
         openai = stack.enter_context(OpenAIServer(dimensions=64))
         openai.reply = json.dumps({"memory": [{"text": FACT}]})
         settings = {
@@ -50,9 +55,12 @@ def at_once(fleet: list[Service], ask: Callable[[Service, int], Any]) -> list[An
 
 
 def test_the_same_fact_that_is_found_many_times_at_once_is_stored_once(
-    fleet: list[Service], user: str
+    fleet: list[Service], qdrant: QdrantServer, user: str
 ) -> None:
+    # So that all look for the fact before the first has stored it.
+    slow = qdrant.fault("/collections/memories/points", method="PUT", delay=0.5)
     at_once(fleet, lambda service, _: service.ask("add", data="My dog is Rex", user_id=user))
+    slow.clear()
     [memory] = fleet[0].ask("get_all", user_id=user)["results"]
     assert memory["memory"] == FACT
 

@@ -429,7 +429,7 @@ def failed(response: httpx.Response) -> set[str]:
 
 def test_ready_names_each_dependency_and_no_secret(deployment: Deployment) -> None:
     response = deployment.service.http.get("/ready")
-    checks = {"vector_store", "history", "embedder", "llm", "maintenance"}
+    checks = {"vector_store", "history", "embedder", "llm", "maintenance", "jobs"}
     assert set(response.json()["checks"]) == checks
     assert KEY not in response.text
 

@@ -22,6 +22,7 @@ bp = Blueprint("transfer", __name__)
 
 SENT_AT_ONCE = 64 * 1024
 TRUTHS = {"true": True, "false": False}
+FLAGS = ("infer", "dry_run")
 
 
 def memory() -> MemoryService:
@@ -68,4 +69,7 @@ def _options() -> dict[str, Any]:
         raise InvalidRequest(
             "The request has wrong fields.", [FieldError(twice[0], "is given twice")]
         )
-    return {name: TRUTHS.get(value, value) for name, value in request.args.items()}
+    return {
+        name: TRUTHS.get(value, value) if name in FLAGS else value
+        for name, value in request.args.items()
+    }

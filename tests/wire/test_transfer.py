@@ -150,6 +150,17 @@ def test_options_that_are_none_are_refused(there: Service, options: str, field: 
     assert [one["field"] for one in response.json()["errors"]] == [field]
 
 
+def test_a_user_may_have_any_name(there: Service, user: str) -> None:
+    body = json.dumps([{"memory": f"tea of {user}"}])
+    for name in ("true", "0"):
+        response = there.http.post(
+            f"/import/mem0?user_id={name}",
+            content=body,
+            headers=ADMIN | {"Content-Type": "application/json"},
+        )
+        assert response.json()["imported"] == 1, response.text
+
+
 def test_an_import_is_of_lines_and_says_so(there: Service) -> None:
     response = there.http.post("/import", json={"memory": "tea"}, headers=ADMIN)
     assert (response.status_code, "application/x-ndjson" in response.text) == (415, True)

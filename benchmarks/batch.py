@@ -4,16 +4,17 @@
     .venv/bin/python benchmarks/batch.py [ROUNDS [CLIENTS]]
 
 One gunicorn worker, embedded engine, OpenAI's stub at 384 dimensions, 1,000 memories of ten users
-in it. Every text is new and stored as given. Single adds by CLIENTS (default 8) at once, then a
-batch, in turn, ROUNDS times (default 5). Then the p99 of a get and of an add by one client while
-batches come one after the other, and while none does.
+in it. Every text is new and stored as given. Single adds by one client, or CLIENTS (default 8) at
+once, and a batch, in turn, ROUNDS times (default 5); what an idle service takes is left out. Then
+the p99 of a get and of an add by one client while batches come one after the other, and while none
+does.
 """
 
 import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from http import HTTPStatus
@@ -28,6 +29,7 @@ from benchmarks.load import USERS, Operation, Taken, median, sentence
 
 ADDS = 1000
 SECONDS = 5.0
+SETTLED_S = 2.5  # two rounds of maintenance
 
 
 def bodies(count: int) -> list[dict[str, Any]]:
@@ -42,22 +44,24 @@ def single(number: int, clients: int) -> Iterator[Operation]:
     return (("add", body) for body in bodies(ADDS // clients))
 
 
-def of_singles(target: Target, clients: int) -> float:
-    """CPU in s."""
+def cpu_of(target: Target, work: Callable[[], None]) -> float:
+    """In s, with what is done after the answers: intents are forgotten, the log is emptied."""
+    before = cpu_s(target.service.workers())
+    work()
+    time.sleep(SETTLED_S)
+    return cpu_s(target.service.workers()) - before
+
+
+def singles(target: Target, clients: int) -> None:
     taken = target.under(partial(single, clients=clients), clients, 600)
     if taken.failed:
         sys.exit(f"adds failed: {taken.failed}")
-    return taken.cpu_s * ADDS / len(taken.seconds)
 
 
-def of_batch(target: Target) -> float:
-    asked = {"adds": bodies(ADDS)}
-    before = cpu_s(target.service.workers())
-    answer = target.service.http.post("/batch", json=asked).json()
-    taken = cpu_s(target.service.workers()) - before
+def batch(target: Target) -> None:
+    answer = target.service.http.post("/batch", json={"adds": bodies(ADDS)}).json()
     if any(one["status"] != HTTPStatus.CREATED for one in answer.get("results", [answer])):
         sys.exit(f"a batch failed: {answer}")
-    return taken
 
 
 def beside(target: Target, scenario: str, batches: bool) -> Taken:
@@ -66,7 +70,7 @@ def beside(target: Target, scenario: str, batches: bool) -> Taken:
 
     def keep_on() -> None:
         while not end.is_set():
-            of_batch(target)
+            batch(target)
 
     other = Thread(target=keep_on)
     if batches:
@@ -82,17 +86,20 @@ def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     clients = int(sys.argv[2]) if len(sys.argv) > 2 else 8
     with tempfile.TemporaryDirectory() as tmp, ExitStack() as stack:
-        target = stack.enter_context(ours(stack.enter_context(openai_stub()), Path(tmp)))
+        stub = stack.enter_context(openai_stub())
+        target = stack.enter_context(ours(stub, Path(tmp), FLUSH_SECONDS="1"))
         target.grow(1000)
-        singles, batches = [], []
-        for _ in range(rounds):
-            singles.append(of_singles(target, clients))
-            time.sleep(0.5)
-            batches.append(of_batch(target))
-            time.sleep(0.5)
-        one, many = median(singles), median(batches)
-        print(f"{ADDS:,} single adds: {one:.2f} s of CPU; a batch of them: {many:.2f} s")
-        print(f"ratio {many / one:.3f}")
+        idle = median([cpu_of(target, lambda: None) for _ in range(3)])
+        for count in (1, clients):
+            alone, together = [], []
+            for _ in range(rounds):
+                alone.append(cpu_of(target, partial(singles, target, count)))
+                together.append(cpu_of(target, partial(batch, target)))
+            one, many = median(alone), median(together)
+            print(
+                f"CPU of {ADDS:,} adds: {one:.2f} s one by one by {count} clients, {many:.2f} s in"
+            )
+            print(f"a batch: ratio {many / one:.3f}", flush=True)
         for scenario in ("get", "add, infer=false"):
             for busy in (False, True):
                 taken = beside(target, scenario, busy)

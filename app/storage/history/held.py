@@ -114,6 +114,8 @@ def begin(connection: Connection, process: str, intent: int, under: Under) -> No
     Raises ServiceBusy where one is not held any more: the process was taken for dead. Raises
     MemoryNotFound where a memory is dead, see tombstones.py.
     """
+    if under is NO_LOCKS:  # as where no other process writes: not a statement is spent on it
+        return
     if tombstones.is_dead(connection, under.changed):
         raise MemoryNotFound
     free = update(LOCKS).where(LOCKS.c.process == process, LOCKS.c.intent.is_(None))

@@ -184,8 +184,14 @@ class Recovery:
 
     def _roll_back(self, store: VectorStore, intent: Intent) -> None:
         given = isinstance(intent, Write) and intent.given_ids
-        intent.roll_back(store, self._intents.living(intent.adds) if given else ())
-        self._cancel(intent, dead=intent.adds if store.shared else ())
+        known = self._intents.living(intent.adds) if given else ()
+        if store.shared:
+            # First: what nobody can finish any more may be deleted as late as that comes.
+            self._cancel(intent, dead=() if given else intent.adds)
+            intent.roll_back(store, known)
+        else:
+            intent.roll_back(store, known)
+            self._cancel(intent)
 
     def _cancel(self, intent: Intent, dead: Sequence[str] = ()) -> None:
         self._intents.cancel(intent.id, dead=dead)

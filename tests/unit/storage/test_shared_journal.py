@@ -1,6 +1,7 @@
 """Two processes that share a history and a Qdrant server, one of which comes late with a write."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +40,11 @@ class SlowStore(ServerStore):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._late: list[Callable[[], Any]] = []
+        self.late: list[Callable[[], Any]] = []
 
     def go_on(self) -> None:
         self.stopped = False
-        for call in self._late:
+        for call in self.late:
             call()
 
 
@@ -54,7 +55,7 @@ def _stopping(name: str) -> Callable[..., Any]:
 
         if not self.stopped:
             return send()
-        self._late.append(send)
+        self.late.append(send)
         raise VectorStoreTimeout("")
 
     return call
@@ -226,6 +227,25 @@ class TestAdd:
         first.store.go_on()
         second.settles()
         assert (second.ids(), second.events(id_)) == ({id_}, ["ADD"])
+
+    def test_that_is_being_given_up_is_not_finished_by_others(
+        self, first: Process, second: Process
+    ) -> None:
+        first.store.stopped = True
+        for fails in (lambda: first.add("tea"), first.settles):
+            with pytest.raises(VectorStoreTimeout):
+                fails()
+        put, delete = first.store.late
+        put()
+        first.journal.close()
+        [id_] = second.ids()
+        second.settles()
+        with suppress(MemoryNotFound):
+            second.change(id_, "milk")
+        found = second.ids()
+        delete()
+        assert second.ids() == found == set()
+        assert second.events(id_) == []
 
     def test_that_arrived_stands(self, first: Process, second: Process) -> None:
         first.stops(lambda: first.add("tea"))

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import httpx
 
+from tests.metrics import value
 from tests.model.looking import Row, kill
 from tests.servers.passage import Passage
 from tests.servers.postgresql import PostgreSQLServer
@@ -121,8 +122,11 @@ class Fleet:
             wait_for(lambda service=service: is_ready(service), SETTLED_S)
 
     def settle(self) -> None:
-        """Wait until no write is left of which nobody knows what became of it."""
+        """Wait until no write is left of which nobody knows what became of it; also of requests
+        that their clients have given up."""
         self.wait_until_ready()
+        for service in self.services:
+            wait_for(lambda service=service: in_flight(service) == 0, SETTLED_S)
         wait_for(lambda: self._sql(OPEN) == [(0,)], SETTLED_S)
 
     def histories(self) -> dict[str, list[Row]]:
@@ -134,6 +138,11 @@ class Fleet:
 
     def _sql(self, statement: str) -> list[Any]:
         return self.postgresql.sql(self.database, statement)
+
+
+def in_flight(service: Service) -> float:
+    """But for the one that asks."""
+    return value(service, "http_requests_in_flight") - 1
 
 
 def is_ready(service: Service) -> bool:

@@ -18,7 +18,8 @@ from app.api.memory.routes import memory
 from app.errors import ServiceError
 from app.memory.batch import Outcome
 from app.memory.jobs import Job
-from app.memory.requests import BatchRequest, validated
+from app.memory.requests import BatchRequest
+from app.memory.validation import validated
 from app.observability.logs import request_id
 
 bp = Blueprint("batch", __name__)

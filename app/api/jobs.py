@@ -13,7 +13,8 @@ from app.api.http.problems import problem_body
 from app.errors import FieldError, InvalidRequest, JobNotFound
 from app.memory.jobs import Job, JobService, JobsRequest
 from app.memory.jobs.requests import WaitRequest
-from app.memory.requests import AddRequest, validated
+from app.memory.requests import AddRequest
+from app.memory.validation import validated
 
 bp = Blueprint("jobs", __name__, url_prefix="/jobs")
 

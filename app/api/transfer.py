@@ -12,9 +12,9 @@ from app.api.http.body import parse
 from app.api.http.upload import JSON, LINES, Upload
 from app.errors import FieldError, InvalidRequest, ServiceError
 from app.memory import MemoryService
-from app.memory.requests import validated
 from app.memory.transfer.lines import joined
 from app.memory.transfer.requests import ExportRequest, ForeignRequest, ImportRequest
+from app.memory.validation import validated
 
 log = logging.getLogger(__name__)
 

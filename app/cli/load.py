@@ -97,16 +97,24 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--incomplete", action="store_true", help="also an export that lacks its last line"
     )
+    _add_scope(parser)
+    _add_store(parser)
+    return parser
+
+
+def _add_scope(parser: argparse.ArgumentParser) -> None:
     for key in SCOPE_KEYS:
         name = key.removesuffix("_id")
         parser.add_argument(
             f"--{name}", dest=key, type=_scope_id, help=f"the {key} of what has none in the file"
         )
+
+
+def _add_store(parser: argparse.ArgumentParser) -> None:
     store = parser.add_argument_group("for mem0's own store in Qdrant")
     store.add_argument("--collection", help="its name; by default mem0's own")
     store.add_argument("--history", type=Path, help="mem0's history, such as ~/.mem0/history.db")
     store.add_argument("--qdrant-key-file", type=Path, help="a file with the key of that server")
-    return parser
 
 
 def _scope_id(text: str) -> str:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from app.memory.fields import Days
-from app.memory.requests import InScope
+from app.memory.validation import InScope
 from app.security.keys import DAY_S, DEFAULT_DAYS, Grant, Keys, WrongKey, new_key_id
 from app.security.principal import ADMIN, Principal
 from app.storage.history.issued import IssuedKey, IssuedKeys

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from app.memory.fields import Omittable
-from app.memory.requests import InScope
+from app.memory.validation import InScope
 from app.security.principal import Principal
 from app.storage.filescan import files_with
 from app.storage.history import traces

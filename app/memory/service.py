@@ -92,9 +92,8 @@ class MemoryService:
         self.backups = Backups(self._writer)
         self.leftovers = Leftovers(store, history.database)
         chores = [self.issued_keys.write_uses, self.jobs.tidy, self.backups.tidy]
-        self._maintenance = Maintenance(
-            journal, store, history, flush_seconds, chores, self._writer.begin_anew_if_lost
-        )
+        anew = self._writer.begin_anew_if_lost
+        self._maintenance = Maintenance(journal, store, history, flush_seconds, chores, anew)
         own = {"maintenance": self._maintenance.check, "jobs": self.jobs.check}
         self._readiness = Readiness({**(checks or {}), **own})
 

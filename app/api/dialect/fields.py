@@ -8,7 +8,7 @@ from flask import request
 from app.api.http import auth
 from app.api.http.body import body
 from app.errors import FieldError, InvalidRequest
-from app.memory.requests import Request, validated
+from app.memory.validation import Request, validated
 
 R = TypeVar("R", bound=Request)
 

@@ -10,8 +10,8 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge, Unsup
 from app.api.http import auth
 from app.api.http.unreadable import BOM, not_json, not_utf_8
 from app.errors import FieldError, InvalidRequest
-from app.memory.requests import Request, validated
 from app.memory.strict_json import STRICT
+from app.memory.validation import Request, validated
 
 _KEY = re.compile("[!-~]{1,255}")
 

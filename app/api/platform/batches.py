@@ -11,7 +11,8 @@ from app.api.http.auth import principal, writes
 from app.api.http.streaming import Answer
 from app.api.memory.routes import memory
 from app.errors import InvalidRequest
-from app.memory.requests import DeleteRequest, GetRequest, R, UpdateRequest, at_place
+from app.memory.requests import DeleteRequest, GetRequest, UpdateRequest
+from app.memory.validation import R, at_place
 
 bp = Blueprint("platform_batches", __name__)
 route = partial(bp.route, strict_slashes=False)

@@ -20,7 +20,8 @@ from app.memory.batch.together import StoringTogether
 from app.memory.given import Given
 from app.memory.idempotency import IdempotencyKey, claimed, released_on_failure
 from app.memory.jobs import JobService
-from app.memory.requests import AddRequest, BatchRequest, at_place, validated
+from app.memory.requests import AddRequest, BatchRequest
+from app.memory.validation import at_place, validated
 from app.security.principal import Principal
 from app.storage.journal.writer import Writer
 

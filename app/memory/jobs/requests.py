@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from app.memory.fields import Limit, MemoryId, Omittable
-from app.memory.requests import Request, Scoped
+from app.memory.validation import Request, Scoped
 
 MAX_WAIT_S = 20
 

@@ -10,7 +10,8 @@ from app.memory.adding import Adding
 from app.memory.idempotency import IdempotencyKey
 from app.memory.jobs.job import Failure
 from app.memory.jobs.retrying import back_off, pause
-from app.memory.requests import AddRequest, validated
+from app.memory.requests import AddRequest
+from app.memory.validation import validated
 from app.observability.logs import request_id
 from app.observability.metrics import JOBS_RETRIED
 from app.security.principal import Principal

@@ -13,9 +13,9 @@ from app.security.scopes import SCOPE_KEYS, Scope
 from app.storage.history.rows import History
 from app.storage.listings import Listing, Listings
 from app.storage.payloads import PLACE, to_memory
-from app.storage.vectors.base import Whole
 from app.storage.vectors.filters import Filter, in_scope
 from app.storage.vectors.paging import PAGE, Cursor, Listed, sliced
+from app.storage.vectors.points import Whole
 from app.storage.vectors.store import VectorStore
 
 HELD = 100  # ids, and more where many memories are of one time

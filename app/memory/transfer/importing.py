@@ -8,7 +8,6 @@ from app.errors import Forbidden, InvalidRequest, LLMNotConfigured, ServiceError
 from app.memory.adding import Adding
 from app.memory.embedding import CollectionEmbedder
 from app.memory.limits import ConcurrencyLimiter
-from app.memory.requests import Request, validated
 from app.memory.strict_json import STRICT
 from app.memory.transfer import arriving
 from app.memory.transfer.arriving import Arriving
@@ -29,6 +28,7 @@ from app.memory.transfer.requests import ImportRequest
 from app.memory.transfer.splitting import RawLine
 from app.memory.transfer.storing import Storing
 from app.memory.transfer.whole import Whole
+from app.memory.validation import Request, validated
 from app.security.principal import Principal
 from app.storage.history.rows import History
 from app.storage.journal.writer import Writer

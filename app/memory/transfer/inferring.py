@@ -6,10 +6,11 @@ from typing import Any
 
 from app.errors import OF_ONE_TEXT, ProviderBadAnswer, ServiceError
 from app.memory.adding import Adding
-from app.memory.requests import AddRequest, validated
+from app.memory.requests import AddRequest
 from app.memory.transfer.models import ConversationLine
 from app.memory.transfer.report import Report
 from app.memory.transfer.requests import ImportRequest
+from app.memory.validation import validated
 from app.security.principal import Principal
 from app.storage.vectors.paging import sliced
 

@@ -16,8 +16,8 @@ from app.memory.fields import (
     Omittable,
     Timestamp,
 )
-from app.memory.requests import InScope, Request
 from app.memory.transfer.lines import FORMAT, VERSION, unpacked
+from app.memory.validation import InScope, Request
 
 MAX_EVENTS = 100_000
 MAX_CONVERSATION = 100_000  # messages

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from app.memory.fields import Omittable, ScopeId
-from app.memory.requests import Request, Scoped
+from app.memory.validation import Request, Scoped
 
 
 class ExportRequest(Scoped):

@@ -17,7 +17,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
-from app.storage.vectors.base import Whole
+from app.storage.vectors.points import Whole
 from app.storage.vectors.ranking import Record
 
 FORMAT = 1

@@ -11,8 +11,8 @@ from app.storage.backup.archive import id_of, line_of
 from app.storage.backup.history import Changes, Restarted, Snapshot, nothing_ends, under_way
 from app.storage.backup.taking import HISTORY_DB, Taken, Tell
 from app.storage.payloads import now
-from app.storage.vectors.base import Whole
 from app.storage.vectors.paging import sliced
+from app.storage.vectors.points import Whole
 from app.storage.vectors.server import open_server_store
 from app.storage.vectors.store import WHOLE_AT_ONCE, VectorStore
 

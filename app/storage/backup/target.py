@@ -8,8 +8,8 @@ from pathlib import Path
 from app.config import Settings
 from app.errors import StartupError
 from app.storage.backup.taking import VECTORS
-from app.storage.vectors.base import Whole
 from app.storage.vectors.edge import EdgeStore
+from app.storage.vectors.points import Whole
 from app.storage.vectors.store import VectorStore
 
 COLLECTION = "collection"  # a file with the name of the new one

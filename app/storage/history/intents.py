@@ -4,13 +4,12 @@ from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from app.security.scopes import Scope
 from app.storage.history import (
     answers,
     held,
-    job_rows,
     messages,
     parts,
     rows,
@@ -19,6 +18,7 @@ from app.storage.history import (
 )
 from app.storage.history.database import Database
 from app.storage.history.erased import Erased
+from app.storage.history.finishing import Finishing, close, drop, numbered
 from app.storage.history.held import NO_LOCKS, Under
 from app.storage.history.messages import Said
 from app.storage.history.parts import Part
@@ -27,9 +27,6 @@ from app.storage.history.schema import ANSWERS, INTENTS, LOCKS
 from app.storage.history.together import Finished, NewIntent
 
 _ADD = insert(INTENTS)
-_NUMBERED = INTENTS.c.seq == bindparam("number")
-_MARK_DONE = update(INTENTS).where(_NUMBERED, ~INTENTS.c.done).values(done=True)
-_DROP_OPEN = delete(INTENTS).where(_NUMBERED, ~INTENTS.c.done)
 
 
 class StoredIntent(NamedTuple):
@@ -88,7 +85,7 @@ class Intents:
 
     def complete(self, number: int) -> None:
         def write(connection: Connection) -> None:
-            connection.execute(update(INTENTS).where(_is(number)).values(collecting=False))
+            connection.execute(update(INTENTS).where(numbered(number)).values(collecting=False))
 
         self._database.write(write)
 
@@ -107,7 +104,7 @@ class Intents:
         were given, without those of memories that another write has added since."""
 
         def write(connection: Connection) -> None:
-            if _close(connection, number, keep=keep):
+            if close(connection, number, keep=keep):
                 rows.add(connection, rows.lacking(connection, written) if given_ids else written)
                 messages.save(connection, said)
                 if answer is not None:
@@ -139,12 +136,9 @@ class Intents:
         """
         after: int | None = 0
         erased = Erased()
+        finishing = Finishing(number, scope, keep=keep, purge=purge, last_job=last_job)
         while after is not None:
-            after, some = self._database.write(
-                partial(
-                    _finish_some, number, scope, after, keep=keep, purge=purge, last_job=last_job
-                )
-            )
+            after, some = self._database.write(partial(finishing.some, after))
             erased = erased.plus(some)
         return erased
 
@@ -164,7 +158,7 @@ class Intents:
             found = select(INTENTS.c.seq).where(mine).with_for_update()
             for number in connection.scalars(found).all():
                 answers.drop(connection, number)
-                _drop(connection, _is(number))
+                drop(connection, numbered(number))
 
         # It may be written down only now, by a transaction whose end nobody was told of.
         self._database.write(write, after_others=True)
@@ -173,7 +167,7 @@ class Intents:
         """Drop intents that were done for good."""
         for start in range(0, len(numbers), 500):  # far below any database's bound on variables
             these = INTENTS.c.seq.in_(numbers[start : start + 500])
-            self._database.write(partial(_drop, which=these))
+            self._database.write(partial(drop, which=these))
 
     def number(self, id_: str) -> int | None:
         """Of an intent that is open; None where it was finished, or never begun."""
@@ -221,54 +215,3 @@ class Intents:
         query = select(INTENTS.c.seq).where(INTENTS.c.process == process, INTENTS.c.done)
         with self._database.reading() as connection:
             return [*connection.scalars(query)]
-
-
-def _is(number: int) -> ColumnElement[bool]:
-    return INTENTS.c.seq == number
-
-
-def _close(connection: Connection, number: int, *, keep: bool) -> bool:
-    """Whether it was open until now."""
-    closed = connection.execute(_MARK_DONE if keep else _DROP_OPEN, {"number": number})
-    return closed.rowcount == 1
-
-
-def _drop(connection: Connection, which: ColumnElement[bool]) -> None:
-    parts.drop(connection, which)
-    connection.execute(delete(INTENTS).where(which))
-
-
-def _finish_some(
-    number: int,
-    scope: Scope | None,
-    after: int,
-    connection: Connection,
-    *,
-    keep: bool,
-    purge: bool,
-    last_job: int,
-) -> tuple[int | None, Erased]:
-    """As much of a deletion as one transaction should hold; the row to go on after, or None."""
-    # With a lock on it: who finishes the same meanwhile waits.
-    is_open = select(INTENTS.c.seq).where(_is(number), ~INTENTS.c.done).with_for_update()
-    if connection.scalar(is_open) is None:  # it was finished before: others may have written since
-        return None, Erased()
-    if parts.write_next(connection, number):
-        return after, Erased()
-    last, events = rows.erase_texts(connection, scope, after) if purge and scope else (None, 0)
-    if last:
-        return last, Erased(history=events)
-    if scope == {} and rows.drop_some(connection):
-        return after, Erased()
-    if not keep:
-        parts.drop(connection, _is(number))
-    _close(connection, number, keep=keep)
-    if scope is None:
-        return None, Erased()
-    erases = purge or not scope
-    said = messages.forget(connection, scope)
-    cancelled = job_rows.cancel_within(connection, scope, last_job, erase=erases)
-    answered = answers.erase(connection, scope) if erases else 0
-    if not scope:
-        _drop(connection, INTENTS.c.done & (INTENTS.c.seq != number))
-    return None, Erased(events, said, answered, cancelled)

@@ -6,6 +6,8 @@ power cut leaves behind is recovered from the intents, see recovery.py.
 From a failure until it is recovered an intent is unsure. Nobody writes to its memories meanwhile:
 whoever wants to recovers it first (`clear_way`), or is told what keeps it from being recovered. So
 what is rolled back or done again never meets anything that was acknowledged after it.
+
+Long because it is one class: everything that is written goes through it.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence

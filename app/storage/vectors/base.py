@@ -6,74 +6,23 @@ Every point has the dense vector of its text and a BM25 sparse vector named `bm2
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import Any, Self
 
 from qdrant_edge import SparseVector
 
-from app.embeddings import EmbedderInfo, Vector
+from app.embeddings import EmbedderInfo
 from app.observability.metrics import store_call
 from app.security.scopes import SCOPE_KEYS
 from app.storage.payloads import Payload
 from app.storage.vectors.filters import Filter
 from app.storage.vectors.paging import ROWS, Cursor, Listed
+from app.storage.vectors.points import Nearest, NewPoint, Whole, Worded
 from app.storage.vectors.ranking import Record
 
 DENSE = ""  # the unnamed vector, as mem0 stores it
 SPARSE = "bm25"
 KEYWORD_INDEXES = (*SCOPE_KEYS, "hash")
 DATETIME_INDEXES = ("created_at", "expiration_date")
-
-
-@dataclass(frozen=True, slots=True)
-class NewPoint:
-    """A point as it is written."""
-
-    id: str
-    dense: Vector | None
-    """None only on the embedded engine, of a memory that is still to be embedded."""
-    sparse: SparseVector
-    payload: Payload
-
-
-@dataclass(frozen=True, slots=True)
-class Nearest:
-    """One list to ask of the engine: by the dense vector, or by words."""
-
-    vector: Vector | SparseVector
-    limit: int
-    where: Filter
-    ids_only: bool = False
-    """For ranking alone: the payloads may be left out, and the ids may be the engine's own, which
-    can be compared. `hydrate` makes Records of those that are needed."""
-    corpus: Filter | None = None
-    """By words: among which memories the words' frequencies are counted, see `hybrid`."""
-
-    @property
-    def by_words(self) -> bool:
-        return isinstance(self.vector, SparseVector)
-
-
-@dataclass(frozen=True, slots=True)
-class Worded:
-    """A point as far as its words are concerned."""
-
-    id: str
-    text: str
-    words: SparseVector | None
-
-    @classmethod
-    def of(cls, id_: str, payload: Payload | None, words: SparseVector | None) -> Self:
-        return cls(id_, (payload or {}).get("data") or "", words)
-
-
-@dataclass(frozen=True, slots=True)
-class Whole:
-    """A memory with its vector of meaning."""
-
-    record: Record
-    vector: Vector | None
-    """As the engine keeps it, of length 1; None where it is still to be embedded."""
 
 
 class NoCollection(Exception):

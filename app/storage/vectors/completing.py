@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from app.storage.vectors.base import Nearest
 from app.storage.vectors.paging import sliced
+from app.storage.vectors.points import Nearest
 from app.storage.vectors.ranking import Record
 
 Ask = Callable[[Sequence[Nearest]], Sequence[Sequence[Record]]]

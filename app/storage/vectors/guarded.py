@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from app.embeddings import Vector
 from app.errors import MemoryNotFound
 from app.storage.payloads import REVISION, Payload
-from app.storage.vectors.base import NewPoint, NoCollection
+from app.storage.vectors.base import NoCollection
 from app.storage.vectors.filters import Filter
+from app.storage.vectors.points import NewPoint
 from app.storage.vectors.worded import WordedStore
 
 

@@ -11,7 +11,7 @@ from app.embeddings import Vector
 from app.errors import MemoryNotFound
 from app.security.scopes import Scope
 from app.storage.payloads import Payload
-from app.storage.vectors.base import Nearest, NoCollection, Whole
+from app.storage.vectors.base import NoCollection
 from app.storage.vectors.completing import completed
 from app.storage.vectors.filters import Filter, in_scope
 from app.storage.vectors.guarded import GuardedStore
@@ -25,6 +25,7 @@ from app.storage.vectors.paging import (
     size_of,
     sliced,
 )
+from app.storage.vectors.points import Nearest, Whole
 from app.storage.vectors.ranking import Record
 
 WHOLE_AT_ONCE = 64  # memories with their vectors; a text may have 100,000 characters

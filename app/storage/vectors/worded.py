@@ -7,8 +7,9 @@ from typing import Any
 from qdrant_edge import SparseVector
 
 from app.errors import MemoryNotFound
-from app.storage.vectors.base import NoCollection, Worded
+from app.storage.vectors.base import NoCollection
 from app.storage.vectors.bm25 import VERSION, Bm25Encoder
+from app.storage.vectors.points import Worded
 from app.storage.vectors.prepared import PreparedStore
 
 AT_ONCE = 16  # a text may have 100,000 characters, and Edge holds every thread while it reads

@@ -15,7 +15,8 @@ from app.errors import (
 from app.memory.batch.embedding import HOPELESS, BatchEmbedder
 from app.memory.batch.parts import Part
 from app.memory.given import Given
-from app.memory.requests import AddRequest, validated
+from app.memory.requests import AddRequest
+from app.memory.validation import validated
 from app.security.principal import ADMIN
 
 

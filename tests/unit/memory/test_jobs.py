@@ -12,7 +12,8 @@ from sqlalchemy import Connection, insert, update
 
 from app.errors import JobsDelayed
 from app.memory.jobs import Job, JobService
-from app.memory.requests import AddRequest, validated
+from app.memory.requests import AddRequest
+from app.memory.validation import validated
 from app.security.principal import ADMIN, Principal
 from app.storage.history.schema import ANSWERS, JOBS
 from tests.service import wait_for

@@ -27,12 +27,11 @@ from app.memory.requests import (
     GetAllRequest,
     GetRequest,
     HistoryRequest,
-    Request,
     SearchRequest,
     UpdateRequest,
-    validated,
 )
 from app.memory.service import MemoryService
+from app.memory.validation import Request, validated
 from app.security.principal import ADMIN, Principal
 from app.security.scopes import SCOPE_KEYS, Scope
 from app.storage.history.database import Database

@@ -24,10 +24,10 @@ from app.storage.journal.liveness import FileLocks
 from app.storage.journal.writer import Writer
 from app.storage.journal.writes import Deletion, Write, read
 from app.storage.payloads import changed_payload, history_row, new_id, new_payload
-from app.storage.vectors.base import NewPoint
 from app.storage.vectors.edge import EdgeStore
 from app.storage.vectors.filters import Filter
 from app.storage.vectors.paging import PAGE, Cursor, Listed
+from app.storage.vectors.points import NewPoint
 from app.storage.vectors.ranking import Record
 from tests.unit.memory.test_operations import ALICE, Parts
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from app.errors import Forbidden, ServiceBusy, VectorStoreTimeout
-from app.memory.requests import validated
 from app.memory.transfer.requests import ExportRequest, ImportRequest
+from app.memory.validation import validated
 from app.security.principal import ADMIN, Principal
 from tests.transfer import header, memory, raw, vector, whole
 from tests.unit.memory.test_operations import ALICE, Parts

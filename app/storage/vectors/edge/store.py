@@ -25,13 +25,7 @@ from qdrant_edge import Filter as EdgeFilter
 
 from app.embeddings import EmbedderInfo
 from app.storage.payloads import Payload
-from app.storage.vectors.base import (
-    Nearest,
-    NewPoint,
-    NoCollection,
-    Whole,
-    Worded,
-)
+from app.storage.vectors.base import NoCollection
 from app.storage.vectors.edge import vectors
 from app.storage.vectors.edge.collection import EdgeCollection, beside
 from app.storage.vectors.edge.details import Details, id_text
@@ -42,6 +36,7 @@ from app.storage.vectors.edge.translation import NOTHING, to_edge, to_query, to_
 from app.storage.vectors.edge.words import read_words, update_words
 from app.storage.vectors.filters import Filter
 from app.storage.vectors.paging import Cursor, Listed, following, listed
+from app.storage.vectors.points import Nearest, NewPoint, Whole, Worded
 from app.storage.vectors.ranking import Record
 from app.storage.vectors.store import VectorStore
 

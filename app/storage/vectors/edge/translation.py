@@ -24,9 +24,10 @@ from qdrant_edge import (
 from qdrant_edge import Filter as EdgeFilter
 
 from app.storage.payloads import Payload
-from app.storage.vectors.base import SPARSE, Nearest
+from app.storage.vectors.base import SPARSE
 from app.storage.vectors.edge.details import words_of
 from app.storage.vectors.filters import Filter
+from app.storage.vectors.points import Nearest
 from app.storage.vectors.ranking import Record, turn_of
 
 _CLAUSES = ("must", "should", "must_not")

@@ -6,8 +6,9 @@ from typing import Any
 from qdrant_edge import CountRequest, EdgeShard, Filter, HasVectorCondition, ScrollRequest
 
 from app.embeddings import Vector
-from app.storage.vectors.base import DENSE, SPARSE, NewPoint, Whole
+from app.storage.vectors.base import DENSE, SPARSE
 from app.storage.vectors.edge.shard import translated
+from app.storage.vectors.points import NewPoint, Whole
 from app.storage.vectors.ranking import Record
 
 NO_VECTOR = Filter(must_not=[HasVectorCondition(DENSE)])

@@ -5,8 +5,9 @@ from typing import Any
 
 from qdrant_edge import EdgeShard, PointVectors, ScrollRequest, SparseVector, UpdateOperation
 
-from app.storage.vectors.base import SPARSE, Worded
+from app.storage.vectors.base import SPARSE
 from app.storage.vectors.edge.shard import translated
+from app.storage.vectors.points import Worded
 
 
 def read_words(shard: EdgeShard, after: Any, limit: int) -> tuple[list[Worded], Any]:

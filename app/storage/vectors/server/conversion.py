@@ -8,9 +8,10 @@ from qdrant_client.conversions.conversion import GrpcToRest, RestToGrpc
 from qdrant_edge import SparseVector
 
 from app.storage.payloads import ASKS, PLACE, Payload
-from app.storage.vectors.base import DENSE, SPARSE, Nearest, NewPoint
+from app.storage.vectors.base import DENSE, SPARSE
 from app.storage.vectors.filters import Filter
 from app.storage.vectors.paging import Cursor
+from app.storage.vectors.points import Nearest, NewPoint
 from app.storage.vectors.ranking import NO_TURN, TURN_KEYS, Record, Turn, turn_of
 from app.storage.vectors.server.grpc_filters import as_message, point_ids
 

@@ -18,9 +18,10 @@ from app.config.outgoing import proxy_for, trusted
 from app.errors import ServiceError, VectorStoreTimeout, VectorStoreUnavailable
 from app.observability import trace
 from app.storage.payloads import Payload
-from app.storage.vectors.base import Nearest, NewPoint, NoCollection
+from app.storage.vectors.base import NoCollection
 from app.storage.vectors.filters import Filter
 from app.storage.vectors.paging import Cursor, Listed, following
+from app.storage.vectors.points import Nearest, NewPoint
 from app.storage.vectors.ranking import Record, Turn
 from app.storage.vectors.server import conversion
 from app.storage.vectors.server.errors import unreachable

@@ -4,9 +4,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from app.storage.payloads import Payload
-from app.storage.vectors.base import Nearest, NewPoint
 from app.storage.vectors.filters import Filter
 from app.storage.vectors.paging import Cursor, Listed
+from app.storage.vectors.points import Nearest, NewPoint
 from app.storage.vectors.ranking import Record
 
 NOBODY = "00000000-0000-0000-0000-000000000000"

@@ -7,9 +7,10 @@ from qdrant_client import QdrantClient, models
 from qdrant_edge import SparseVector
 
 from app.storage.payloads import Payload
-from app.storage.vectors.base import DENSE, SPARSE, Nearest, NewPoint
+from app.storage.vectors.base import DENSE, SPARSE
 from app.storage.vectors.filters import Filter
 from app.storage.vectors.paging import Cursor, Listed, following, listed
+from app.storage.vectors.points import Nearest, NewPoint
 from app.storage.vectors.ranking import TURN_KEYS, Record, turn_of
 from app.storage.vectors.server.errors import check_completed
 from app.storage.vectors.server.points import EXACT_COUNT, Points

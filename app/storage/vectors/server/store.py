@@ -9,9 +9,9 @@ from qdrant_edge import SparseVector
 from app.config import Settings
 from app.embeddings import EmbedderInfo
 from app.storage.payloads import Payload
-from app.storage.vectors.base import Nearest, NewPoint, Whole, Worded
 from app.storage.vectors.filters import Filter
 from app.storage.vectors.paging import Cursor, Listed, cursor_after, sliced
+from app.storage.vectors.points import Nearest, NewPoint, Whole, Worded
 from app.storage.vectors.ranking import Record
 from app.storage.vectors.server.collection import ServerCollection
 from app.storage.vectors.server.connection import Connection, connect

@@ -9,7 +9,8 @@ from typing import Any
 from qdrant_client import QdrantClient
 
 from app.embeddings import Vector
-from app.storage.vectors.base import DENSE, Whole
+from app.storage.vectors.base import DENSE
+from app.storage.vectors.points import Whole
 from app.storage.vectors.ranking import Record
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from qdrant_client import QdrantClient, models
 from qdrant_edge import SparseVector
 
-from app.storage.vectors.base import SPARSE, Worded
+from app.storage.vectors.base import SPARSE
+from app.storage.vectors.points import Worded
 from app.storage.vectors.server.errors import check_completed
 
 

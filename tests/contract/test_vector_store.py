@@ -1160,7 +1160,11 @@ def test_a_memory_is_read_with_its_vector_and_put_again_it_is_the_same(store: Ve
     assert whole[0].vector == NORTH
     assert whole[1].record.payload == payloads[first]
     store.put({one.record.id: (one.vector or [], one.record.payload) for one in whole})
-    assert store.get_whole([second, missing, first]) == whole
+    again = store.get_whole([second, missing, first])
+    assert [one.record for one in again] == [one.record for one in whole]
+    # A server makes vectors of length 1 once more, which may change the last bit.
+    for one, before in zip(again, whole, strict=True):
+        assert one.vector == pytest.approx(before.vector, rel=1e-6)
 
 
 class TestWholePoints:

@@ -364,6 +364,9 @@ def judge(target: Target, fired: Shot) -> None:
     assert b"Set-Cookie" not in answer
 
 
+MANY = 1000
+
+
 def shoot(target: Target, number: int, *, always_the_same: bool = False) -> None:
     """That many shots, judged each by itself and all together."""
     warm = number // 4
@@ -392,8 +395,8 @@ def shoot(target: Target, number: int, *, always_the_same: bool = False) -> None
     grown = target.resident_mb() - (target.grown_from or 0)
     print(f"resident memory grew by {grown} MB after the first {warm}")
     assert grown < MAX_GROWTH_MB
-    # Not all of it bounced off at the door.
-    assert {"200", "201", "400", "401", "403"} <= set(target.seen)
+    # Not all of it bounced off at the door. Of few that may be.
+    assert number < MANY or {"200", "201", "400", "401", "403"} <= set(target.seen)
 
 
 # Only said of an example that failed, and it would hide why: a body may have a megabyte.

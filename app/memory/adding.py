@@ -1,7 +1,6 @@
 """Adding: what an LLM finds in messages, or each of them as it is given."""
 
 import json
-from dataclasses import replace
 
 from app.errors import LLMNotConfigured
 from app.memory.answers import Added
@@ -49,7 +48,7 @@ class Adding:
 
     def add(self, principal: Principal, asked: AddRequest, key: str | None = None) -> Added:
         principal.must_write()
-        return self.run(principal, asked, idempotency_key(principal, asked, key) if key else None)
+        return self.run(principal, asked, idempotency_key(principal, asked, key))
 
     def run(
         self,
@@ -60,9 +59,7 @@ class Adding:
     ) -> Added:
         """`said_at` is for what does not say when it was said; None for now."""
         extraction = self._extraction if self.infers(asked) else None
-        given = replace(
-            Given.of(principal, asked, None), said_at=asked.timestamp or said_at, key=key
-        )
+        given = Given.of(principal, asked, key, said_at)
 
         def work() -> Added:
             if extraction is None:

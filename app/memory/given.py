@@ -31,16 +31,23 @@ class Given:
     key: IdempotencyKey | None
 
     @classmethod
-    def of(cls, principal: Principal, asked: AddRequest, key: str | None) -> Self:
-        """Raises Forbidden for the scope of another."""
+    def of(
+        cls,
+        principal: Principal,
+        asked: AddRequest,
+        key: IdempotencyKey | None,
+        said_at: str | None = None,
+    ) -> Self:
+        """`said_at` is for what does not say when it was said. Raises Forbidden for the scope of
+        another."""
         return cls(
             principal.key_id,
             asked.said(),
             principal.narrowed(asked.scope()),
             asked.metadata or {},
             asked.expiration_date,
-            asked.timestamp,
-            idempotency_key(principal, asked, key) if key else None,
+            asked.timestamp or said_at,
+            key,
         )
 
     @property
@@ -101,7 +108,11 @@ def added(points: Points, failed: int = 0) -> Added:
     return Added(stored, failed)
 
 
-def idempotency_key(principal: Principal, asked: AddRequest, key: str) -> IdempotencyKey:
+def idempotency_key(
+    principal: Principal, asked: AddRequest, key: str | None
+) -> IdempotencyKey | None:
+    if not key:
+        return None
     return IdempotencyKey(principal.id, key, asked.fingerprint(), asked.fingerprint_by_0_1())
 
 

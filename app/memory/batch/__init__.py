@@ -17,7 +17,7 @@ from app.errors import (
 from app.memory.adding import Adding
 from app.memory.batch.parts import Outcome, Part, key_of
 from app.memory.batch.together import StoringTogether
-from app.memory.given import Given
+from app.memory.given import Given, idempotency_key
 from app.memory.idempotency import IdempotencyKey, claimed, released_on_failure
 from app.memory.jobs import JobService
 from app.memory.requests import AddRequest, BatchRequest
@@ -90,7 +90,9 @@ class Batches:
     def _read(self, principal: Principal, number: int, body: Any, key: str | None) -> Read:
         try:
             asked = validated(AddRequest, body, principal)
-            given = Given.of(principal, asked, key_of(key, number))
+            given = Given.of(
+                principal, asked, idempotency_key(principal, asked, key_of(key, number))
+            )
             return Part(asked, given, self._adding.infers(asked))
         except InvalidRequest as error:
             return at_place(f"adds.{number}", error)

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from app.memory.transfer.formats import FORMATS, archive, json_items, openmemory, recognition
+from app.memory.transfer.formats import FORMATS, archive, chatgpt, openmemory, recognition
 from app.memory.transfer.formats.json_items import Broken, items
 from app.memory.transfer.records import NotThisFormat
 from tests.unit.formats.samples import (
@@ -73,7 +73,7 @@ def test_a_key_of_a_list_that_holds_none_is_a_field() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 64])
-def test_where_it_is_cut_into_pieces_makes_no_difference(size: int, monkeypatch: Any) -> None:
+def test_where_it_is_cut_into_pieces_makes_no_difference(size: int) -> None:
     given = [{"text": 'quoted " \\ é \u2028 🐈', "n": -12.5e3}, [True, None], 1234567]
     source = json.dumps(given).encode() + json.dumps(given, ensure_ascii=False).encode()
 
@@ -81,8 +81,7 @@ def test_where_it_is_cut_into_pieces_makes_no_difference(size: int, monkeypatch:
         def read(self, wanted: int | None = -1) -> bytes:
             return super().read(size)
 
-    monkeypatch.setattr(json_items, "CHUNK", size)
-    assert [one.value for one in items(Pieces(source))] == given * 2
+    assert [one.value for one in items(Pieces(source), chunk=size)] == given * 2
 
 
 @pytest.mark.parametrize(
@@ -120,23 +119,22 @@ def test_a_long_list_is_not_held() -> None:
         tracemalloc.stop()
 
 
-def test_an_item_without_an_end_is_given_up(monkeypatch: Any) -> None:
-    monkeypatch.setattr(json_items, "MAX_VALUE", MB)
+def test_an_item_without_an_end_is_given_up() -> None:
     for before in (b'["', b'[{"a": "', b'{"a": "'):
         stream = Endless(before, b"x" * 65536, 50 * MB)
         with pytest.raises(Broken, match="1048576 characters"):
-            list(items(stream))  # type: ignore[arg-type]
+            list(items(stream, most=MB))  # type: ignore[arg-type]
         assert stream.sent < 5 * MB
     fields = Endless(b"{", b'"k": "' + b"x" * 65536 + b'",', 50 * MB)
     with pytest.raises(Broken, match="too large"):
-        list(items(fields))  # type: ignore[arg-type]
+        list(items(fields, most=MB))  # type: ignore[arg-type]
     assert fields.sent < 5 * MB
 
 
-def test_a_zip_that_unpacks_to_far_more_than_it_can_be_is_not_unpacked(monkeypatch: Any) -> None:
-    monkeypatch.setattr(archive, "MAX_UNPACKED", MB)
+def test_a_zip_that_unpacks_to_far_more_than_it_can_be_is_not_unpacked() -> None:
     bomb = zipped({"conversations.json": b"[" + b" " * (2 * MB)})
-    assert "far too large" in reason("chatgpt", bomb)
+    with pytest.raises(NotThisFormat, match="far too large"):
+        list(archive.files(bomb, chatgpt.FILES, most=MB))
 
 
 def test_a_zip_that_cannot_be_unpacked_says_so() -> None:

@@ -22,11 +22,14 @@ MAX_RATIO = 100
 JSON of conversations packs to between a third and a thirtieth, and deflate at best to 1/1032."""
 
 
-def files(stream: BinaryIO, wanted: re.Pattern[str]) -> Iterator[BinaryIO]:
+def files(
+    stream: BinaryIO, wanted: re.Pattern[str], most: int = MAX_UNPACKED
+) -> Iterator[BinaryIO]:
     """Those in the zip `stream` whose path `wanted` matches as a whole, in the order of their
-    names; or `stream` itself where it is no zip. Raises NotThisFormat."""
+    names; or `stream` itself where it is no zip. Raises NotThisFormat, also for a file of more than
+    `most` bytes that was packed too well."""
     if is_zip(stream):
-        yield from _unzipped(stream, wanted)
+        yield from _unzipped(stream, wanted, most)
     else:
         yield stream
 
@@ -48,13 +51,13 @@ def names(stream: BinaryIO) -> list[str]:
         return archive.namelist()
 
 
-def _unzipped(stream: BinaryIO, wanted: re.Pattern[str]) -> Iterator[BinaryIO]:
+def _unzipped(stream: BinaryIO, wanted: re.Pattern[str], most: int) -> Iterator[BinaryIO]:
     with _opened(stream) as archive:
         found = [one for one in archive.infolist() if wanted.fullmatch(one.filename)]
         if not found:
             raise NotThisFormat("The zip has none of the files that such an export has.")
         for one in sorted(found, key=lambda one: one.filename):
-            if one.file_size > MAX_UNPACKED and one.file_size > MAX_RATIO * one.compress_size:
+            if one.file_size > most and one.file_size > MAX_RATIO * one.compress_size:
                 raise NotThisFormat("A file in the zip is far too large for what it was packed to.")
             with _unpacked(archive, one) as unpacked:
                 yield unpacked  # type: ignore[misc]  # typeshed calls it IO[bytes]

@@ -16,21 +16,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
-from app.memory.transfer.formats import archive, json_items, said
+from app.memory.transfer.formats import json_items, said
 from app.memory.transfer.formats.chatgpt_messages import shown
-from app.memory.transfer.formats.reading import each
-from app.memory.transfer.formats.values import (
-    Unreadable,
-    run_id_of,
-    text_of,
-    time_of,
-    time_or_none,
-)
-from app.memory.transfer.records import (
-    ImportedConversation,
-    ImportedMemory,
-    Item,
-)
+from app.memory.transfer.formats.reading import each_in_files
+from app.memory.transfer.formats.values import Unreadable, text_of, time_of, time_or_none
+from app.memory.transfer.records import ImportedMemory, Item
 
 FILES = re.compile(r"(?!__MACOSX/)(.*/)?(conversations(-\d+)?|memory|memories)\.json")
 LISTS = ("conversations", "memories")
@@ -42,12 +32,7 @@ def is_conversation(value: Any) -> bool:
 
 
 def read(stream: BinaryIO) -> Iterator[Item]:
-    return each(_found(stream), _read)
-
-
-def _found(stream: BinaryIO) -> Iterator[json_items.Found]:
-    for file in archive.files(stream, FILES):
-        yield from json_items.items(file, LISTS)
+    return each_in_files(stream, FILES, LISTS, _read)
 
 
 def _read(line: int, found: json_items.Found) -> Iterator[Item]:
@@ -101,13 +86,6 @@ def _conversation(line: int, given: Mapping[str, Any]) -> Iterator[Item]:
     if not messages and not kept:
         raise Unreadable("nothing was said in this conversation")
     if messages:
-        conversation_id = given.get("conversation_id") or given.get("id")
-        title = said.title(given.get("title"))
-        yield ImportedConversation(
-            line=line,
-            messages=messages,
-            scope={"run_id": run_id_of(conversation_id, title, given.get("create_time"))},
-            id=said.title(conversation_id),
-            title=title,
-            timestamp=time_or_none(given.get("create_time")),
-        )
+        own_id = given.get("conversation_id") or given.get("id")
+        began = given.get("create_time")
+        yield said.conversation(line, messages, own_id, given.get("title"), began)

@@ -15,9 +15,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
-from app.memory.transfer.formats import archive, claude_memories, json_items, said
-from app.memory.transfer.formats.reading import each
-from app.memory.transfer.formats.values import Unreadable, run_id_of, time_or_none
+from app.memory.transfer.formats import claude_memories, json_items, said
+from app.memory.transfer.formats.reading import each_in_files
+from app.memory.transfer.formats.values import Unreadable, time_or_none
 from app.memory.transfer.records import ImportedConversation, ImportedMessage, Item
 
 FILES = re.compile(r"(?!__MACOSX/)(.*/)?(conversations(-\d+)?|memories|memories/[^/]+)\.json")
@@ -30,12 +30,7 @@ def is_conversation(value: Any) -> bool:
 
 
 def read(stream: BinaryIO) -> Iterator[Item]:
-    return each(_found(stream), _read)
-
-
-def _found(stream: BinaryIO) -> Iterator[json_items.Found]:
-    for file in archive.files(stream, FILES):
-        yield from json_items.items(file, LISTS)
+    return each_in_files(stream, FILES, LISTS, _read)
 
 
 def _read(line: int, found: json_items.Found) -> Iterator[Item]:
@@ -52,15 +47,8 @@ def _conversation(line: int, given: Mapping[str, Any]) -> ImportedConversation:
     messages = [one for turn in _shown(given["chat_messages"]) for one in _messages(turn)]
     if not messages:
         raise Unreadable("nothing was said in this conversation")
-    conversation_id = given.get("uuid")
-    title = said.title(given.get("name"))
-    return ImportedConversation(
-        line=line,
-        messages=messages,
-        scope={"run_id": run_id_of(conversation_id, title, given.get("created_at"))},
-        id=said.title(conversation_id),
-        title=title,
-        timestamp=time_or_none(given.get("created_at")),
+    return said.conversation(
+        line, messages, given.get("uuid"), given.get("name"), given.get("created_at")
     )
 
 

@@ -37,12 +37,15 @@ class Found(NamedTuple):
     value: Any
 
 
-def items(stream: BinaryIO, lists: Collection[str] = ()) -> Iterator[Found]:
+def items(
+    stream: BinaryIO, lists: Collection[str] = (), *, chunk: int = CHUNK, most: int = MAX_VALUE
+) -> Iterator[Found]:
     """The items of the lists under the keys `lists`, and of bare ones, as they come.
 
-    What an object has beside them follows its lists as one item under the key REST. Raises Broken.
+    What an object has beside them follows its lists as one item under the key REST. It is read by
+    `chunk` bytes at least; an item of more than `most` characters is given up. Raises Broken.
     """
-    window = _Window(stream)
+    window = _Window(stream, chunk, most)
     while first := window.peek():
         if first == "[":
             for value in window.array():
@@ -64,7 +67,7 @@ def _object(window: "_Window", lists: Collection[str]) -> Iterator[Found]:
         before = window.taken
         rest[key] = window.value()
         size += window.taken - before
-        if size > MAX_VALUE:
+        if size > window.most:
             raise Broken("it is too large to be read")
     yield Found(REST, rest)
 
@@ -72,8 +75,10 @@ def _object(window: "_Window", lists: Collection[str]) -> Iterator[Found]:
 class _Window:
     """The part of a text that is being decoded."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, chunk: int, most: int) -> None:
         self._stream = stream
+        self._chunk = chunk
+        self.most = most
         self._text = ""
         self._at = 0
         self._ended = False
@@ -137,8 +142,8 @@ class _Window:
                     return value
 
     def _may_go_on(self, error: json.JSONDecodeError) -> bool:
-        if len(self._text) - self._at > MAX_VALUE:
-            raise Broken(f"an item of it has more than {MAX_VALUE} characters")
+        if len(self._text) - self._at > self.most:
+            raise Broken(f"an item of it has more than {self.most} characters")
         return "Unterminated string" in error.msg or error.pos >= len(self._text) - _CUT
 
     def _take(self, one_of: str) -> str:
@@ -155,7 +160,7 @@ class _Window:
             return False
         pending = len(self._text) - self._at
         try:
-            text = self._read(max(CHUNK, pending))
+            text = self._read(max(self._chunk, pending))
         except UnicodeDecodeError:
             raise Broken("it is not in UTF-8") from None
         except DAMAGED:

@@ -1,9 +1,11 @@
 """What all readers share: items are counted, and one that cannot be read hides no other."""
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import BinaryIO, TypeVar
 
-from app.memory.transfer.formats.json_items import Broken
+from app.memory.transfer.formats import archive, json_items
+from app.memory.transfer.formats.json_items import Broken, Found
 from app.memory.transfer.formats.values import Unreadable
 from app.memory.transfer.records import Item, NotThisFormat, Refused
 
@@ -27,6 +29,17 @@ def each(found: Iterable[T], read: Callable[[int, T], Iterable[Item]]) -> Iterat
             yield Refused(line, f"it and what follows cannot be read: {error}")
             return
         yield from _read(line, one, read)
+
+
+def each_in_files(
+    stream: BinaryIO,
+    wanted: re.Pattern[str],
+    lists: Collection[str],
+    read: Callable[[int, Found], Iterable[Item]],
+) -> Iterator[Item]:
+    """The same for the items of `lists` in the files of an export, see archive and json_items."""
+    files = archive.files(stream, wanted)
+    return each((one for file in files for one in json_items.items(file, lists)), read)
 
 
 def _read(line: int, one: T, read: Callable[[int, T], Iterable[Item]]) -> Iterator[Item]:

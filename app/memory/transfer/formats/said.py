@@ -1,11 +1,28 @@
-"""Messages of conversations, none longer than this service takes."""
+"""Conversations and their messages, none longer than this service takes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from app.memory.fields import MAX_TEXT
+from app.memory.transfer.formats.values import run_id_of, time_or_none
 from app.memory.transfer.models import MAX_TITLE
-from app.memory.transfer.records import ImportedMessage
+from app.memory.transfer.records import ImportedConversation, ImportedMessage
+
+
+def conversation(
+    line: int, messages: Sequence[ImportedMessage], own_id: Any, name: Any, began: Any
+) -> ImportedConversation:
+    """One that was a run of its own; `own_id`, `name` and the time when it `began` as they stand
+    in the file."""
+    shown = title(name)
+    return ImportedConversation(
+        line=line,
+        messages=messages,
+        scope={"run_id": run_id_of(own_id, shown, began)},
+        id=title(own_id),
+        title=shown,
+        timestamp=time_or_none(began),
+    )
 
 
 def messages(role: str, text: str, time: str | None) -> Iterator[ImportedMessage]:

@@ -21,7 +21,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -30,6 +29,7 @@ from benchmarks.harness import (
     Target,
     floor,
     in_turn,
+    on_qdrant,
     openai_stub,
     ours,
     qdrant_stub,
@@ -74,19 +74,17 @@ def targets(folder: Path, qdrant: str) -> Iterator[Targets]:
         found: Targets = {"bare": stack.enter_context(floor(folder / "floor"))}
         if qdrant == "stand-in":
             qdrant = stack.enter_context(qdrant_stub())
-        for name, settings in (on_qdrant(qdrant) if qdrant else {"ours": {}}).items():
+        for name, settings in (by_rest_and_grpc(qdrant) if qdrant else {"ours": {}}).items():
             (folder / name).mkdir()
             found[name] = stack.enter_context(ours(stub, folder / name, **settings))
         found["mem0"] = stack.enter_context(stock_mem0(stub, folder / "mem0", qdrant))
         yield found
 
 
-def on_qdrant(url: str) -> dict[str, dict[str, str]]:
-    port = str((urlsplit(url).port or 6333) + 1)
-    shared = {"QDRANT_URL": url, "QDRANT_GRPC_PORT": port}
+def by_rest_and_grpc(url: str) -> dict[str, dict[str, str]]:
     return {
         f"ours, {name}": {
-            **shared,
+            **on_qdrant(url),
             "QDRANT_GRPC": grpc,
             "QDRANT_COLLECTION": f"bench-{grpc}-{os.getpid()}",
         }

@@ -17,11 +17,10 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from benchmarks.harness import Target, cpu_s, in_turn, openai_stub, ours, qdrant_stub
+from benchmarks.harness import Target, cpu_s, in_turn, on_qdrant, openai_stub, ours, qdrant_stub
 from benchmarks.load import Taken, median
 from tests.servers.postgresql import PostgreSQLServer
 
@@ -44,8 +43,7 @@ def services(folder: Path, server: PostgreSQLServer) -> Iterator[dict[str, Targe
         stub = stack.enter_context(openai_stub())
         url = stack.enter_context(qdrant_stub())
         shared = {
-            "QDRANT_URL": url,
-            "QDRANT_GRPC_PORT": str((urlsplit(url).port or 0) + 1),
+            **on_qdrant(url),
             "QDRANT_GRPC": "on",
         }
         own = {"SQLite": {}, "PostgreSQL": {"DATABASE_URL": server.database()}}

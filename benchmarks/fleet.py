@@ -18,11 +18,10 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import count
 from pathlib import Path
-from urllib.parse import urlsplit
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from benchmarks.harness import Target, in_turn, openai_stub, ours, qdrant_stub
+from benchmarks.harness import Target, in_turn, on_qdrant, openai_stub, ours, qdrant_stub
 from benchmarks.load import Operation, Taken, median, operations
 from tests.servers.postgresql import PostgreSQLServer
 
@@ -37,8 +36,7 @@ def processes(folder: Path, database: str) -> Iterator[list[Target]]:
         stub = stack.enter_context(openai_stub())
         url = stack.enter_context(qdrant_stub())
         shared = {
-            "QDRANT_URL": url,
-            "QDRANT_GRPC_PORT": str((urlsplit(url).port or 0) + 1),
+            **on_qdrant(url),
             "QDRANT_GRPC": "on",
             "QDRANT_REPLICAS": "1",
             "DATABASE_URL": database,

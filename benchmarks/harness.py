@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
@@ -94,6 +95,11 @@ def qdrant_stub() -> Iterator[str]:
     finally:
         process.terminate()
         process.wait()
+
+
+def on_qdrant(url: str) -> dict[str, str]:
+    """Settings of the service on a server that has gRPC at the next port, as `qdrant_stub`."""
+    return {"QDRANT_URL": url, "QDRANT_GRPC_PORT": str((urlsplit(url).port or 6333) + 1)}
 
 
 def on_openai(stub: Stub) -> dict[str, str]:

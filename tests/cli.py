@@ -4,7 +4,7 @@ import subprocess
 import sys
 from typing import Any
 
-from tests.service import Service
+from tests.service import ROOT, Service
 
 
 class Command:
@@ -42,3 +42,16 @@ class Command:
         assert done.returncode == 1, said
         assert "Traceback" not in said
         return said
+
+
+def reembed(service: Service, *, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    """By the name under which it stands in people's scripts."""
+    return subprocess.run(
+        [sys.executable, "-m", "app.reembed"],
+        env={**service.environ, "PYTHONPATH": str(ROOT)},
+        cwd=service.data_dir.parent,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )

@@ -1,7 +1,7 @@
 """What keeps writers apart, whether they are threads of one process or of several."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import cache
 from itertools import count, repeat
@@ -15,6 +15,7 @@ from app.security.scopes import Scope
 from app.storage.history.database import Database
 from app.storage.locks import Locks, ThreadLocks
 from app.storage.shared_locks import SharedLocks
+from tests import holding
 from tests.databases import PostgreSQLPlace
 
 NOT_YET = 0.1  # seconds given to what must not happen
@@ -51,22 +52,8 @@ def pool() -> Iterator[ThreadPoolExecutor]:
         yield threads
 
 
-class Holder:
-    """A thread that takes a lock, tells so, and holds it until it is told to let go."""
-
-    def __init__(self, pool: ThreadPoolExecutor, lock: AbstractContextManager[Any]) -> None:
-        self.holds = Event()
-        self.let_go = Event()
-        self.ended: Future[None] = pool.submit(self._run, lock)
-
-    def _run(self, lock: AbstractContextManager[Any]) -> None:
-        with lock:
-            self.holds.set()
-            assert self.let_go.wait(SOON)
-
-    def finish(self) -> None:
-        self.let_go.set()
-        self.ended.result(SOON)
+class Holder(holding.Holder):
+    soon_s = SOON
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ import itertools
 import math
 import random
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -125,6 +126,19 @@ class Clients:
                     self.follow(op, rng)
             except httpx.TransportError:
                 stop.wait(PAUSE_S)
+
+    @contextlib.contextmanager
+    def working(self, seeds: Sequence[int]) -> Iterator[None]:
+        """A thread for each of `seeds` asks all the time, until this is left."""
+        stop = threading.Event()
+        with ThreadPoolExecutor(len(seeds)) as pool:
+            threads = [pool.submit(self.until, stop, seed) for seed in seeds]
+            try:
+                yield
+            finally:
+                stop.set()
+            for thread in threads:
+                thread.result()
 
     def act(self, rng: random.Random) -> Op:
         return self.ask(self._choose(rng))

@@ -7,9 +7,7 @@ import random
 import signal
 import threading
 import zipfile
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -98,20 +96,6 @@ def conclude(service: Service, clients: TimedClients, moment: str) -> None:
     judge.conclude()
 
 
-@contextmanager
-def writing(clients: TimedClients, rng: random.Random) -> Iterator[None]:
-    stop = threading.Event()
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        seeds = [rng.getrandbits(32) for _ in range(CLIENTS)]
-        threads = [pool.submit(clients.until, stop, seed) for seed in seeds]
-        try:
-            yield
-        finally:
-            stop.set()
-        for thread in threads:
-            thread.result()
-
-
 @pytest.mark.parametrize("store", STORES)
 def test_killed_in_the_middle_of_backups_and_restores_nothing_is_lost_or_doubled(
     tmp_path: Path, store: str
@@ -122,7 +106,7 @@ def test_killed_in_the_middle_of_backups_and_restores_nothing_is_lost_or_doubled
     with ExitStack() as stack:
         service = Place(store, tmp_path / "data", stack).start()
         rounds = Rounds(service, tmp_path, rng)
-        with writing(rounds.clients, rng):
+        with rounds.clients.working([rng.getrandbits(32) for _ in range(CLIENTS)]):
             for number in range(BACKUPS):
                 rounds.backup(number)
         settled(service)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import reembed
+from tests.cli import reembed
 from tests.servers.openai import OpenAIServer
 from tests.servers.qdrant import QdrantServer
 from tests.service import Service, wait_for

@@ -11,7 +11,6 @@ import os
 import random
 import threading
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.model.calls import Clients, Op
@@ -19,23 +18,10 @@ from tests.model.judge import Judge
 from tests.model.looking import listing
 from tests.model.orders import illegal_orders
 from tests.soak.fleet import Fleet
+from tests.soak.rounds import CLIENTS, SHARES, USERS
 
 ROUNDS = int(os.environ.get("ROUNDS") or 4)  # a lease has to end in nearly each: 20 s or more
-CLIENTS = 6
 PAUSE_S = (0.0, 0.1)  # so that a round of 20 s has not too many calls for one legal order
-USERS = ("ann", "bob", "cat")
-SHARES = {
-    "add": 13,
-    "text": 16,
-    "metadata": 14,
-    "delete": 4,
-    "get": 25,
-    "get_all": 12,
-    "history": 10,
-    "delete_all": 2,
-    "purge": 2,
-    "reset": 1,
-}
 BEFORE_S = (0.3, 1.5)
 
 
@@ -49,18 +35,11 @@ class PacedClients(Clients):
 
 def work(fleet: Fleet, clients: Clients, rng: random.Random, what: str) -> None:
     """Ask all the time, while that happens and for a moment before and after."""
-    stop, never = threading.Event(), threading.Event()
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        seeds = [rng.getrandbits(32) for _ in range(CLIENTS)]
-        working = [pool.submit(clients.until, stop, seed) for seed in seeds]
-        try:
-            never.wait(rng.uniform(*BEFORE_S))
-            getattr(fleet, what)(rng, never)
-            never.wait(rng.uniform(*BEFORE_S))
-        finally:
-            stop.set()
-        for thread in working:
-            thread.result()
+    never = threading.Event()
+    with clients.working([rng.getrandbits(32) for _ in range(CLIENTS)]):
+        never.wait(rng.uniform(*BEFORE_S))
+        getattr(fleet, what)(rng, never)
+        never.wait(rng.uniform(*BEFORE_S))
 
 
 def judge_round(judge: Judge, clients: Clients, fleet: Fleet) -> None:

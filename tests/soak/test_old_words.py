@@ -10,7 +10,7 @@ from qdrant_edge import PointVectors, SparseVector, UpdateOperation
 
 from app.storage.vectors.bm25 import VERSION
 from app.storage.vectors.edge.shard import open_shard
-from tests.commands import reembed
+from tests.cli import reembed
 from tests.servers.openai import OpenAIServer
 from tests.servers.qdrant import QdrantServer
 from tests.service import Service, wait_for

@@ -14,7 +14,6 @@ import os
 import random
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,22 +26,8 @@ from tests.model.orders import illegal_orders
 from tests.servers.qdrant import QdrantServer
 from tests.service import Service
 from tests.soak.deployment import LASTING, POINTS, Deployment
-from tests.soak.rounds import ROUNDS
+from tests.soak.rounds import CLIENTS, ROUNDS, SHARES, USERS
 
-CLIENTS = 6
-USERS = ("ann", "bob", "cat")
-SHARES = {
-    "add": 13,
-    "text": 16,
-    "metadata": 14,
-    "delete": 4,
-    "get": 25,
-    "get_all": 12,
-    "history": 10,
-    "delete_all": 2,
-    "purge": 2,
-    "reset": 1,
-}
 KEYED = 0.5
 FAULTS_A_ROUND = (2, 5)
 FAULT_S = (0.05, 0.3)
@@ -113,23 +98,18 @@ class FailingAtRandom(Deployment):
 def work(
     deployment: FailingAtRandom, clients: Clients, rng: random.Random, *, killed: bool
 ) -> None:
-    stop = threading.Event()
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        seeds = [rng.getrandbits(32) for _ in range(CLIENTS)]
-        working = [pool.submit(clients.until, stop, seed) for seed in seeds]
+    never = threading.Event()
+    with clients.working([rng.getrandbits(32) for _ in range(CLIENTS)]):
         try:
             for _ in range(rng.randint(*FAULTS_A_ROUND)):
                 deployment.fail(rng)
-                stop.wait(rng.uniform(*FAULT_S))
+                never.wait(rng.uniform(*FAULT_S))
                 if rng.random() < 0.7:  # else the next fault finds this one there
                     deployment.mend()
             if killed:
                 deployment.kill()
         finally:
-            stop.set()
             deployment.mend()
-        for thread in working:
-            thread.result()
 
 
 def warm_up(clients: Clients) -> None:

@@ -3,7 +3,6 @@
 import json
 import os
 import socket
-import threading
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +15,6 @@ import pytest
 from app.storage.backup.door import HELD, NAME
 from tests.cli import Command
 from tests.filling import STORES, Place
-from tests.model.calls import Clients
 from tests.model.judge import Judge
 from tests.model.looking import histories, listing
 from tests.model.moments import TimedClients, until
@@ -44,7 +42,7 @@ class Story:
         service.ask("delete", memory_id=self.gone)
         self.issued = service.http.post("/keys", json={"user_id": "dora"}).json()
         self.clients = TimedClients(service, ("ann", "bob", "cat"))
-        with writing(self.clients):
+        with self.clients.working(range(WRITERS)):
             wait_for(lambda: len(self.clients.ops) > ENOUGH, 60)
             if qdrant:  # so slow that others write whenever something is read
                 qdrant.fault(f"{POINTS}/scroll", method="POST", delay=0.5)
@@ -72,19 +70,6 @@ def story(
         stack.enter_context(told.other)
         wait_for(lambda: told.other.http.get("/ready").json()["status"] == "ok")
         yield told
-
-
-@contextmanager
-def writing(clients: Clients) -> Iterator[None]:
-    stop = threading.Event()
-    with ThreadPoolExecutor(WRITERS) as pool:
-        threads = [pool.submit(clients.until, stop, seed) for seed in range(WRITERS)]
-        try:
-            yield
-        finally:
-            stop.set()
-        for thread in threads:
-            thread.result()
 
 
 def manifest(backup: Path) -> dict[str, Any]:

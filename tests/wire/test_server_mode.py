@@ -14,7 +14,7 @@ from qdrant_client import QdrantClient, models
 
 from app.security.scopes import SCOPE_KEYS
 from app.storage.vectors.bm25 import VERSION
-from tests.commands import reembed
+from tests.cli import reembed
 from tests.servers.qdrant import QdrantServer, corpora
 from tests.service import Service, wait_for
 

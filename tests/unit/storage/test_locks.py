@@ -1,42 +1,19 @@
 """The locks, with real threads: each waits for events, none sleeps."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Event, Lock
-from typing import Any
 
 import pytest
 
 from app.errors import ServiceBusy
 from app.security.scopes import Scope
 from app.storage.locks import KeyedLock, ScopeLock
+from tests.holding import Holder
 from tests.service import wait_for
 
 NOT_YET = 0.1  # seconds given to what must not happen
 SOON = 10  # seconds given to what must happen
-
-
-class Holder:
-    """A thread that takes a lock, tells so, and holds it until it is told to let go."""
-
-    def __init__(
-        self, pool: ThreadPoolExecutor, lock: AbstractContextManager[Any], letting_go: bool = False
-    ) -> None:
-        self.holds = Event()
-        self.let_go = Event()
-        if letting_go:
-            self.let_go.set()
-        self.ended: Future[None] = pool.submit(self._run, lock)
-
-    def _run(self, lock: AbstractContextManager[Any]) -> None:
-        with lock:
-            self.holds.set()
-            assert self.let_go.wait(SOON)
-
-    def finish(self) -> None:
-        self.let_go.set()
-        self.ended.result(SOON)
 
 
 @pytest.fixture

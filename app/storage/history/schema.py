@@ -8,6 +8,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    Date,
     DateTime,
     Float,
     ForeignKey,
@@ -29,10 +30,11 @@ from sqlalchemy import (
 
 from app.security.scopes import SCOPE_KEYS, Scope
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 """1: history and messages. 2: intents and answers. 3: intents have an id, a version and parts;
 answers may be erased. 4: app_id; keys, and who wrote what. 5: jobs. 6: leases and locks of
-processes, tombstones. A new version needs a migration, see migrations/."""
+processes, tombstones. 7: the catalogue of a fleet, and its deletions by scope. A new version needs
+a migration, see migrations/."""
 
 TABLES = MetaData()
 
@@ -42,6 +44,9 @@ committed in the other order; one that is added after another was committed has 
 
 Time = String(40).with_variant(String(collation="C"), "postgresql")
 """A time as a text, see payloads.py; compared byte by byte, whatever the database's language."""
+
+UUIDText = String(36).with_variant(String(36, collation="C"), "postgresql")
+"""The id of a memory where ids are walked through in the order in which the store has them."""
 
 
 def _scope_columns(*, index: bool = True) -> list[Column[Any]]:
@@ -113,6 +118,31 @@ TOMBSTONES = Table(  # of memories that may arrive late; tombstones.py says whic
     Column("memory_id", String(36), primary_key=True),
     Column("kept_at", Float, nullable=False),
 )
+CATALOGUE = Table(  # the memories of a fleet, as far as users and totals need them; catalogue.py
+    "catalogue",
+    TABLES,
+    Column("memory_id", UUIDText, primary_key=True),
+    Column("expires_on", Date),  # the last day, in UTC, on which it is shown
+    *_scope_columns(),
+)
+FILLING = Table(  # how far the catalogue was filled from the store: one row, or none yet
+    "catalogue_filling",
+    TABLES,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("process", String(36)),  # that fills it
+    Column("after", UUIDText),  # the last memory that was looked at
+    Column("seen", Number, nullable=False),
+    Column("complete", Boolean, nullable=False),
+)
+DELETIONS = Table(  # by scope, in the order of their beginnings; each is kept for a while
+    "deletions",
+    TABLES,
+    Column("seq", Number, primary_key=True),
+    Column("intent", String(36), nullable=False, index=True),  # its id
+    Column("ended_at", DateTime(timezone=True)),  # null while it is at work
+    *_scope_columns(index=False),
+    sqlite_autoincrement=True,  # a number is never used twice
+)
 PARTS = Table(  # of intents that delete many
     "intent_parts",
     TABLES,
@@ -181,6 +211,8 @@ PROCESSES = Table(  # leases.py says what they are for
     Column("id", String(36), nullable=False, unique=True),
     Column("renewed_at", DateTime(timezone=True), nullable=False),
     Column("recovered_by", String(36)),  # once it was declared dead
+    # The newest that it knows. Null before 7: such a process does not keep the catalogue.
+    Column("schema_version", Integer),
     sqlite_autoincrement=True,
 )
 VERSION = Table("schema_version", TABLES, Column("version", Integer, nullable=False))

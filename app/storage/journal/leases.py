@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.errors import HistoryUnavailable, StartupError
 from app.storage.history.database import Database
-from app.storage.history.schema import PROCESSES
+from app.storage.history.schema import PROCESSES, SCHEMA_VERSION
 from app.storage.history.statements import add_if_absent
 from app.storage.history.transactions import Transactions
 from app.storage.payloads import new_id
@@ -133,7 +133,8 @@ class Leases:
         # Of those that were killed and had nothing to be recovered.
         old = PROCESSES.c.renewed_at < _now() - KEPT
         connection.execute(delete(PROCESSES).where(old, PROCESSES.c.recovered_by.is_(None)))
-        row = insert(PROCESSES).values(id=self.process, renewed_at=_now())
+        known = {"schema_version": SCHEMA_VERSION}
+        row = insert(PROCESSES).values(id=self.process, renewed_at=_now(), **known)
         token: int = connection.execute(row).inserted_primary_key[0]  # type: ignore[index]  # set
         return token
 
@@ -187,7 +188,8 @@ class Leases:
     def _take(self, process: str, connection: Connection) -> bool:
         """Whether it is dead, and this process the one to recover it."""
         # One that gave its lease back, or had none: it is from before a move to this database.
-        add_if_absent(connection, PROCESSES, {"id": process, "renewed_at": NEVER})
+        known = {"schema_version": SCHEMA_VERSION}
+        add_if_absent(connection, PROCESSES, {"id": process, "renewed_at": NEVER, **known})
         row = select(PROCESSES.c.recovered_by).where(PROCESSES.c.id == process, self._is_over())
         # Its transactions that are under way hold their share of the row until they end.
         found = connection.execute(row.with_for_update()).first()

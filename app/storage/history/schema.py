@@ -27,6 +27,7 @@ from sqlalchemy import (
     select,
     true,
 )
+from sqlalchemy.types import TypeEngine
 
 from app.security.scopes import SCOPE_KEYS, Scope
 
@@ -45,12 +46,17 @@ committed in the other order; one that is added after another was committed has 
 Time = String(40).with_variant(String(collation="C"), "postgresql")
 """A time as a text, see payloads.py; compared byte by byte, whatever the database's language."""
 
-UUIDText = String(36).with_variant(String(36, collation="C"), "postgresql")
-"""The id of a memory where ids are walked through in the order in which the store has them."""
+MemoryId = String(36).with_variant(String(36, collation="C"), "postgresql")
+"""Where they are walked through in the order in which the store has them."""
+
+Value = String().with_variant(String(collation="C"), "postgresql")
+"""Of a scope, where values are listed in order; the same order in every database."""
 
 
-def _scope_columns(*, index: bool = True) -> list[Column[Any]]:
-    return [Column(key, String, index=index) for key in SCOPE_KEYS]
+def _scope_columns(
+    type_: TypeEngine[str] | type[String] = String, *, index: bool = True
+) -> list[Column[Any]]:
+    return [Column(key, type_, index=index) for key in SCOPE_KEYS]
 
 
 HISTORY = Table(
@@ -121,17 +127,17 @@ TOMBSTONES = Table(  # of memories that may arrive late; tombstones.py says whic
 CATALOGUE = Table(  # the memories of a fleet, as far as users and totals need them; catalogue.py
     "catalogue",
     TABLES,
-    Column("memory_id", UUIDText, primary_key=True),
+    Column("memory_id", MemoryId, primary_key=True),
     Column("expires_on", Date),  # the last day, in UTC, on which it is shown
-    *_scope_columns(),
+    *_scope_columns(Value),
 )
 FILLING = Table(  # how far the catalogue was filled from the store: one row, or none yet
     "catalogue_filling",
     TABLES,
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("process", String(36)),  # that fills it
-    Column("after", UUIDText),  # the last memory that was looked at
-    Column("seen", Number, nullable=False),
+    Column("after", MemoryId),  # where it goes on; null at the beginning
+    Column("seen", Number, nullable=False),  # so many memories
     Column("complete", Boolean, nullable=False),
 )
 DELETIONS = Table(  # by scope, in the order of their beginnings; each is kept for a while

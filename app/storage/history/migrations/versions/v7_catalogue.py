@@ -8,6 +8,7 @@ down_revision = "6"
 
 NUMBER = sa.Integer().with_variant(sa.BigInteger, "postgresql")
 MEMORY_ID = sa.String(36).with_variant(sa.String(36, collation="C"), "postgresql")
+VALUE = sa.String().with_variant(sa.String(collation="C"), "postgresql")
 SCOPE = ("user_id", "agent_id", "app_id", "run_id")
 
 
@@ -17,7 +18,7 @@ def upgrade() -> None:
         "catalogue",
         sa.Column("memory_id", MEMORY_ID, primary_key=True),
         sa.Column("expires_on", sa.Date),
-        *(sa.Column(key, sa.String, index=True) for key in SCOPE),
+        *(sa.Column(key, VALUE, index=True) for key in SCOPE),
     )
     op.create_table(
         "catalogue_filling",

@@ -1,6 +1,7 @@
-"""Memory Service API: HTTP (app.api) -> MemoryService (app.memory) -> engines.
+"""Memory Service API. `create_app` wires it: HTTP (app.api) calls the MemoryService (app.memory),
+which calls stores (app.storage) and models (app.providers).
 
-Imports go down only: api -> memory -> errors, config. `tests/unit/test_layers.py` holds it.
+Imports go in that direction only; `tests/unit/test_layers.py` checks it.
 """
 
 from __future__ import annotations
@@ -21,12 +22,15 @@ log = logging.getLogger(__name__)
 
 
 def create_app(settings: Settings | None = None, memory: MemoryService | None = None) -> Flask:
-    """The service. Without `memory`, opens what `settings` (by default the environment) name."""
+    """The Flask application. Without `memory`, opens the stores and models that `settings` name.
+    By default the settings are read from the environment.
+
+    Raises StartupError, or OSError for a file, where the service cannot start."""
     settings = settings or Settings.from_env()
     logging.config.dictConfig(log_config(settings.log_level, settings.log_format))
     settings.make_data_dir()
     prepare_environment(settings.data_dir)
-    # Only now: both import mem0, which reads the environment just then.
+    # Imported here because both import mem0, which reads the environment at its import.
     from app import api
     from app.memory import open_memory
 

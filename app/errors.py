@@ -1,7 +1,7 @@
-"""What can go wrong, in the service's own words and without HTTP's. Long because the set is closed.
+"""The errors that this service raises. They know nothing of HTTP: `app.api.http.problems` maps
+each code to a status. Long because the set is closed, and so stands in one place.
 
-Every text given here is written for the caller: no secret, no stack trace and no memory of
-anybody ever stands in it.
+Callers see the texts: they never hold a secret, a stack trace or the text of a memory.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ class ServiceError(Exception):
 
     code = "internal_error"
     retry_after: int | None = None
-    """Seconds after which asking again makes sense; None where it does not."""
+    """Seconds after which the caller should ask again; None where asking again is useless."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
@@ -38,7 +38,7 @@ class InvalidRequest(ServiceError):
 
 
 class UnsupportedType(ServiceError):
-    """A body of another type than the route takes."""
+    """The body has a media type that the route does not take."""
 
     code = "unsupported_media_type"
 
@@ -48,7 +48,7 @@ class Unauthorized(ServiceError):
 
 
 class Forbidden(ServiceError):
-    """A key that is known, for something that is not its holder's."""
+    """The key is valid, but does not allow this."""
 
     code = "forbidden"
 
@@ -57,7 +57,7 @@ class OriginNotAllowed(ServiceError):
     code = "origin_not_allowed"
 
     def __init__(self, *, by_proxy: bool) -> None:
-        """`by_proxy`: a proxy passed the request on and is not believed, or says another name."""
+        """`by_proxy`: the request came through a proxy, so the mistake may be in PROXY_HOPS."""
         detail = "This page may not call this service. CORS_ORIGINS names those that may."
         if by_proxy:
             detail += (
@@ -102,7 +102,7 @@ class JobNotFound(ServiceError):
 
 
 class JobHasBegun(ServiceError):
-    """It cannot be cancelled any more."""
+    """The job has begun or ended, so that it cannot be cancelled any more."""
 
     code = "job_has_begun"
 
@@ -137,13 +137,14 @@ class IdempotencyKeyReused(ServiceError):
 
 
 class RespondAsyncNeeded(ServiceError):
-    """More than anybody should wait for in one request."""
+    """The request asks for more work than one request may wait for; a job can do it."""
 
     code = "respond_async_needed"
 
 
 class IdempotencyKeyErased(ServiceError):
-    """The answer was erased with the memories: it can be neither given nor made again."""
+    """The memories that a key's first request stored were erased, and its answer with them, so
+    that the answer cannot be repeated."""
 
     code = "idempotency_key_erased"
 
@@ -154,7 +155,7 @@ class IdempotencyKeyErased(ServiceError):
 
 
 class FilterTooExpensive(InvalidRequest):
-    """A filter that would keep everybody else waiting."""
+    """The filter would cost so much that other callers had to wait."""
 
     code = "filter_too_expensive"
 
@@ -177,19 +178,19 @@ class KeysNotConfigured(ServiceError):
 
 
 class NotOffered(ServiceError):
-    """A part of another server's API that this one does not have."""
+    """A mem0 API has this operation, but this service does not."""
 
     code = "not_offered"
 
 
 class Unavailable(ServiceError):
-    """Something that this service stands on is down, refusing or not ready; it may come back."""
+    """A dependency of this service is down, refuses, or is not ready; it may recover."""
 
     retry_after = 5
 
 
 class ServiceBusy(Unavailable):
-    """Too much is at work already, or another write that must come first takes too long."""
+    """Too many requests are being answered, or a lock is held for too long."""
 
     code = "service_busy"
     retry_after = 1
@@ -200,7 +201,7 @@ class VectorStoreUnavailable(Unavailable):
 
 
 class VectorStoreRefused(VectorStoreUnavailable):
-    """What was to be written was certainly not: nothing was sent, or it was refused as a whole."""
+    """The write certainly did not take place: it was not sent, or it was refused as a whole."""
 
 
 class VectorStoreFull(VectorStoreRefused):
@@ -215,13 +216,13 @@ class HistoryUnavailable(Unavailable):
 
 
 class MaintenanceFailed(Unavailable):
-    """What settles unfinished writes does not get on."""
+    """The maintenance thread, which recovers unfinished writes, keeps failing."""
 
     code = "maintenance_failed"
 
 
 class JobsDelayed(Unavailable):
-    """The jobs that wait do not get on."""
+    """No pending job has been started for too long."""
 
     code = "jobs_delayed"
 
@@ -234,14 +235,14 @@ class StorageFull(Unavailable):
 
 
 class EmbedderMismatch(Unavailable):
-    """The stored vectors are of another model than the one that is configured."""
+    """The stored vectors were made by another model than the one that is configured."""
 
     code = "embedder_mismatch"
     retry_after = 60
 
 
 class BeingEmbedded(Unavailable):
-    """The memories are being embedded again, by another model than before."""
+    """The memories are being embedded again, because the configured model has changed."""
 
     code = "being_embedded"
     retry_after = 60
@@ -255,27 +256,28 @@ class ModelNotReady(Unavailable):
 class ProviderUnavailable(Unavailable):
     code = "provider_unavailable"
     pause: float | None = None
-    """Seconds after which the service itself wants to be asked again; None where it says none."""
+    """Seconds that the provider asks us to wait before the next call; None where it says none."""
 
 
 class ProviderRateLimited(Unavailable):
     code = "provider_rate_limited"
 
     def __init__(self, detail: str, retry_after: int, pause: float | None = None) -> None:
-        """`retry_after` is for the caller, `pause` for ourselves, where it is shorter."""
+        """`retry_after`: seconds that the caller is told. `pause`: seconds that we wait before
+        the next call, where that is shorter."""
         super().__init__(detail)
         self.retry_after = retry_after
         self.pause = retry_after if pause is None else pause
 
 
 class ProviderRefused(ServiceError):
-    """The model's service will not do this, now or later."""
+    """The provider refuses this call, and would refuse it again."""
 
     code = "provider_refused"
 
 
 class ProviderMisconfigured(ProviderRefused):
-    """A setting of ours is wrong, such as an address or a model's name: every request fails."""
+    """A setting is wrong, such as an address or the name of a model: every call fails."""
 
 
 class ProviderAuthFailed(ProviderRefused):
@@ -287,17 +289,17 @@ class ProviderQuotaExceeded(ProviderRefused):
 
 
 class ProviderContentFiltered(ProviderRefused):
-    """The model's service will not do this with this text."""
+    """The provider's content filter refuses this text."""
 
     code = "provider_content_filtered"
 
 
 class ProviderTooManyTexts(ProviderRefused):
-    """More texts than it embeds in one call."""
+    """One call had more texts than the provider embeds at once."""
 
 
 class EmbedderInputTooLong(ProviderRefused):
-    """Not even the beginning of a text was taken."""
+    """The embedder refuses a text as too long, even when it is cut short."""
 
     code = "embedder_input_too_long"
 
@@ -308,23 +310,24 @@ OF_ONE_TEXT = (
     ProviderTooManyTexts,
     EmbedderInputTooLong,
 )
-"""Those that say nothing of other texts; what is made of them does."""
+"""Errors that concern the texts of one call only: others may well be embedded. Exactly these
+classes: a subclass such as ProviderAuthFailed concerns every call."""
 
 
 class ContextTooSmall(ProviderRefused):
-    """The model cannot read as much at once as it was given."""
+    """The prompt is longer than the model's context."""
 
     code = "context_too_small"
 
 
 class ProviderBadAnswer(ServiceError):
-    """The model's service answered with something that cannot be used."""
+    """The provider answered with something that cannot be used."""
 
     code = "provider_bad_answer"
 
 
 class ProviderAnswerCut(ProviderBadAnswer):
-    """The model did not come to an end within the tokens that an answer may have."""
+    """The model's answer was cut off at the limit of tokens."""
 
     code = "provider_answer_cut"
 
@@ -342,4 +345,4 @@ class StartupError(Exception):
 
 
 class NotYet(StartupError):
-    """It cannot start yet, but will: what is in its way goes away by itself."""
+    """The service cannot start yet, but the obstacle goes away by itself: try again soon."""

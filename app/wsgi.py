@@ -1,4 +1,4 @@
-"""What gunicorn serves."""
+"""The WSGI application that gunicorn serves."""
 
 import atexit
 import gc
@@ -10,9 +10,10 @@ from app.errors import NotYet, StartupError
 from app.observability.logs import catch_all
 from app.server.chunks import checked
 
-# gunicorn's own status for "this cannot start": it stops instead of trying for ever.
+# Exit statuses of a worker. After 3, gunicorn's own for "cannot boot", the master stops; after any
+# other it starts another worker.
 CANNOT_BOOT = 3
-TRY_AGAIN = 1  # it starts another worker instead
+TRY_AGAIN = 1
 
 catch_all()
 try:
@@ -20,11 +21,11 @@ try:
 except NotYet as error:
     logging.getLogger(__name__).warning("%s", error)
     sys.exit(TRY_AGAIN)
-except (StartupError, OSError) as error:  # no right to a file, no room for it: it says which
+except (StartupError, OSError) as error:  # OSError: no permission for a file, or no room
     logging.getLogger(__name__).critical("%s", error)
     sys.exit(CANNOT_BOOT)
 app.wsgi_app = checked(app.wsgi_app)  # type: ignore[assignment, method-assign]
 atexit.register(app.extensions["memory"].close)
-# What was made so far stays to the end. No collection looks at it again, also not the one at the
-# end, which took 0.25 s.
+# All objects so far live until the process ends, so the garbage collector need not visit them. The
+# collection at the exit alone took 0.25 s.
 gc.freeze()

@@ -1,4 +1,5 @@
-"""Addresses of services as people paste them, and the form in which they are called."""
+"""Checks the addresses of other services in the settings, and brings them into the form in which
+they are called."""
 
 import re
 from typing import Annotated
@@ -9,7 +10,8 @@ from pydantic import AfterValidator, SecretStr
 from app.config.fields import Names
 
 _PORTS = {"http": 80, "https": 443}
-# The paths of single calls, and what comes twice: docs of the services show whole addresses.
+# People paste whole addresses from the documents of a service: the paths of single calls, and a
+# doubled /v1, are taken off.
 _OPENAI_CALLS = re.compile(
     r"/((chat/)?completions|embeddings|models|responses)(?=/*$)|/v1(?=/+v1/*$)|/+$"
 )
@@ -19,7 +21,7 @@ _OLLAMA_CALLS = re.compile(
 
 
 def _web_address(value: str) -> str:
-    """`value`, an address of http or https; ValueError says in one line what it lacks."""
+    """`value`. Raises ValueError with one line where it is no address of http or https."""
     if not re.match(r"https?://[^/?#]", value, re.IGNORECASE):
         raise ValueError("must begin with http:// or https:// and name a host")
     if re.search(r"\s", value):
@@ -42,7 +44,7 @@ def _web_addresses(given: tuple[str, ...]) -> tuple[str, ...]:
 
 
 WebAddresses = Annotated[Names, AfterValidator(_web_addresses)]
-"""Those of one service, each once, separated by commas or white space."""
+"""Addresses of one service, separated by commas or white space; doubles are dropped."""
 
 
 def _database_address(value: SecretStr) -> SecretStr:
@@ -52,23 +54,24 @@ def _database_address(value: SecretStr) -> SecretStr:
 
 
 DatabaseAddress = Annotated[SecretStr, AfterValidator(_database_address)]
-"""With a password in it, mostly."""
+"""An address of PostgreSQL; a secret, because it mostly has a password in it."""
 
 
 def origin(url: str) -> tuple[str, str, int]:
-    """Scheme, host and port: to whom a key may go."""
+    """The scheme, host and port of `url`: a key goes only to the origin that it was given for."""
     parts = urlsplit(url)
     scheme = parts.scheme.lower()
     return scheme, parts.hostname or "", parts.port or _PORTS[scheme]
 
 
 def openai_root(url: str) -> str:
-    """What /chat/completions and /embeddings are put behind; the query stays."""
+    """The base address that /chat/completions and /embeddings are appended to. A query stays."""
     return _without(_OPENAI_CALLS, url)
 
 
 def ollama_root(url: str) -> str:
-    """What /api is put behind. `/v1`, where Ollama speaks OpenAI's API, is not Ollama's own."""
+    """The base address that /api is appended to. `/v1`, where Ollama speaks OpenAI's API, is taken
+    off."""
     return _without(_OLLAMA_CALLS, url)
 
 

@@ -1,4 +1,4 @@
-"""What settings may not say together."""
+"""Finds settings that contradict each other."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def contradictions(settings: Settings) -> Iterator[str]:
-    """One line each, which begins with the name of the setting to change."""
+    """One line for each contradiction; it begins with the name of the setting to change."""
     for side in SIDES:
         if name := missing_key(settings, side):
             of = side.upper()

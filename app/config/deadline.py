@@ -1,5 +1,5 @@
-"""One end for a whole call: httpx's own limit is for each piece of an answer, and some services
-send blank lines while a call waits for its place."""
+"""A deadline for a whole HTTP call. The time limit of httpx is for each piece of an answer, and
+some services send blank lines while a call waits in their queue."""
 
 import socket
 import threading
@@ -11,15 +11,15 @@ from types import ModuleType
 from typing import Any
 
 SLOW_S = 0.1
-"""An answer whose pieces come later than that is watched by a thread of its own."""
+"""Seconds. A thread watches the deadline of an answer that takes longer than this."""
 
 Hook = Callable[[Any], None]
 
 
 @cache
 def deadline_hooks(httpx: ModuleType) -> tuple[Hook, Hook]:
-    """Event hooks of a request and of a response, for a client of `httpx` or of httpx2: they make
-    its time limit, that of reading, the limit of the whole answer."""
+    """The request hook and the response hook for a client of `httpx`, which may be httpx2. With
+    them the client's read timeout is the limit of the whole answer."""
 
     class Body(httpx.SyncByteStream):  # type: ignore[misc, name-defined]
         def __init__(self, body: Any, until: float, connection: Any) -> None:
@@ -41,7 +41,7 @@ def deadline_hooks(httpx: ModuleType) -> tuple[Hook, Hook]:
         until = response.request.extensions["until"]
         if until is None:
             return
-        # What is left is the limit of the first piece.
+        # The first piece of the body may take as long as is left of the deadline.
         response.request.extensions["timeout"]["read"] = max(until - time.monotonic(), 0.001)
         stream = response.extensions.get("network_stream")
         connection = stream.get_extra_info("socket") if stream else None
@@ -51,7 +51,7 @@ def deadline_hooks(httpx: ModuleType) -> tuple[Hook, Hook]:
 
 
 def _pieces(body: Any, until: float, connection: Any, late: type[Exception]) -> Iterator[bytes]:
-    """Those that come by `until`; `late` after it."""
+    """The pieces of `body`. Raises `late` when the deadline `until` (monotonic) has passed."""
     slow = time.monotonic() + SLOW_S
     watch: threading.Timer | None = None
     try:

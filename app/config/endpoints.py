@@ -1,4 +1,4 @@
-"""Which provider the chat and the embeddings come from, at which address, with which key."""
+"""Chooses the provider, address and key of the LLM and of the embedder."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ SIDES: tuple[Side, Side] = ("llm", "embedder")
 
 
 class Endpoint(NamedTuple):
-    """Where a model's service is asked, and with which key."""
+    """The address of a provider, and the key that it is called with."""
 
     base_url: str
     key: SecretStr | None
 
 
 def chosen_providers(given: dict[str, Any]) -> dict[str, Any]:
-    """What is not said follows from what is there: a key, or an address."""
+    """The default providers: they follow from the keys and addresses that are given."""
     return {
         "llm_provider": _chosen(given, "llm", otherwise="none"),
         "embedder_provider": _chosen(given, "embedder", otherwise="local"),
@@ -41,9 +41,11 @@ def _chosen(given: dict[str, Any], side: Side, otherwise: str) -> str:
 
 
 def endpoint_of(settings: Settings, side: Side) -> Endpoint:
-    """Of the chat or of the embeddings. A key goes only to whom it was given for: an address of
-    its own takes the key of its own, and OPENAI_API_KEY where its scheme, host and port are those
-    of OPENAI_BASE_URL (of OpenAI where that is not set)."""
+    """The endpoint of the LLM or of the embedder.
+
+    A key goes only to the origin that it was given for. So LLM_BASE_URL is called with LLM_API_KEY,
+    and with OPENAI_API_KEY only where it has the scheme, host and port of OPENAI_BASE_URL (by
+    default OpenAI's)."""
     provider, own, key = _given(settings, side)
     if provider == "ollama":
         return Endpoint(ollama_root(own or settings.ollama_base_url), key)
@@ -54,7 +56,7 @@ def endpoint_of(settings: Settings, side: Side) -> Endpoint:
 
 
 def missing_key(settings: Settings, side: Side) -> str | None:
-    """The name of the key that OpenAI would ask for, where there is none."""
+    """The name of the setting that must hold a key, where OpenAI is asked without one."""
     provider, own, _ = _given(settings, side)
     base_url, key = endpoint_of(settings, side)
     if provider != "openai" or key or origin(base_url) != origin(OPENAI):

@@ -1,4 +1,5 @@
-"""What libraries, gunicorn and other workers leave in the environment, or take from it."""
+"""Environment variables other than settings: those that libraries read, and those by which the
+master process tells its workers something."""
 
 import os
 import platform
@@ -9,28 +10,29 @@ from pathlib import Path
 
 
 def prepare_environment(data_dir: Path) -> None:
-    """What libraries read when they are imported, and never again: so before any of them is.
+    """Turn telemetry off, and keep mem0's files under `data_dir`.
 
-    Turns telemetry off and keeps mem0's files under `data_dir`.
+    Must be called before these libraries are imported: they read the variables only then.
     """
     os.environ["MEM0_TELEMETRY"] = "False"
     os.environ["MEM0_DIR"] = str(data_dir / "mem0")
-    # Each request has a thread already. With more of them for each matrix product 200 adds by 16
-    # clients took 21 s on two cores, with one 4 s (2026-11-22).
+    # Requests run in parallel already. With several threads for each matrix product, 200 adds by
+    # 16 clients took 21 s on two cores; with one thread 4 s (2026-11-22).
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     # onnxruntime 1.32 speaks to Microsoft's servers as soon as it is imported.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # it would write lines of its own into the log
-    # The openai library would take another account, other headers and a log level from these.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC writes to stderr past our log
+    # The openai library would take an account, headers and a log level from these.
     for name in ("ORG_ID", "PROJECT_ID", "ADMIN_KEY", "CUSTOM_HEADERS", "LOG"):
         os.environ.pop(f"OPENAI_{name}", None)
-    os.environ.pop("OLLAMA_API_KEY", None)  # and Ollama's would send this to whatever address
+    os.environ.pop("OLLAMA_API_KEY", None)  # the ollama library sends it to any address
 
 
 @contextmanager
 def hidden_from_import(*names: str) -> Iterator[None]:
-    """For a library that acts on these variables when it is imported, in any case of letters."""
+    """Hides the variables `names`, in any case of letters, from a library that is imported within
+    and would act on them."""
     taken = {name: os.environ.pop(name) for name in [*os.environ] if name.upper() in names}
     try:
         yield
@@ -42,22 +44,23 @@ _MASTER = "MEMORY_SERVICE_MASTER"
 
 
 def _process(pid: object) -> str:
-    return f"{platform.node()} {pid}"  # containers that share a folder count alike
+    return f"{platform.node()} {pid}"  # pids alone are alike in containers that share a folder
 
 
 def name_service() -> None:
-    """For the process that starts workers, so that they know each other."""
+    """Name this process as the master of its workers. They inherit the name and so know which
+    processes belong to their service."""
     os.environ[_MASTER] = _process(os.getpid())
 
 
 def service_name() -> str:
-    """Of the service that this process works for, or of this process where it is no worker."""
+    """The name of this process's master, or of this process where it is no worker."""
     return os.environ.get(_MASTER) or _process(os.getpid())
 
 
 def hands_over(service: str) -> bool:
-    """Whether a process of `service` is a worker before this one: of the same master (HUP), or
-    of the master that its own shall replace (USR2, for which gunicorn sets GUNICORN_PID)."""
+    """Whether this process replaces a worker of `service`: a worker of the same master (signal
+    HUP), or of the master that its own master replaces (USR2; gunicorn sets GUNICORN_PID)."""
     if _MASTER not in os.environ:
         return False
     return service in (os.environ[_MASTER], _process(os.environ.get("GUNICORN_PID")))
@@ -67,23 +70,22 @@ _METRICS = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def share_metrics(workers: int) -> None:
-    """For the process that starts `workers`, before prometheus_client is imported anywhere.
+    """Give several `workers` one folder for the files of their metrics; one worker needs none.
 
-    Several get a new folder where they keep their numbers together; one needs none, and a
-    variable that is left from elsewhere is taken away.
+    The master calls it before prometheus_client is imported, which reads the variable only then.
     """
     prefix = f"memory-service-metrics-{os.getpid()}-"
     if workers == 1:
         os.environ.pop(_METRICS, None)
     elif not Path(os.environ.get(_METRICS, "")).name.startswith(prefix):  # else a reload
-        # In memory where that is possible. The files are mapped: on a full disk a write to them
-        # would end the process (SIGBUS).
+        # In memory where possible: the files are mapped, and on a full disk a write to them would
+        # end the process (SIGBUS).
         shm = Path("/dev/shm")  # noqa: S108  (the folder made in it is this user's alone)
         base = shm if os.access(shm, os.W_OK) else None
         os.environ[_METRICS] = tempfile.mkdtemp(prefix=prefix, dir=base)
 
 
 def shared_metrics() -> Path | None:
-    """Where several workers keep their numbers; None where one keeps them in memory."""
+    """The folder of the metrics of several workers; None where one worker keeps them in memory."""
     folder = os.environ.get(_METRICS)
     return Path(folder) if folder else None

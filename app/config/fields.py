@@ -1,4 +1,4 @@
-"""What kinds of values settings have, as people write them."""
+"""The types of the settings: how a text of the environment becomes a value."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 LLMProvider = Literal["openai", "ollama", "none"]
 EmbedderProvider = Literal["openai", "ollama", "local"]
-"""Each but none is the name of a file in `app/providers`."""
+"""Each name but `none` is a module or package in `app/providers`."""
 
 
 def _lower(value: Any) -> Any:
@@ -41,7 +41,7 @@ def _split(value: Any) -> Any:
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
-"""Several, separated by commas or white space."""
+"""Several names, separated by commas or white space."""
 
 
 def _none(value: Any) -> Any:
@@ -49,7 +49,7 @@ def _none(value: Any) -> Any:
 
 
 Dialect = Literal["platform", "oss", "mcp"]
-"""Each is the name of a package in `app/api`."""
+"""Each name is a package in `app/api`."""
 
 Dialects = Annotated[
     tuple[Dialect, ...], BeforeValidator(_none), BeforeValidator(_split), InAnyCase
@@ -69,7 +69,8 @@ def _indexes(given: tuple[str, ...]) -> tuple[str, ...]:
 INDEX_TYPES = ("keyword", "integer", "float", "bool", "datetime", "text")
 _INDEX_KEY = r"[\w-]+(\.[\w-]+)*"
 MetadataIndexes = Annotated[Names, AfterValidator(_indexes)]
-"""Keys of metadata, each perhaps with the type of its values, which is keyword if not said."""
+"""Keys of metadata, each perhaps with the type of its values (`year:integer`); by default
+keyword."""
 
 
 def _json_object(value: Any) -> Any:
@@ -82,7 +83,7 @@ def _json_object(value: Any) -> Any:
 
 
 ExtraBody = Annotated[dict[str, Any], BeforeValidator(_json_object)]
-"""More fields for the body of each call."""
+"""Fields that are added to the body of each call."""
 
 
 def _visible(key: SecretStr) -> SecretStr:
@@ -92,7 +93,7 @@ def _visible(key: SecretStr) -> SecretStr:
 
 
 Key = Annotated[SecretStr, AfterValidator(_visible)]
-"""A secret that can stand in a header."""
+"""A secret that can be sent in a header."""
 
 
 def _origins(given: tuple[str, ...]) -> tuple[str, ...]:
@@ -100,7 +101,7 @@ def _origins(given: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _origin(given: str) -> str:
-    """As a browser says it: without a path, in small letters, without the usual port."""
+    """`given` as a browser sends it: no path, lower case, no default port."""
     if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#*@]+/?", given, re.IGNORECASE):
         raise ValueError(
             f"{given} is no origin such as https://chat.example.com or app://obsidian.md"
@@ -111,11 +112,11 @@ def _origin(given: str) -> str:
 
 
 Origins = Annotated[Names, AfterValidator(_origins)]
-"""Whose pages may call: also those of apps and of browser extensions."""
+"""Origins of web pages, apps and browser extensions."""
 
 
 def _host(given: str) -> str:
-    """A name or an address alone; an IPv6 address loses its brackets."""
+    """`given`, a name or an address without a port; an IPv6 address loses its brackets."""
     bare = given.removeprefix("[").removesuffix("]")
     if "://" in given or re.search(r"[\s/@?#]|^[^:]*:[^:]*$", bare):
         raise ValueError("must be a name or an address alone: the port is a setting of its own")
@@ -126,5 +127,5 @@ Host = Annotated[str, AfterValidator(_host)]
 
 
 def in_url(host: str) -> str:
-    """A host as it stands in an address: IPv6 in brackets."""
+    """`host` as it is written in a URL: an IPv6 address gets brackets."""
     return f"[{host}]" if ":" in host else host

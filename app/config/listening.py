@@ -1,4 +1,4 @@
-"""Where the service listens, told in gunicorn's way; and whether it can."""
+"""The address at which the service listens, and whether it can listen there."""
 
 import errno
 import socket
@@ -9,8 +9,10 @@ from app.errors import StartupError
 
 
 def listening_address(settings: Settings) -> str:
-    """HOST:PORT. Raises StartupError where nobody could listen there: gunicorn would try for 5
-    seconds and name no setting. A port that is in use may be free by then."""
+    """HOST:PORT, as gunicorn takes it.
+
+    Raises StartupError where this process can never listen there: gunicorn would try for 5 s and
+    name no setting. A port that is in use is no error here: it may become free."""
     host, port = settings.host, settings.port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET  # as gunicorn chooses
     try:

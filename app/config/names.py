@@ -1,4 +1,4 @@
-"""Names of settings that people bring from elsewhere, or write a letter wrong."""
+"""Guesses which setting was meant by a name that other programs use, or by a misspelt one."""
 
 import re
 from collections.abc import Iterable
@@ -104,19 +104,20 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     ),
     "PROXY_HOPS": ("TRUSTED_PROXIES", "FORWARDED_ALLOW_IPS", "TRUST_PROXY"),
 }
-"""Ours, and what mem0, OpenMemory, LangChain, LiteLLM, LightRAG, Open WebUI, Flask and others
-call it."""
+"""Our settings, each with its names in mem0, OpenMemory, LangChain, LiteLLM, LightRAG, Open WebUI,
+Flask and others."""
 
 _OURS = {name: ours for ours, names in ELSEWHERE.items() for name in names}
 _KEYS = frozenset({"OPENAI_API_KEY", "LLM_API_KEY", "EMBEDDER_API_KEY"})
 _OWN = re.compile(r"(LLM|EMBEDDER|QDRANT)_")
-# What Kubernetes tells each container of the services beside it, and the Qdrant server's own.
+# Variables of others: those that Kubernetes sets for each service, and the Qdrant server's.
 _OTHERS = re.compile(r"\w+_(SERVICE_(HOST|PORT)\w*|PORT|PORT_\d+_(TCP|UDP|SCTP)\w*)|QDRANT__\w+")
-_ALIKE = 0.87  # of difflib: EMBEDER_MODEL, OPENAI_BASEURL, TRUSTED_HOST, CORS_ORIGIN
+# difflib's ratio; finds EMBEDER_MODEL, OPENAI_BASEURL, TRUSTED_HOST, CORS_ORIGIN.
+_ALIKE = 0.87
 
 
 def meant(name: str, settings: Iterable[str]) -> str | None:
-    """The setting that `name`, which is none, was probably meant for."""
+    """The setting that the unknown `name` was probably meant for."""
     if name in _OURS:
         return _OURS[name]
     if _OTHERS.fullmatch(name):
@@ -126,10 +127,11 @@ def meant(name: str, settings: Iterable[str]) -> str | None:
 
 
 def is_own(name: str) -> bool:
-    """Whether nobody else has names that begin so."""
+    """Whether `name` begins as only settings of this service do."""
     return bool(_OWN.match(name)) and not _OTHERS.fullmatch(name)
 
 
 def answered(ours: str, given: Iterable[str]) -> bool:
-    """Whether `ours` was given too: then the other one may well be somebody else's."""
+    """Whether `ours`, or another setting that serves for it, was given too: then the unknown name
+    is probably another program's."""
     return not ({ours} | (_KEYS if ours in _KEYS else set())).isdisjoint(given)

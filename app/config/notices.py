@@ -1,4 +1,4 @@
-"""What the start has to say of settings that do nothing: one line each, never with a value."""
+"""Warns at the start of settings that have no effect: one line each, never with a value."""
 
 import logging
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from app.config.unused import unused
 
 log = logging.getLogger(__name__)
 
-# What a .env may hold beside settings: compose's own, gunicorn's, and what other modules read.
+# A .env may also hold variables of compose and gunicorn, and those that app.config.outgoing reads.
 _KNOWN = frozenset(
     {
         *("BIND", "GUNICORN_CMD_ARGS", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
@@ -21,7 +21,7 @@ _KNOWN_PREFIXES = ("COMPOSE_", "DOCKER_", "OTEL_")
 
 
 def notices(settings: Settings, source: Source) -> Iterator[str]:
-    """Of `settings`, which were read from `source`."""
+    """The warnings about `settings`, which were read from `source`."""
     names = {name.upper() for name in type(settings).model_fields}
     given = {name for name in names if source.value(name)}
     for name in sorted(source.shadowed() & (names | _KNOWN)):
@@ -34,7 +34,7 @@ def notices(settings: Settings, source: Source) -> Iterator[str]:
 
 
 def log_notices(settings: Settings) -> None:
-    """Once for each start, however many workers it has."""
+    """Log the warnings; the master does it, once for all its workers."""
     for line in notices(settings, Source.read()):
         log.warning("%s", line)
 

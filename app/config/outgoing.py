@@ -1,7 +1,7 @@
 """How other services are reached: through which proxy, and whose certificates are trusted.
 
-The same for the clients of all services, each of which would read the environment in its own way.
-Names in small letters win, as with curl.
+All our clients of HTTP use this module, because each library reads the environment in its own way.
+A variable in lower case wins over the same one in upper case, as with curl.
 """
 
 import ipaddress
@@ -38,12 +38,12 @@ class Proxy(NamedTuple):
 
 
 def proxy_for(url: str) -> Proxy | None:
-    """By which `url` is called, with an address of http, https or socks5.
+    """The proxy by which `url` is called; its own address is of http, https or socks5.
 
-    Raises StartupError, which names the variable, for one that cannot be used."""
+    Raises StartupError, which names the variable, where the proxy's address cannot be used."""
     scheme, host, port = origin(url)
     variables = _variables()
-    if not any(variables.values()):  # macOS and Windows keep them elsewhere
+    if not any(variables.values()):  # macOS and Windows keep proxies outside the environment
         found = getproxies().get(scheme)
         return _usable("the system's proxy", found) if found and not proxy_bypass(host) else None
     if goes_past_proxies(host, port, variables["NO_PROXY"]):
@@ -55,8 +55,8 @@ def proxy_for(url: str) -> Proxy | None:
 
 
 def goes_past_proxies(host: str, port: int, no_proxy: str) -> bool:
-    """Whether `no_proxy` names the host: as a name (and so all below it), with a star, as an
-    address or a network; and with or without a port."""
+    """Whether an entry of `no_proxy` matches the host: a name (with all names below it), a pattern
+    with a star, an address or a network; each with or without a port."""
     return any(_names(entry, host, port) for entry in no_proxy.lower().replace(",", " ").split())
 
 
@@ -70,13 +70,14 @@ def _names(entry: str, host: str, port: int) -> bool:
     entry = entry.strip("[]")
     try:
         return ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False)
-    except ValueError:  # one of them is a name
+    except ValueError:  # the host or the entry is a name
         name = entry.removeprefix("*.").lstrip(".")
         return host == name or host.endswith(f".{name}") or fnmatchcase(host, entry)
 
 
 def _usable(name: str, value: str) -> Proxy:
-    """With its scheme. It may have a password, so no message shows it."""
+    """The proxy at `value`, with its scheme. Raises StartupError without the value, which may hold
+    a password."""
     try:
         parts = urlsplit(value if "://" in value else f"http://{value}")
         host, port, scheme = parts.hostname, parts.port, _SCHEMES.get(parts.scheme)
@@ -93,8 +94,8 @@ def _usable(name: str, value: str) -> Proxy:
 
 
 def trusted() -> ssl.SSLContext:
-    """Trusts the authorities of the system, certifi's, and those that one of the usual variables
-    names, such as a company's."""
+    """A context that trusts the authorities of the system, those of certifi, and those that the
+    variables in CERTIFICATES name, such as a company's."""
     source = Source.read()
     return _trusting(tuple((name, source.value(name)) for name in CERTIFICATES))
 
@@ -102,7 +103,7 @@ def trusted() -> ssl.SSLContext:
 @cache
 def _trusting(named: tuple[tuple[str, str], ...]) -> ssl.SSLContext:
     context = ssl.create_default_context()
-    # Python 3.13 asks more of an authority than many companies' have, and than 3.12 asked.
+    # Python 3.13 would refuse the certificates of many companies' authorities, which 3.12 takes.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.load_verify_locations(certifi.where())  # a slim image may have none of its own
     for name, path in named:
@@ -116,8 +117,8 @@ def _trusting(named: tuple[tuple[str, str], ...]) -> ssl.SSLContext:
 
 
 def httpx_options(url: str) -> dict[str, Any]:
-    """What httpx's client for `url` is made with, so that it reads no variables by itself: it
-    would open every proxy that they name, also where none is needed. Raises StartupError."""
+    """Arguments for httpx's client of `url`. With them httpx reads no variables by itself: it would
+    connect to every proxy that they name, even to unneeded ones. Raises StartupError."""
     proxy = proxy_for(url)
     return {"proxy": proxy and proxy.url, "verify": trusted(), "trust_env": False}
 

@@ -1,6 +1,6 @@
 """Settings: read once from the environment and `.env`, checked as a whole, then frozen.
 
-Long because they are one class: every mistake of all of them is told at once.
+Long because they are one class, so that all mistakes are reported together.
 """
 
 import math
@@ -42,7 +42,8 @@ from app.config.fields import (
 from app.config.source import Source
 from app.errors import StartupError
 
-_KEPT = ("qdrant", "processes", "history.db", "mem0")  # in DATA_DIR, by whom it was first run
+# Files and folders in DATA_DIR, which belong to the user who first ran the service.
+_KEPT = ("qdrant", "processes", "history.db", "mem0")
 
 
 class Settings(BaseModel):
@@ -123,7 +124,7 @@ class Settings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _choose_providers(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """What is not said follows from what is there: a key, or an address."""
+        """Add the default providers, which follow from the keys and addresses that are given."""
         return {**chosen_providers(given), **given}
 
     @model_validator(mode="after")
@@ -142,8 +143,8 @@ class Settings(BaseModel):
 
     @property
     def qdrant_addresses(self) -> tuple[str, ...]:
-        """Of the Qdrant server, or of the nodes of a cluster. In full: with a host alone the
-        client would choose for itself."""
+        """The URLs of the Qdrant server, or of the nodes of a cluster. Given a bare host, Qdrant's
+        client would choose scheme and port by itself."""
         by_host = f"http://{in_url(self.qdrant_host or '')}:{self.qdrant_port}"
         return self.qdrant_url or (by_host,)
 
@@ -154,8 +155,8 @@ class Settings(BaseModel):
 
     @property
     def qdrant_copies(self) -> int:
-        """Of each memory in a collection that is made; in a fleet so many that one node may be
-        lost and the others still agree on every write."""
+        """How many nodes hold each memory, in a collection that this service makes. The default
+        of a fleet is 3: when one node is lost, the other two are still a majority."""
         several = len(self.qdrant_url) > 1 or self.database_url
         return self.qdrant_replicas or (3 if several else 1)
 
@@ -166,31 +167,31 @@ class Settings(BaseModel):
 
     @property
     def jobs_at_once(self) -> int:
-        """How many asynchronous adds run at once; half of what may wait for the LLM is left."""
+        """How many asynchronous adds run at once; they leave half of `llm_places` to others."""
         return self.job_concurrency or min(16, max(1, self.llm_places // 2))
 
     @property
     def graceful_timeout(self) -> int:
-        """Seconds that the longest request may take: an add that asks the LLM once, the embedder
-        and a Qdrant server before and after it, and 10 s for everything else; 30 at least."""
+        """Seconds that the longest request may take, at least 30. That request is an add which asks
+        the LLM once and the embedder and Qdrant twice; 10 s are for everything else."""
         llm = self.llm_timeout if self.llm_provider != "none" else 0
         store = self.qdrant_timeout if self.on_server else 0
         return max(30, math.ceil(llm + 2 * (self.embedder_timeout + store) + 10))
 
     @property
     def reembeds(self) -> bool:
-        """Whether memories of another embedder are embedded again by the service itself."""
+        """Whether the service embeds all memories again by itself when the embedder changed."""
         return not self.on_server and self.reembed != "manual"
 
     @property
     def on_server(self) -> bool:
-        """Whether the vectors are on a Qdrant server, not embedded."""
+        """Whether the vectors are on a Qdrant server, and not in this process."""
         return bool(self.qdrant_url or self.qdrant_host)
 
     @field_validator("rate_limit")
     @classmethod
     def _a_rate(cls, rate: str | None) -> str | None:
-        from limits import parse_many  # 80 ms at each start, for a setting that few need
+        from limits import parse_many  # the import takes 80 ms, and few set a rate
 
         try:
             parse_many(rate or "1/second")
@@ -205,13 +206,14 @@ class Settings(BaseModel):
             path = path.expanduser()
             if path.exists() and not path.is_dir():
                 raise ValueError("must be a folder")
-        except (OSError, RuntimeError) as error:  # no right to look, a name too long; no home
+        except (OSError, RuntimeError) as error:  # no permission, too long a name; no home
             raise ValueError(f"cannot be used: {error}") from error
         return path
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str | None] | None = None) -> Self:
-        """From `environ`; by default the process's, over `.env` of the working directory.
+        """The settings in `environ`; by default those of the process's environment, which win over
+        those in `.env` of the working directory.
 
         An empty variable counts as not set. Raises StartupError with every mistake at once.
         """
@@ -224,7 +226,8 @@ class Settings(BaseModel):
             raise StartupError("\n".join(["Wrong settings:", *lines])) from None
 
     def make_data_dir(self) -> None:
-        """Raises StartupError where it cannot be made, or it or what is in it not be written."""
+        """Make the folder DATA_DIR. Raises StartupError where it cannot be made, or where it or a
+        file in it cannot be written."""
         try:
             self.data_dir.mkdir(parents=True, exist_ok=True)
             kept = [self.data_dir / name for name in _KEPT]
@@ -262,7 +265,7 @@ _IN_WORDS = {
 
 
 def _mistake(wrong: ErrorDetails) -> str:
-    """Without the value, which may be a secret."""
+    """The setting's name and what is wrong with it; never its value, which may be a secret."""
     ours = _IN_WORDS.get(wrong["type"])
     message = ours.format(**wrong.get("ctx", {})) if ours else wrong["msg"]
     message = message.removeprefix("Value error, ")

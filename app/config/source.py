@@ -1,4 +1,4 @@
-"""Where settings stand: in the environment and in the file `.env` of the working directory."""
+"""Reads variables from the environment and from the file `.env` of the working directory."""
 
 import codecs
 import io
@@ -21,38 +21,39 @@ _VERBATIM = ("EMBEDDER_QUERY_PREFIX", "EMBEDDER_PASSAGE_PREFIX")  # blanks at th
 
 @dataclass(frozen=True)
 class Source:
-    """Variables by their names, as they are written. Those of `environ` win over `dotenv`."""
+    """Variables with their values as written. Those of `environ` win over those of `dotenv`."""
 
     environ: Mapping[str, str | None] = field(default_factory=dict)
     dotenv: Mapping[str, str | None] = field(default_factory=dict)
 
     @classmethod
     def read(cls) -> Self:
-        """Of this process and its working directory. Raises StartupError for a file that is
-        there and cannot be read."""
+        """The variables of this process and of `.env`. Raises StartupError where the file exists
+        but cannot be read."""
         return cls(dict(os.environ), _dotenv())
 
     def names(self) -> set[str]:
         return {*self.environ, *self.dotenv}
 
     def written(self, name: str) -> str:
-        """Its value as it stands there; "" where it is empty or missing."""
+        """The value of `name` as written; "" where it is empty or missing."""
         return (self.environ[name] if name in self.environ else self.dotenv.get(name)) or ""
 
     def value(self, name: str) -> str:
-        """Without the quotes and blanks around it, which `docker run --env-file` leaves there;
-        "" for the address of a service that Kubernetes puts under the name of ours."""
+        """The value of `name` without the quotes and blanks around it, which `docker run
+        --env-file` leaves there. "" where Kubernetes has set it, see `is_kubernetes`."""
         given = self.written(name)
         if self.is_kubernetes(name):
             return ""
         return _unquoted(given if name in _VERBATIM else given.strip())
 
     def is_kubernetes(self, name: str) -> bool:
-        """Each pod gets `QDRANT_PORT=tcp://10.0.0.1:6333` where a service is named qdrant."""
+        """Whether Kubernetes has set `name`: beside a service named qdrant each pod gets
+        `QDRANT_PORT=tcp://10.0.0.1:6333`."""
         return name.endswith("PORT") and bool(_KUBERNETES.fullmatch(self.written(name)))
 
     def shadowed(self) -> set[str]:
-        """Names of which the file says another value than the environment, which wins."""
+        """The names that have another value in `.env` than in the environment, which wins."""
         both = self.environ.keys() & self.dotenv.keys()
         return {name for name in both if self.dotenv[name] not in (None, "", self.environ[name])}
 
@@ -63,7 +64,8 @@ def _unquoted(value: str) -> str:
 
 
 def _dotenv() -> Mapping[str, str | None]:
-    # Some keep a virtual environment by that name. Where nobody may look, there is none.
+    # A folder named .env may be a virtual environment. `os.path` also says False without the
+    # permission to look.
     if not os.path.exists(DOTENV) or os.path.isdir(DOTENV):
         return {}
     try:

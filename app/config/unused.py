@@ -1,4 +1,4 @@
-"""Settings that the others leave without effect."""
+"""Finds settings that were given but have no effect, because of the others."""
 
 from collections.abc import Iterator
 
@@ -21,7 +21,8 @@ _OF_QDRANT = (
 
 
 def unused(settings: Settings) -> Iterator[str]:
-    """One line for each that was given. Not for those that docker-compose.yml always gives."""
+    """One line for each setting that was given and has no effect. Settings that docker-compose.yml
+    always gives are left out."""
     given = settings.model_fields_set
     for names, why in _groups(settings):
         for name in names:
@@ -90,7 +91,8 @@ def _keys(settings: Settings) -> tuple[SecretStr | None, ...]:
 
 
 def _keyless(settings: Settings) -> Iterator[str]:
-    """Addresses of their own that OPENAI_API_KEY was perhaps meant for."""
+    """One line for each address that is called without a key, though OPENAI_API_KEY was perhaps
+    meant for it."""
     asked = {
         "LLM": (settings.llm_provider, settings.llm_base_url, settings.llm_endpoint),
         "EMBEDDER": (

@@ -1,1 +1,1 @@
-"""What is seen of the service: its log, its traces, its metrics."""
+"""How the service can be observed: its log, its trace ids, its metrics."""

@@ -1,4 +1,4 @@
-"""One logging set-up for the service, its server and its libraries."""
+"""The logging configuration of the service, of gunicorn and of the libraries."""
 
 import json
 import logging
@@ -17,11 +17,11 @@ log = logging.getLogger(__name__)
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
 SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-"""An id of somebody else's that may stand in a line of the log."""
+"""The form of a request id from outside that is safe to log."""
 
 
 class _OfRequest(logging.Filter):
-    """Gives each record the request it belongs to, and its trace."""
+    """Adds the id and the trace of the current request to each record."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         current = trace.get()
@@ -32,22 +32,22 @@ class _OfRequest(logging.Filter):
 
 
 class _Text(logging.Formatter):
-    """Lines for people."""
+    """Formats lines for people."""
 
     def formatException(
         self,
         ei: tuple[type[BaseException], BaseException, TracebackType | None]
         | tuple[None, None, None],
     ) -> str:
-        """Of a request's failure, where it was and of what kind, but not its message: that may
-        quote a user's text."""
+        """The traceback. Within a request it has the types of the errors but not their messages,
+        which may quote a user's text."""
         if request_id.get() == "-":
             return super().formatException(ei)
         return "\n".join(line.rstrip() for line in _places(ei[1]))
 
 
 class _Json(_Text):
-    """One JSON object a line. What a line is about stands in `fields` of its record."""
+    """Formats each record as one JSON object a line, with the record's `fields` in it."""
 
     def format(self, record: logging.LogRecord) -> str:
         entry: dict[str, Any] = {
@@ -74,12 +74,12 @@ def _places(error: BaseException | None) -> list[str]:
 
 
 def catch_all() -> None:
-    """Log what Python itself would write to stderr past every logger: warnings, and what ends a
-    thread. For the process that serves, once."""
+    """Log what Python would otherwise write to stderr itself: warnings, and errors that end a
+    thread. Each serving process calls it once."""
     logging.captureWarnings(True)
     threading.excepthook = _thread_ended
-    # No line says where it was written, or by which thread: to find out is a fifth of its cost.
-    # As "Optimization" in Python's Logging HOWTO has it.
+    # No format of ours shows the caller, thread or process of a record, and finding them out is a
+    # fifth of the cost of a line. See "Optimization" in Python's Logging HOWTO.
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
@@ -92,7 +92,7 @@ def _thread_ended(ended: threading.ExceptHookArgs) -> None:
 
 
 def log_config(level: str, form: str = "text") -> dict[str, Any]:
-    """For logging.config.dictConfig; `form` is text or json."""
+    """The configuration for logging.config.dictConfig; `form` is text or json."""
     line = "%(asctime)s %(levelname)s [%(request_id)s]%(trace)s %(name)s: %(message)s"
     return {
         "version": 1,
@@ -110,8 +110,8 @@ def log_config(level: str, form: str = "text") -> dict[str, Any]:
         "loggers": {
             "app": {"level": level},
             "gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True},
-            # It logs the texts of users, also in warnings and errors. What fails there is
-            # raised, and logged without them where it is translated.
+            # mem0 logs the texts of users, also in warnings and errors. Its failures reach us as
+            # exceptions, and we log those without texts.
             "mem0": {"level": logging.CRITICAL + 1},
         },
     }

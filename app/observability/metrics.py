@@ -1,12 +1,12 @@
-"""What the service counts of itself, for Prometheus.
+"""The Prometheus metrics that the service counts.
 
-One worker keeps its numbers in memory. Several each write theirs to files of a folder that all
-share, and whichever of them answers a scrape adds them up: prometheus_client's multiprocess
-mode, which it chooses when it is imported after `config.share_metrics`. It costs more a scrape,
-so one worker does without.
+A single worker keeps them in memory. Several workers write them to files in a shared folder, and
+the worker that answers a scrape adds them up. That is prometheus_client's multiprocess mode. The
+library chooses it at its import, which therefore must come after `config.share_metrics`. A scrape
+costs more in that mode, so a single worker does not use it.
 
-Label values are bounded: routes by their template, models and engines as the settings name
-them, codes of the closed set. Never an id, a path or a text.
+The values of labels are bounded: templates of routes, models and engines as the settings name them,
+codes of the closed set of errors. They are never an id, a path or a text.
 """
 
 import time
@@ -28,13 +28,13 @@ from prometheus_client import exposition as exposed
 from app.config import shared_metrics
 from app.errors import InvalidRequest, ServiceError
 
-# A series more for each that counts, with the time of its start: Prometheus does not need it.
+# Else each counter had a second series with the time of its start, which Prometheus does not need.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no types
 
 CONTENT_TYPE = exposed.CONTENT_TYPE_PLAIN_0_0_4
 
 OWN = CollectorRegistry()
-"""Of this process; what a scrape shows is in scrape.py."""
+"""The metrics of this process. scrape.py builds what a scrape shows."""
 
 HTTP_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 MODEL_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -123,12 +123,12 @@ JOBS_RETRIED = Counter(
 for _outcome in ("succeeded", "failed", "cancelled"):
     JOBS_ENDED.labels(_outcome)
 for _outcome in ("finished", "undone"):
-    JOURNAL_SETTLED.labels(_outcome)  # shown as 0, so that the first one is a rise
+    JOURNAL_SETTLED.labels(_outcome)  # shown as 0 from the start, so that the first is an increase
 if shared_metrics() is None:
     ProcessCollector(namespace="memory_service", registry=OWN)  # CPU, memory, open files
 
 
-@cache  # looked up for every request; there are few routes and statuses
+@cache  # used by every request, for few routes and statuses
 def http_seconds(method: str, route: str, status: int) -> Histogram:
     return HTTP_SECONDS.labels(method, route, status)
 
@@ -150,7 +150,7 @@ class ModelMeter:
 
     @contextmanager
     def call(self) -> Iterator[None]:
-        """Around one call; a ServiceError that leaves it is a failure."""
+        """Times the call made within; a ServiceError that leaves it is counted as a failure."""
         started = time.perf_counter()
         try:
             yield
@@ -161,7 +161,7 @@ class ModelMeter:
             self._seconds.observe(time.perf_counter() - started)
 
     def around(self, ask: Callable[P, T]) -> Callable[P, T]:
-        """`ask`, with each call of it counted."""
+        """`ask`, with each of its calls counted and timed."""
 
         @wraps(ask)
         def counted(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -173,18 +173,18 @@ class ModelMeter:
     def failed(self, error: ServiceError) -> None:
         MODEL_FAILURES.labels(*self._labels, error.code).inc()
 
-    def again(self) -> None:
+    def retried(self) -> None:
         self._retries.inc()
 
     def tokens(self, taken: int | None, given: int | None = None) -> None:
-        """What the provider says it used; some say nothing."""
+        """Count the input and output tokens that the provider reports, if it does."""
         for direction, number in (("input", taken), ("output", given)):
-            if isinstance(number, int) and number > 0:  # a compatible service may say anything
+            if isinstance(number, int) and number > 0:  # some services report nonsense
                 MODEL_TOKENS.labels(*self._labels, direction).inc(number)
 
 
 def store_call(engine: str, operation: str, call: Callable[P, T]) -> Callable[P, T]:
-    """`call`, timed; a ServiceError that leaves it is a failure."""
+    """`call`, timed; a ServiceError that leaves it is counted as a failure."""
     seconds = STORE_SECONDS.labels(engine, operation)
 
     @wraps(call)
@@ -193,7 +193,7 @@ def store_call(engine: str, operation: str, call: Callable[P, T]) -> Callable[P,
         try:
             return call(*args, **kwargs)
         except InvalidRequest:
-            raise  # the caller's failure, not the store's
+            raise  # the caller's mistake, not a failure of the store
         except ServiceError as error:
             STORE_FAILURES.labels(engine, operation, error.code).inc()
             raise

@@ -1,4 +1,4 @@
-"""How many jobs wait and run, and for how long: asked of the history at a scrape."""
+"""Gauges of the job queue, read from the history at each scrape."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -18,12 +18,13 @@ class Queue(Protocol):
 
     @property
     def oldest(self) -> float | None:
-        """When the oldest of them was accepted, in seconds since 1970."""
+        """When the oldest job that has not ended was accepted, in seconds since 1970; None where
+        there is none."""
 
 
 class Jobs:
-    """The gauges. All processes have the same jobs, so whichever answers a scrape tells of all.
-    Absent where the history does not answer."""
+    """Collects the gauges. All processes share one queue, so any of them can report it. The gauges
+    have no samples where the history does not answer."""
 
     def __init__(self, ask: Callable[[], Queue]) -> None:
         self._ask = ask

@@ -1,4 +1,5 @@
-"""What a scrape shows: what was counted, and what is asked of the stores just then."""
+"""Builds the answer of a scrape: what this process counted, and gauges that are read from the
+stores at each scrape."""
 
 import platform
 import threading
@@ -17,10 +18,10 @@ from app.observability.queue import Jobs, Queue
 
 
 class Memories:
-    """How many memories are stored, asked of the store at a scrape.
+    """Collects the number of stored memories.
 
-    At most every FRESH_S seconds whoever scrapes, and never waited for longer than BOUND_S: a
-    scrape must not hang because the store does. Without an answer there is no sample.
+    The store is asked at most once in FRESH_S seconds, and a scrape waits for it at most BOUND_S
+    seconds, so that it does not hang when the store does. Without an answer there is no sample.
     """
 
     FRESH_S = 10.0
@@ -57,7 +58,7 @@ class Memories:
 
 
 class Build:
-    """Which version this is."""
+    """Collects the versions of the service and of Python."""
 
     def collect(self) -> Iterator[Metric]:
         about = {"version": VERSION, "python": platform.python_version()}
@@ -65,12 +66,12 @@ class Build:
 
 
 def exposition(count: Callable[[], int], queue: Callable[[], Queue]) -> Callable[[], bytes]:
-    """What makes the answer of a scrape, in Prometheus's text format 0.0.4. `count` says how
-    many memories are stored, `queue` how many jobs wait and run."""
+    """A function that makes the answer of a scrape, in Prometheus's text format 0.0.4. `count`
+    returns how many memories are stored, `queue` the state of the job queue."""
     registry = CollectorRegistry()
     folder = shared_metrics()
     if folder:
-        MultiProcessCollector(registry, str(folder))  # type: ignore[no-untyped-call]  # nor this
+        MultiProcessCollector(registry, str(folder))  # type: ignore[no-untyped-call]  # no types either
     else:
         registry.register(OWN)
     registry.register(Memories(count))

@@ -1,8 +1,8 @@
-"""W3C Trace Context: what a request brings is passed on to whom the service calls for it.
+"""W3C Trace Context (https://www.w3.org/TR/trace-context/): the trace of a request is passed on
+with the calls that the service makes for it.
 
-https://www.w3.org/TR/trace-context/. The service records no spans: each call it makes gets a
-parent id of its own in the same trace. OpenTelemetry's auto-instrumentation, where an operator
-adds it, writes its own in their place.
+The service records no spans. Each call that it makes gets a parent id of its own within the trace.
+OpenTelemetry's auto-instrumentation, where an operator adds it, overwrites these headers.
 """
 
 import re
@@ -27,12 +27,12 @@ class Trace(NamedTuple):
 
 
 trace: ContextVar[Trace | None] = ContextVar("trace", default=None)
-"""Of the request at work; None where it brought no valid one."""
+"""The trace of the current request; None where it has no valid one."""
 
 
 def parse(parent: str, state: str = "") -> Trace | None:
-    """From the headers `traceparent` and `tracestate`. None for a parent outside the grammar; a
-    state outside of it is left away, as the standard says."""
+    """The trace in the headers `traceparent` and `tracestate`. As the standard says, it is None
+    where the parent breaks the grammar, and has no state where the state does."""
     found = _PARENT.fullmatch(parent.strip(" \t"))
     if not found:
         return None
@@ -52,7 +52,7 @@ def _state(given: str) -> str:
 
 
 def headers() -> dict[str, str]:
-    """What one outgoing call has to carry for the trace to go on; nothing where there is none."""
+    """The headers that pass the current trace on with one outgoing call; none without a trace."""
     current = trace.get()
     if current is None:
         return {}
@@ -61,7 +61,7 @@ def headers() -> dict[str, str]:
 
 
 def pass_on(request: Any) -> None:
-    """An event hook of httpx that does it."""
+    """An event hook for httpx that passes the current trace on."""
     request.headers.update(headers())
 
 

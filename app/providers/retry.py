@@ -36,7 +36,7 @@ def call(
         if pause is None or time.monotonic() + pause >= deadline:
             raise
     time.sleep(pause)
-    meter.again()
+    meter.retried()
     return _tried(request, deadline - time.monotonic(), translate, meter)
 
 

@@ -1,1 +1,1 @@
-"""Keys, and what they open; no Flask."""
+"""API keys, the principals that they stand for, and scopes. Knows no Flask."""

@@ -1,8 +1,9 @@
-"""Keys: the admin's, and scoped ones that are signed by it and need not be kept.
+"""API keys: the admin key, and scoped keys, which are signed and so need not be stored.
 
-A scoped key carries its id, its scope, its mode and its end. Whoever has one could otherwise try
-admin keys against its signature offline, so what signs is derived from the admin key by scrypt
-(RFC 7914), once at start; the parameters are OWASP's for passwords, 2024: N=2^14, r=8, p=5.
+A scoped key carries its id, its scope, its mode and its end. Its signature is made with a secret
+that scrypt (RFC 7914) derives from the admin key, once at start. Without scrypt the holder of a
+scoped key could guess admin keys offline, by trying them on the signature. The parameters are those
+that OWASP gave for passwords in 2024: N=2^14, r=8, p=5.
 """
 
 import hashlib
@@ -17,7 +18,7 @@ from itsdangerous import BadData, URLSafeSerializer
 
 from app.security.principal import ADMIN, Principal
 
-PREFIX = "mem_"  # by which people and scanners of leaked secrets know it
+PREFIX = "mem_"  # people, and scanners for leaked secrets, recognise a key by it
 _SALT = b"memory-service-api scoped keys 1"
 _SCRYPT = {"n": 2**14, "r": 8, "p": 5, "maxmem": 2**26, "dklen": 32}
 
@@ -27,19 +28,21 @@ DAY_S = 24 * 3600
 
 
 class Grant(NamedTuple):
-    """What a key opens, and until when."""
+    """The principal that a key stands for, and when the key expires."""
 
     principal: Principal
     ends_at: float
-    """In seconds since 1970."""
+    """Seconds since 1970."""
 
 
 class WrongKey(Exception):
-    """The text says what is wrong with a key; not with one that was not signed here."""
+    """The key is unknown, revoked or expired; the text says which. Of an unknown key it says no
+    more."""
 
 
 class Keys:
-    """Mints scoped keys, and tells who a key belongs to. Deriving what signs takes 0.2 s."""
+    """Mints scoped keys, and finds the principal of a key. Making one of these takes 0.2 s, for
+    scrypt."""
 
     def __init__(self, admin_key: str, revoked: Collection[str] = ()) -> None:
         self._admin = _digest(admin_key)
@@ -50,13 +53,13 @@ class Keys:
         )
 
     def mint(self, principal: Principal, ends_at: float) -> str:
-        """A key for `principal`, good until `ends_at` (seconds since 1970)."""
+        """A key for `principal`, valid until `ends_at` (seconds since 1970)."""
         return PREFIX + str(
             self._signer.dumps([principal.id, principal.scope, principal.read_only, int(ends_at)])
         )
 
     def open(self, key: str) -> Grant:
-        """Raises WrongKey, also for one that REVOKED_KEYS names."""
+        """The grant of `key`. Raises WrongKey, also for a key in REVOKED_KEYS."""
         if compare_digest(_digest(key), self._admin):
             return Grant(ADMIN, inf)
         try:
@@ -75,5 +78,6 @@ def new_key_id() -> str:
 
 
 def _digest(text: str) -> bytes:
-    """Of one length, so that a comparison does not tell the key's."""
+    """A hash of `text`. All hashes are of one length, so comparing two does not tell the length of
+    the admin key."""
     return hashlib.sha256(text.encode(errors="surrogateescape")).digest()

@@ -1,4 +1,4 @@
-"""Who asks, and what they may touch."""
+"""The principal: who calls an operation, and which memories they may touch."""
 
 from dataclasses import dataclass, field
 
@@ -15,23 +15,24 @@ class Principal:
     id: str
     """`admin`, the id of a scoped key, or `-` where no key is needed."""
     scope: Scope = field(default_factory=dict)
-    """By the ids of a scope; empty: everything."""
+    """The ids that the caller is bound to; empty where the caller may touch everything."""
     read_only: bool = False
 
     @property
     def key_id(self) -> str | None:
-        """Of the key that was used."""
+        """The id of the key that was used; None where no key is needed."""
         return None if self.id == NO_KEY else self.id
 
     def narrowed(self, scope: Scope) -> Scope:
-        """`scope` within what this caller may touch. Raises Forbidden where it names another."""
+        """`scope`, narrowed to the caller's own. Raises Forbidden where it names another id than
+        the caller is bound to."""
         for key, value in scope.items():
             if self.scope.get(key, value) != value:
                 raise Forbidden(f"This key is bound to another {key}; leave it out.")
         return {**scope, **self.scope} if self.scope else scope
 
     def may_see(self, memory: dict[str, object]) -> bool:
-        """Whether what has these ids is within the caller's scope."""
+        """Whether `memory`, which has ids of a scope as keys, is within the caller's scope."""
         return is_within(memory, self.scope)
 
     def must_write(self) -> None:
@@ -47,4 +48,4 @@ class Principal:
 
 ADMIN = Principal("admin")
 ANONYMOUS = Principal(NO_KEY)
-"""Whoever calls where no key is needed."""
+"""The caller where no key is needed."""

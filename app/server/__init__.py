@@ -1,1 +1,1 @@
-"""gunicorn's side: its threaded worker, and the deadlines that it lacks."""
+"""Extends gunicorn: its threaded worker, with deadlines for requests and answers."""

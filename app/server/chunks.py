@@ -1,7 +1,8 @@
-"""How the bodies that come in chunks are read: what is wrong with them is their sender's fault.
+"""Bodies with `Transfer-Encoding: chunked`: malformed or tiny chunks become a 400.
 
-gunicorn takes chunks apart while the body is read, and says in exceptions of its own what is
-wrong. And it takes them apart one by one: a body of many small ones costs far more than its size.
+gunicorn parses the chunks while the application reads the body. It raises exceptions of its own for
+malformed ones, which would look like defects of this service. And it parses chunks one by one, so
+that a body of many tiny chunks costs far more CPU than its size.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ MALFORMED = "The chunks of the body are malformed: see RFC 9112, section 7.1."
 TOO_SMALL = "The body comes in too many small chunks: send larger ones, or say its Content-Length."
 MAX_CPU_S = 0.25
 CPU_S_OF_BYTE = 5e-8
-"""Seconds of CPU for taking one body apart, and more for each byte of it. Measured on a slow core:
-2 us a chunk, so 0.003 s for a megabyte in chunks of a kilobyte, and 2 s for one in chunks of a
-byte."""
-STEP = 8192  # bytes that are read between two looks at the clock
+"""A body may take MAX_CPU_S seconds of CPU to parse, and CPU_S_OF_BYTE more for each byte. Measured
+on a slow core: 2 us a chunk, so 0.003 s for a megabyte in chunks of a kilobyte, and 2 s for a
+megabyte in chunks of a byte."""
+STEP = 8192  # bytes read between two checks of the CPU time
 
 
 class Chunks:
@@ -36,9 +37,9 @@ class Chunks:
         self._body = body
         self._cpu_s = 0.0
         self._received = 0
-        # Until it has been read to its end nobody knows where the next request starts. gunicorn
-        # closes such a connection; else it would read what is left after the answer, and answer
-        # what is wrong with it a second time.
+        # Before the end of the body the start of the next request is unknown, so gunicorn must
+        # close the connection. Else it would read the rest after the answer, and answer a malformed
+        # chunk a second time.
         body.failed = True
 
     def read(self, size: int) -> bytes:

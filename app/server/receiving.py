@@ -1,12 +1,13 @@
-"""A long body of a request: it need not be whole within a time, but it must keep coming."""
+"""Long uploads: they have no deadline as a whole, but a minimum rate."""
 
 import time
 from typing import Protocol
 
 MIN_RATE = 10_000
-"""Bytes a second that a client must send or take, over the time that it kept a thread waiting."""
+"""Bytes a second that a client must send or take. Only the time counts in which a thread waited for
+the client."""
 STEP = 16 * 1024
-"""Bytes that are read between two looks at the clock: 1.6 s at MIN_RATE."""
+"""Bytes that are read between two checks of the rate: 1.6 s at MIN_RATE."""
 
 
 class Body(Protocol):
@@ -14,11 +15,11 @@ class Body(Protocol):
 
 
 class Upload:
-    """Only the time that is spent waiting for the sender counts: what is done with what came is
-    not its doing."""
+    """The body of a request, and how long its sender has kept us waiting. The time that we spend
+    on the data does not count."""
 
     def __init__(self, body: Body, seconds: float) -> None:
-        """`seconds` may go by without progress."""
+        """`seconds`: how long the sender may pause."""
         self._body = body
         self._seconds = seconds
         self._received = 0
@@ -26,7 +27,7 @@ class Upload:
         self._waiting_since: float | None = None
 
     def read(self, size: int) -> bytes:
-        """At most `size` bytes; none at the end, or where its sender was late."""
+        """At most `size` bytes; none at the end, or after the worker cut off a late sender."""
         started = self._waiting_since = time.monotonic()
         try:
             data = self._body.read(min(size, STEP))
@@ -37,6 +38,7 @@ class Upload:
         return data
 
     def is_late(self, now: float) -> bool:
+        """Whether the sender has paused for too long or is too slow; `now` is monotonic."""
         since = self._waiting_since
         if since is None:
             return False

@@ -1,4 +1,4 @@
-"""A client's socket while a request of it is answered: what is sent must be taken in time."""
+"""The socket of a client while its request is answered, with a deadline for taking the answer."""
 
 import errno
 import logging
@@ -15,18 +15,19 @@ from app.server.receiving import MIN_RATE, Body, Upload
 
 log = logging.getLogger(__name__)
 
-_RESET = struct.pack("ii", 1, 0)  # of SO_LINGER: a close that does not wait for the client
+_RESET = struct.pack("ii", 1, 0)  # for SO_LINGER: close at once, by a reset
 
 
 class Answer:
     """The socket of a client, for the time of one request.
 
-    Only the time in which nothing could be sent counts: how long the answer takes to come about
-    is not the client's doing.
+    Only the time counts in which the socket's buffer was full: how long the service takes to make
+    the answer is not the client's fault.
     """
 
     def __init__(self, sock: Any, request: Any, seconds: float, read_seconds: float = 0) -> None:
-        """`seconds` may go by without progress, and `read_seconds` where it receives."""
+        """`seconds`: how long the client may take nothing; `read_seconds`: how long it may pause
+        in an upload."""
         self.sock = sock
         self.request = request
         self.is_hurried = False
@@ -38,13 +39,13 @@ class Answer:
         self._waited = 0.0
 
     def hurry(self) -> None:
-        """Send nothing that does not fit the socket's buffer at once."""
+        """From now on break the answer off where it does not fit the socket's buffer at once."""
         self.is_hurried = True
         self._seconds = 0
 
     def receive(self, body: Body) -> Upload:
-        """The request's own `body`, as one that may be long. The connection ends with it: where it
-        is not read to its end nobody knows where the next request begins."""
+        """`body`, the body of this request, as a long upload. The connection is closed after it,
+        because the start of the next request is unknown where the body is not read to its end."""
         self.request.must_close = True
         self.upload = Upload(body, self._read_seconds)
         return self.upload
@@ -53,24 +54,25 @@ class Answer:
         return getattr(self.sock, name)
 
     def sendall(self, data: bytes) -> None:
-        """Raises BrokenPipeError where the client does not take it in time."""
+        """Send all of `data`. Raises BrokenPipeError where the client does not take it in time."""
         left = memoryview(data)
         self._push(len(left), lambda done: self.sock.send(left[done:]))
 
     def sendfile(self, file: Any, offset: int, count: int) -> None:
-        """Raises BrokenPipeError as well."""
+        """Send `count` bytes of `file`. Raises BrokenPipeError as `sendall` does."""
         to, source = self.sock.fileno(), file.fileno()
         self._push(count, lambda done: os.sendfile(to, source, offset + done, count - done))
 
     def send(self, data: bytes) -> int:
-        """All of `data`, which is none of the answer yet: "100 Continue"."""
+        """Send all of `data`, which is "100 Continue" and so not yet the answer."""
         self.sendall(data)
         self.has_begun = False
         self.sock.setblocking(True)
         return len(data)
 
     def _push(self, size: int, send: Callable[[int], int]) -> None:
-        """All of `size` bytes; `send` sends what it can from a place on, and says how much."""
+        """Send `size` bytes. `send(done)` sends what it can after the first `done` bytes, and
+        returns how many."""
         if not self.has_begun:
             self.has_begun = True
             self.sock.setblocking(False)
@@ -87,7 +89,7 @@ class Answer:
             done += sent
 
     def _wait(self) -> None:
-        """Until more can be sent."""
+        """Wait until the socket can take more; break the answer off where that takes too long."""
         started = time.monotonic()
         allowed = self._seconds + self._sent / MIN_RATE - self._waited
         patience = max(0.0, min(self._seconds, allowed))
@@ -99,7 +101,7 @@ class Answer:
         self._waited += time.monotonic() - started
 
     def _break_off(self) -> None:
-        # What it has not taken shall not stay in the system's buffers, nor its end be waited for.
+        # The data that the client did not take is dropped, and the close does not wait for it.
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         socket.socket.shutdown(self.sock, socket.SHUT_RD)
         raise BrokenPipeError(errno.EPIPE, "the answer was not taken in time")

@@ -1,15 +1,15 @@
-"""gunicorn's threaded worker, where no client keeps a thread or the main loop waiting.
+"""gunicorn's threaded worker, extended so that no slow client can block a thread or the main loop.
 
-What gunicorn's own lacks:
+What gunicorn's own worker lacks:
 
-- A connection gets a thread when it has sent something; until then the poller watches it.
-- A request must be whole within a time, and its answer be taken, see app.server.sending.
-- Half-sent heads keep half of the threads at most. A few threads are for short answers alone:
-  the application is told when all others are at work.
-- Where there is no room for a connection, the one that was idle for longest goes.
-- A client that was answered ends its connection in the poller's time, not in the main loop's.
+- A connection gets a thread only when it has sent something; until then the poller watches it.
+- A request must be complete in time, and its answer be taken in time, see app.server.sending.
+- Half-sent heads occupy half of the threads at most. A few threads are reserved for short answers:
+  the application is told when all others are busy.
+- When there are too many connections, the one that was idle for longest is closed.
+- After the last answer the poller waits for the client to close; the main loop does not.
 
-Long because it is one class: gunicorn's main loop calls all of it.
+Long because it is one class: gunicorn's main loop calls all of its methods.
 """
 
 import errno
@@ -30,25 +30,28 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 from app.server.sending import Answer
 
 BUSY = "memory_service.busy"
-"""In the environ: whether to refuse this request, since too many are at work."""
+"""Key in the environ: True where this request should be refused, because too many are being
+answered."""
 RECEIVE = "memory_service.receive"
-"""In the environ: makes an Upload of its body, which then need not be whole in time."""
+"""Key in the environ: a function that makes an Upload of the body, which then has no deadline as a
+whole."""
 
-SPARE = 8  # threads, for short answers
-TICK_S = 0.25  # how often the main loop looks after what the threads have
-YOUNG_S = 0.25  # a newer connection may still send something, or waits for a thread's turn
-REST_S = 5.0  # after so long without a request the threads are let go
-GOODBYE_S = 2.0  # for idle connections at a stop, as gunicorn's STOP_KEEPALIVE_LINGER
+SPARE = 8  # threads that are reserved for short answers
+TICK_S = 0.25  # how often the main loop checks the deadlines
+YOUNG_S = 0.25  # a connection younger than this is not closed to make room
+REST_S = 5.0  # after so long without a request the threads end
+GOODBYE_S = 2.0  # how long idle connections stay at a stop, as gunicorn's STOP_KEEPALIVE_LINGER
 MAX_CONNECTIONS = 4096
-FILES_OF_A_THREAD = 3  # a connection to the history, two files, and one to a model or a store
+FILES_OF_A_THREAD = 3  # the history's connection has two files, one to a model or a store is one
 FILES_OF_ALL = 64
 SEND_BUFFER = 128 * 1024
-"""Bytes; fixed, since the system tells of room in it by thirds only: a third of the megabytes
-that it would grow to is more than a slow but honest client takes within its deadline."""
+"""Bytes of a socket's send buffer. The system reports room in the buffer only when a third of it is
+free. Left alone the buffer grows to megabytes, and a slow but honest client would not take a third
+of that within its deadline."""
 
 
 class Connection(TConn):
-    """A client's connection, and what the main loop knows of the thread that has it."""
+    """A client's connection, and the state of the request that a thread reads from it."""
 
     def __init__(self, worker: "Worker", sock: Any, client: Any, server: Any) -> None:
         super().__init__(worker.cfg, sock, client, server)
@@ -58,19 +61,20 @@ class Connection(TConn):
         self._worker = worker
 
     def is_late(self, now: float, seconds: float) -> bool:
-        """Whether it should have sent a request within `seconds`, or more of a long one."""
+        """Whether the client has not sent its request within `seconds`, or is late with a long
+        upload."""
         if self.answer and self.answer.upload:
             return self.answer.upload.is_late(now)
         return now - self.began > seconds
 
     def stop(self, how: int = socket.SHUT_RD) -> None:
-        """Its thread reads what is there already and waits for no more."""
+        """Shut the socket, so that its thread reads what has arrived and waits for no more."""
         self.is_cut = True
         sock, answer = self.sock, self.answer
         if answer:
             answer.request.must_close, sock = True, answer.sock
         with suppress(OSError):
-            # Not the method of a TLS socket: that takes the session from the thread that reads.
+            # A TLS socket's own shutdown would end the session under the thread that reads.
             socket.socket.shutdown(sock, how)
 
     def close(self, graceful: bool = False) -> None:
@@ -85,18 +89,18 @@ class Worker(ThreadWorker):
     tpool: Any
 
     read_timeout = 15.0
-    """Seconds; what is not whole by then is read no further: it is answered as a request that
-    was cut off, and its connection is closed."""
+    """Seconds in which a request must be complete. A later one is answered as cut off, and its
+    connection is closed."""
     send_timeout = 15.0
-    """Seconds without progress, after which an answer is broken off."""
+    """Seconds that a client may take nothing of its answer, which is then broken off."""
 
     def init_process(self) -> None:
-        # A handshake has a deadline where gunicorn makes it after it has wrapped the socket.
+        # gunicorn's handshake has a deadline only when it is done after the socket was wrapped.
         self.cfg.set("do_handshake_on_connect", False)
         self._spare = min(SPARE, self.cfg.threads // 4)
         self._changing = threading.Lock()
-        self._heads: dict[Connection, None] = {}  # that threads read, oldest first
-        self._requests: dict[Connection, Answer] = {}  # that threads have read the head of
+        self._heads: dict[Connection, None] = {}  # threads read their heads; oldest first
+        self._requests: dict[Connection, Answer] = {}  # their heads were read
         self._looked = self._worked = time.monotonic()
         super().init_process()
 
@@ -117,12 +121,12 @@ class Worker(ThreadWorker):
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         try:
             super().run()
-        finally:  # graceful_timeout is over, or the end shall come at once
+        finally:  # graceful_timeout is over, or the worker stops at once
             for conn in [*self._heads, *self._requests]:
                 conn.stop(socket.SHUT_RDWR)
 
     def handle_exit(self, sig: Any, frame: Any) -> None:
-        if not self.booted:  # such as while it waits for the worker before it
+        if not self.booted:  # perhaps it still waits for the worker that it replaces
             sys.exit(0)
         super().handle_exit(sig, frame)
 
@@ -148,7 +152,7 @@ class Worker(ThreadWorker):
             if len(self._requests) > self.cfg.threads - self._spare:
                 answer.hurry()
         if answer.is_hurried or conn.is_cut:
-            req.must_close = True  # and the rest of its body is not waited for
+            req.must_close = True  # so that the rest of the body is not waited for
         try:
             return super().handle_request(req, conn)
         finally:
@@ -157,7 +161,7 @@ class Worker(ThreadWorker):
     # ---- the main loop
 
     def notify(self) -> None:
-        """What gunicorn calls each time before it waits."""
+        """Close connections and enforce deadlines; gunicorn calls it before each wait."""
         super().notify()
         self._make_room()
         now = time.monotonic()
@@ -177,8 +181,8 @@ class Worker(ThreadWorker):
     def _cut(
         self, heads: list[Connection], requests: int, bodies: list[Connection], now: float
     ) -> None:
-        """Read no further from who should have sent all by now, nor from the oldest ones of too
-        many half-sent heads."""
+        """Stop reading from clients that are late. Where there are too many half-sent heads, the
+        oldest are late after YOUNG_S."""
         room = min(self.cfg.threads // 2, self.cfg.threads - self._spare - requests)
         too_many = max(0, len(heads) - max(1, self._spare // 2, room))
         limits = dict.fromkeys(heads[:too_many], YOUNG_S)
@@ -187,8 +191,8 @@ class Worker(ThreadWorker):
                 conn.stop()
 
     def _rest(self, at_work: bool, now: float) -> None:
-        """A pool keeps the threads that it ever had. Those of one that is shut down end when
-        they have nothing to do, and a new one has none."""
+        """After REST_S without a request, replace the thread pool by a new one without threads: a
+        pool never ends its threads by itself. Those of the old pool end when they are idle."""
         if at_work:
             self._worked = now
         elif now - self._worked > REST_S:
@@ -204,7 +208,7 @@ class Worker(ThreadWorker):
             sock, client = listener.accept()
         except OSError as error:
             if error.errno not in (errno.EAGAIN, errno.ECONNABORTED):
-                # Out of files, mostly. No more are accepted until one goes, or it is tried again.
+                # Mostly EMFILE. None is accepted until one is closed, or until the next tick.
                 self.log.warning("no room for another connection: %s", error)
                 self.worker_connections = self.nr_conns
             return
@@ -218,8 +222,8 @@ class Worker(ThreadWorker):
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(callback, conn))
 
     def _make_room(self) -> None:
-        """Close what was idle for longest, where there are too many connections. Not while
-        events are dispatched: one of them may be of this connection."""
+        """Close the connections that were idle for longest, where there are too many. It must not
+        be called while events are dispatched: one of them may be of such a connection."""
         old = time.monotonic() - YOUNG_S
         kept = (self.pending_conns, self.read_timeout), (self.keepalived_conns, self.cfg.keepalive)
         for idle, seconds in kept:
@@ -229,8 +233,8 @@ class Worker(ThreadWorker):
                 self._end(idle[0], idle)
 
     def linger(self, conn: Connection) -> bool:
-        """Close `conn` when its client does, so that it can read its answer; False where there
-        is nobody to wait for."""
+        """End the stream, and close `conn` only when its client does, so that the client can read
+        its answer. False where the client is gone already."""
         try:
             conn.sock.shutdown(socket.SHUT_WR)
             conn.sock.setblocking(False)
@@ -256,13 +260,13 @@ class Worker(ThreadWorker):
 
 
 def max_connections(threads: int) -> int:
-    """How many connections a worker may have beside the files of its threads. Raises the limit
-    of open files as far as it may be raised."""
+    """How many connections a worker may have, beside the files of its threads. Sets the limit of
+    open files as high as it may be set."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     ours = FILES_OF_ALL + FILES_OF_A_THREAD * threads
     wanted = ours + MAX_CONNECTIONS if hard == resource.RLIM_INFINITY else hard
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        with suppress(OSError, ValueError):  # a system that has yet another limit
+        with suppress(OSError, ValueError):  # macOS has yet another limit
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
             soft = wanted
     if soft == resource.RLIM_INFINITY:

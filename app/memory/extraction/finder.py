@@ -80,7 +80,7 @@ class FactFinder:
     ) -> _Attempt:
         if time.monotonic() >= until:
             return _Attempt([], first.failure)
-        self._meter.again()
+        self._meter.retried()
         try:
             return self._attempt(by_mem0, about, until, first.hint)
         except ServiceError as failure:

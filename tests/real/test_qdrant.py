@@ -12,8 +12,8 @@ from qdrant_client import QdrantClient
 
 from tests.servers.program import BINARY, QdrantProgram
 from tests.service import Service, wait_for
+from tests.soak.crashes import keep_killing
 from tests.soak.rounds import ROUNDS
-from tests.soak.test_crash import keep_killing
 
 pytestmark = pytest.mark.skipif(not BINARY, reason="QDRANT_BIN names no Qdrant")
 

@@ -23,8 +23,8 @@ from tests.model.looking import broken_chain, histories, kill, pending_intents
 from tests.servers.openai import OpenAIServer
 from tests.servers.qdrant import QdrantServer
 from tests.service import Service, wait_for
+from tests.soak.crashes import history_held, slow_down
 from tests.soak.rounds import ROUNDS
-from tests.soak.test_crash import history_held, slow_down
 
 CLIENTS = 4
 ADDS = 150  # of a batch: two writes

@@ -8,7 +8,7 @@ import pytest
 from tests.service import Service
 from tests.soak import test_concurrency as concurrency
 from tests.soak import test_failed_writes as failed_writes
-from tests.soak.test_crash import keep_killing
+from tests.soak.crashes import keep_killing
 from tests.soak.test_failed_writes import FailingWrites
 from tests.soak.test_hostile import service_with_a_witness, shoot
 from tests.soak.test_random_failures import KILLED, keep_failing

@@ -16,8 +16,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pytest
-
 from tests.model.calls import Clients
 from tests.model.judge import Judge
 from tests.model.looking import Memories, histories, kill, listing, pending_intents
@@ -152,11 +150,9 @@ def keep_killing(folder: Path, store: str, rounds: int) -> Judge:
     return judge
 
 
-@pytest.mark.parametrize("store", ["embedded", "server", "server, gRPC"])
-def test_killed_at_any_instant_it_keeps_what_it_acknowledged_and_nothing_else(
-    tmp_path: Path, store: str
-) -> None:
-    judge = keep_killing(tmp_path, store, ROUNDS)
+def check_kills(folder: Path, store: str) -> None:
+    """As many as ROUNDS, with calls of every kind acknowledged before them."""
+    judge = keep_killing(folder, store, ROUNDS)
     judge.conclude()
     if ROUNDS >= 10:  # in fewer it is a matter of luck
         assert {"add", "text", "metadata", "delete"} <= judge.acknowledged.keys()

@@ -36,7 +36,8 @@ from app.api.memory import routes
 from app.config import Settings
 
 DIALECTS = {"platform": platform, "oss": oss, "mcp": mcp}
-"""Each has its BLUEPRINTS, and the PATHS that are its own as a regular expression."""
+"""The packages of the dialects. Each has BLUEPRINTS, and PATHS: a regular expression that matches
+the beginnings of its paths."""
 
 
 class _Json(DefaultJSONProvider):
@@ -47,8 +48,10 @@ class _Json(DefaultJSONProvider):
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Wire it up. What is asked before each request, in this order: is it from here, who is it,
-    how often, and may they; what is done after each answer, in the opposite order."""
+    """Register the routes, and what is done around each request.
+
+    The order counts: Flask calls the functions before a request in this order (log, overload,
+    origin, key, rate, authorization), and the functions after it in the opposite order."""
     app.json = _Json(app)
     access_log.init_app(app)
     problems.init_app(app)

@@ -1,4 +1,4 @@
-"""POST /batch: many bodies of /memory/add, each answered by itself."""
+"""POST /batch: many bodies of /memory/add, each with an answer of its own."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -11,7 +11,7 @@ from app.api.http import rate_limit
 from app.api.http.auth import principal, writes
 from app.api.http.body import idempotency_key
 from app.api.http.large_body import large_body
-from app.api.http.problems import STATUS, problem_body, tell
+from app.api.http.problems import STATUS, log_failure, problem_body
 from app.api.http.streaming import Answer
 from app.api.memory.answers import added
 from app.api.memory.routes import memory
@@ -35,16 +35,16 @@ def add() -> tuple[Answer, dict[str, str]]:
         outcomes = memory().batches.add(
             principal(), asked, idempotency_key(), respond_async=respond_async
         )
-    _tell({outcome.detail: outcome for outcome in outcomes if isinstance(outcome, ServiceError)})
+    _log({outcome.detail: outcome for outcome in outcomes if isinstance(outcome, ServiceError)})
     headers = {"Preference-Applied": jobs.ASYNC} if respond_async else {}
     return {"results": [_result(outcome) for outcome in outcomes]}, headers
 
 
-def _tell(failures: Mapping[str, ServiceError]) -> None:
-    """Each kind of failure once: it may be that of a thousand."""
+def _log(failures: Mapping[str, ServiceError]) -> None:
+    """Log each text of a failure once: a thousand adds may fail alike."""
     for failure in failures.values():
         if STATUS[failure.code] >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            tell(failure)
+            log_failure(failure)
 
 
 def _result(outcome: Outcome) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The contract of the API, openapi.yaml, in the forms that tools ask for."""
+"""Serves the contract of the API, openapi.yaml: as it is, as JSON, and in OpenAPI 3.0."""
 
 from functools import cache
 from pathlib import Path
@@ -28,7 +28,7 @@ def as_json() -> dict[str, Any]:
 @bp.get("/openapi-3.0.json")
 @open_to_all
 def as_30() -> dict[str, Any]:
-    # Those that want 3.0 want to be told where the service is, too.
+    # Tools that read only 3.0 also need `servers`.
     return {**_contract_30(_path()), "servers": [{"url": request.url_root.rstrip("/")}]}
 
 

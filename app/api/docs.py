@@ -1,6 +1,6 @@
-"""GET /docs: the API to read and to try, by a Swagger UI that comes with the service.
+"""GET /docs: a Swagger UI for the contract, served from an installed package.
 
-Nothing is fetched from another host, and the page may run no script but the two it names.
+The page fetches nothing from another host, and may run only the two scripts that it names.
 """
 
 from importlib.util import find_spec
@@ -29,7 +29,7 @@ _OURS = Path(__file__).parent / "docs_page"
 
 
 def _swagger_ui() -> Path:
-    # Its place, without importing it: it would bring another web framework.
+    # The folder is found without importing the package, which would import a web framework.
     spec = find_spec("flask_openapi3_swagger")
     if spec is None or not spec.submodule_search_locations:
         abort(404)
@@ -45,7 +45,7 @@ def page() -> Response:
 @bp.get("/<file>")
 @open_to_all
 def asset(file: str) -> Response:
-    """What the page loads, by its name."""
+    """A script or the style sheet of the page."""
     match file:
         case "init.js":
             return _with_policy(send_file(_OURS / file, mimetype="text/javascript"))

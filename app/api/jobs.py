@@ -1,4 +1,4 @@
-"""Jobs: adds that were accepted, asked after and cancelled."""
+"""Jobs: asynchronous adds are accepted, looked at and cancelled."""
 
 import uuid
 from datetime import UTC, datetime
@@ -28,7 +28,7 @@ def jobs() -> JobService:
 
 
 def is_preferred() -> bool:
-    """Whether the current request prefers to be answered before it is done (RFC 7240)."""
+    """Whether the current request has `Prefer: respond-async` (RFC 7240)."""
     given = parse_set_header(", ".join(request.headers.getlist("Prefer")))
     return any(one.partition(";")[0].strip().lower() == ASYNC for one in given)
 
@@ -39,13 +39,14 @@ def submit(asked: AddRequest) -> Job:
 
 
 def accept(asked: AddRequest) -> Response:
-    """Accept it, and say where it is."""
+    """Accept the add of the current request as a job, and answer with the job."""
     job = submit(asked)
     return told(job, {"job": job.id, "status": job.state})
 
 
 def told(job: Job, answer: dict[str, Any]) -> Response:
-    """`answer` about a job that was accepted, now or when the same was asked before."""
+    """`answer` about an accepted job, with its address. Its status is 202; 200 where the job of a
+    repeated Idempotency-Key has ended already."""
     response = make_response(answer)
     response.status_code = 200 if job.has_ended else 202
     response.headers["Location"] = url_for("jobs.get", id=job.id)

@@ -1,4 +1,4 @@
-"""Keys: minted, listed and revoked by the admin."""
+"""API keys: the admin mints, lists and revokes them."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""Whether a scope has left anything, for the admin."""
+"""POST /leftovers: the admin checks whether anything of a scope is still stored."""
 
 from typing import Any
 

@@ -1,8 +1,9 @@
-"""The contract in OpenAPI 3.0, for what cannot read 3.1: Dify, Coze, Open WebUI and others.
+"""Converts the contract to OpenAPI 3.0, for tools that cannot read 3.1: Dify, Coze, Open WebUI and
+others.
 
-Schemas of 3.1 are JSON Schema 2020-12, those of 3.0 a dialect of draft 5. What 3.0 cannot say
-(`contains`, `propertyNames`, `dependentRequired`) is left out: it makes the contract wider, and
-the service refuses all the same.
+The schemas of 3.1 are JSON Schema 2020-12; those of 3.0 are a dialect of draft 5. Keywords that 3.0
+lacks (`contains`, `propertyNames`, `dependentRequired`) are left out. So the converted contract
+allows more than the service, which still refuses what the original contract does.
 """
 
 from typing import Any
@@ -12,11 +13,11 @@ Node = dict[str, Any]
 _UNKNOWN = ("contains", "propertyNames", "dependentRequired")
 _LISTS = ("anyOf", "oneOf", "allOf")
 _SCHEMAS = ("items", "additionalProperties", "not")
-_GIVEN_OUT = ("example", "examples", "value")  # of anything, and no schemas
+_EXAMPLES = ("example", "examples", "value")  # they hold any JSON, which is not converted
 
 
 def to_30(contract: Node) -> Node:
-    """A contract in OpenAPI 3.1 as one in 3.0.3; what is given stays as it is."""
+    """`contract`, which is in OpenAPI 3.1, in 3.0.3. The argument is not changed."""
     info = {key: value for key, value in contract["info"].items() if key != "summary"}
     return {**_converted(contract), "openapi": "3.0.3", "info": info}
 
@@ -34,7 +35,7 @@ def _part(key: str, value: Any) -> Any:
         return _schema(value)
     if key == "schemas":
         return {name: _schema(one) for name, one in value.items()}
-    return value if key in _GIVEN_OUT else _converted(value)
+    return value if key in _EXAMPLES else _converted(value)
 
 
 def _schema(given: Any) -> Any:
@@ -43,7 +44,7 @@ def _schema(given: Any) -> Any:
     schema: Node = {}
     for key, value in given.items():
         schema |= _keyword(key, value)
-    if "$ref" in schema and len(schema) > 1:  # 3.0 ignores what stands beside it
+    if "$ref" in schema and len(schema) > 1:  # 3.0 ignores the keywords beside a $ref
         schema["allOf"] = [{"$ref": schema.pop("$ref")}]
     return _nullable(schema)
 
@@ -65,7 +66,7 @@ def _keyword(key: str, value: Any) -> Node:
 
 
 def _nullable(schema: Node) -> Node:
-    """Null is no type in 3.0; a type may be `nullable`."""
+    """`schema` with `nullable` in the place of the type null, which 3.0 does not have."""
     if schema.get("type") == "null":
         return {**schema, "type": "string", "nullable": True, "enum": [None]}
     choices = schema.get("anyOf", [])

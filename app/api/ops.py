@@ -1,4 +1,4 @@
-"""For operators and tools: is it up, and how is it."""
+"""Routes for operators and their tools: /health, /ready and /metrics."""
 
 from typing import Any
 
@@ -23,14 +23,15 @@ def init_app(app: Flask) -> None:
 @bp.get("/health")
 @open_to_all
 def health() -> dict[str, str]:
-    """The process answers. Asks nothing of any dependency: a restart would not help those."""
+    """Whether the process answers. It checks no dependency, because restarting this process would
+    not mend one."""
     return {"status": "ok", "version": VERSION}
 
 
 @bp.get("/ready")
 @open_to_all
 def ready() -> tuple[dict[str, Any], int]:
-    """Each dependency by name; 503 only where nothing could be served."""
+    """The state of each dependency; 503 only where no request could be served."""
     checks = current_app.extensions["memory"].ready()
     status = summary(checks)
     return {"status": status, "checks": checks}, 503 if status == "failed" else 200
@@ -39,5 +40,5 @@ def ready() -> tuple[dict[str, Any], int]:
 @bp.get("/metrics")
 @admin_only
 def metrics() -> Response:
-    """For Prometheus."""
+    """The metrics, in Prometheus's format."""
     return Response(current_app.extensions["metrics"](), content_type=CONTENT_TYPE)

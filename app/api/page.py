@@ -1,4 +1,4 @@
-"""The web page, and what it alone asks for."""
+"""The web page, and the routes that only it uses."""
 
 import re
 from typing import Any
@@ -12,7 +12,7 @@ from app.api.memory.routes import memory
 bp = Blueprint("page", __name__)
 
 _TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
-"""Said here: what Python guesses from a name differs between machines."""
+"""Named here because Python guesses other types on other machines."""
 
 _FILE = re.compile(rf"[a-z0-9]+\.({'|'.join(_TYPES)})")
 
@@ -27,11 +27,11 @@ _HEADERS = {
             "base-uri 'none'",
             "form-action 'none'",
             "frame-ancestors 'none'",
-            # A browser that knows it refuses to make HTML out of a text.
+            # Where a browser supports it, no script can turn a text into HTML.
             "require-trusted-types-for 'script'",
         )
     ),
-    # Kept, but asked for by ETag each time: an upgrade shows at once.
+    # The browser checks its copy by ETag each time, so that an upgrade shows at once.
     "Cache-Control": "no-cache",
 }
 
@@ -53,7 +53,8 @@ def static(name: str) -> Response:
 
 @bp.get("/scopes")
 def scopes() -> dict[str, Any]:
-    """Who has memories, and how many, within the scope of the key."""
+    """The users, agents, apps and runs within the scope of the key, with their numbers of
+    memories."""
     return memory().scopes(auth.principal())
 
 

@@ -1,17 +1,17 @@
-"""How memories leave, and how they come."""
+"""Export and import."""
 
 import logging
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, request
 
 from app.api.http.auth import principal, writes
 from app.api.http.body import parse
 from app.api.http.upload import JSON, LINES, Upload
+from app.api.memory.routes import memory
 from app.errors import FieldError, InvalidRequest, ServiceError
-from app.memory import MemoryService
 from app.memory.transfer.lines import joined
 from app.memory.transfer.requests import ExportRequest, ForeignRequest, ImportRequest
 from app.memory.validation import validated
@@ -25,15 +25,10 @@ TRUTHS = {"true": True, "false": False}
 FLAGS = ("infer", "dry_run")
 
 
-def memory() -> MemoryService:
-    service: MemoryService = current_app.extensions["memory"]
-    return service
-
-
 @bp.post("/export")
 def export() -> Response:
     lines = memory().transfer.export_lines(principal(), parse(ExportRequest))
-    first = next(lines)  # what fails before it still has a status
+    first = next(lines)  # a failure up to here still gets its status
     named = {"Content-Disposition": 'attachment; filename="memories.jsonl"'}
     pieces = joined(_logged(chain([first], lines)), SENT_AT_ONCE)
     return Response(pieces, mimetype=LINES[0], headers=named)
@@ -55,7 +50,8 @@ def import_foreign(format: str) -> dict[str, Any]:
 
 
 def _logged(lines: Iterator[bytes]) -> Iterator[bytes]:
-    """What fails on the way breaks the connection off: there is no last line then."""
+    """`lines`; logs a failure on the way. It then breaks the connection off, so that the last
+    line, which says that the export is whole, is missing."""
     try:
         yield from lines
     except ServiceError as error:
@@ -64,7 +60,7 @@ def _logged(lines: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _options() -> dict[str, Any]:
-    """Of the address: the body is the lines."""
+    """The options in the query; the body is the data."""
     if twice := [name for name, values in request.args.lists() if len(values) > 1]:
         raise InvalidRequest(
             "The request has wrong fields.", [FieldError(twice[0], "is given twice")]

@@ -1,1 +1,1 @@
-"""What every dialect shares: bodies, problems, keys, origins, limits, the access log."""
+"""HTTP that all routes and dialects share: bodies, problems, keys, origins, limits, access log."""

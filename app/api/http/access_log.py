@@ -1,4 +1,4 @@
-"""What is seen of each request: its id, its trace, one line in the log, its metrics."""
+"""Gives each request an id, a trace, a line in the access log, and metrics."""
 
 import logging
 import time
@@ -17,7 +17,7 @@ _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 def init_app(app: Flask) -> None:
-    """To be called first: its function then runs first before a request, and last after it."""
+    """Must be called before other modules: then `_begin` runs first, and `_end` last."""
     app.before_request(_begin)
     app.after_request(_end)
 
@@ -33,13 +33,13 @@ def _begin() -> None:
 
 def _end(response: Response) -> Response:
     response.headers["X-Request-ID"] = request_id.get()
-    route = request.url_rule.rule if request.url_rule else None  # a path may hold anything
+    route = request.url_rule.rule if request.url_rule else None  # not the path: it may hold texts
     method = request.method if request.method in _METHODS else "other"
     key_id = getattr(g, "key_id", "-")
     finish = partial(_finish, method, route, response.status_code, g.started, key_id)
-    # A file is handed to gunicorn as it is, which closes it without telling.
+    # gunicorn sends a file (direct_passthrough) by itself, and then calls no `call_on_close`.
     if response.is_streamed and not response.direct_passthrough:
-        response.call_on_close(finish)  # when the last of it is sent, or the caller is gone
+        response.call_on_close(finish)  # after the last piece, or when the caller is gone
     else:
         finish()
     return response

@@ -1,6 +1,6 @@
-"""Who is calling, and what they may touch.
+"""Authentication and authorization by API keys.
 
-Every route needs a key, unless it says otherwise: a forgotten mark closes a door.
+Every route needs a key unless its view is marked `open_to_all`: a forgotten mark refuses.
 """
 
 from collections.abc import Callable
@@ -26,6 +26,7 @@ def open_to_all(view: View) -> View:
 
 
 def admin_only(view: View) -> View:
+    """Mark a view that needs the admin key."""
     view.admin_only = True  # type: ignore[attr-defined]
     return view
 
@@ -47,13 +48,13 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 def authorize() -> None:
     """Raises Unauthorized or Forbidden where the caller may not use this view, and
-    HistoryUnavailable where it cannot be told."""
+    HistoryUnavailable where the revoked keys cannot be read."""
     view = current_app.view_functions.get(request.endpoint or "")
     if view is None or request.method == "OPTIONS" or _is_open(view):
         return
     if g.refusal:
         raise g.refusal
-    # Also asked by the operations: here it is known before the body is looked at.
+    # The operations check both, too. Here they are checked before the body is read.
     if getattr(view, "admin_only", False):
         g.principal.must_be_admin()
     if getattr(view, "writes", False):
@@ -71,8 +72,8 @@ def principal() -> Principal:
 
 
 def _authenticate() -> None:
-    """Find out who calls, and refuse nothing yet: open views need nobody, and a wrong key is
-    counted by the rate limit first."""
+    """Find the principal of the current request. A wrong key is refused later, in `authorize`:
+    open views need no key, and the rate limit must count requests with wrong keys."""
     g.principal, g.refusal = ANONYMOUS, None
     keys: KeyService | None = current_app.extensions["keys"]
     if keys:

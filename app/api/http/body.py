@@ -1,4 +1,4 @@
-"""The bodies of requests: strict JSON, and the operation's model of it."""
+"""Reads the bodies of requests: strict JSON, validated by the operation's model."""
 
 import json
 import re
@@ -24,7 +24,7 @@ def parse(model: type[R]) -> R:
 
 
 def idempotency_key() -> str | None:
-    """The Idempotency-Key of the current request. Raises InvalidRequest for what is none."""
+    """The Idempotency-Key of the current request, if any. Raises InvalidRequest for a wrong one."""
     key = request.headers.get("Idempotency-Key")
     if key is not None and not _KEY.fullmatch(key):
         error = FieldError("Idempotency-Key", "must be 1 to 255 visible ASCII characters")
@@ -34,14 +34,14 @@ def idempotency_key() -> str | None:
 
 def body() -> Any:
     """The JSON of the current request; an empty body is an empty object. Raises InvalidRequest,
-    and what HTTP has for bodies of another type or size."""
+    and werkzeug's errors for bodies of a wrong type or size."""
     return decoded(raw_body())
 
 
 def decoded(raw: bytes) -> Any:
-    """The JSON of a body of the current request, see `body`."""
+    """The JSON of `raw`, which is the body of the current request, see `body`."""
     if not raw.strip():
-        return {}  # for routes that need nothing; the others name what is missing
+        return {}  # validation names the fields that are missing
     if request.mimetype != "application/json":
         raise UnsupportedMediaType
     try:
@@ -59,7 +59,7 @@ def _text(raw: bytes) -> str:
         text = raw.removeprefix(BOM).decode()
     except UnicodeDecodeError as error:
         raise InvalidRequest(not_utf_8(raw, error)) from None
-    if "\0" in text[:2]:  # ASCII in UTF-16 is UTF-8 too, with zeros in it
+    if "\0" in text[:2]:  # ASCII in UTF-16 is also valid UTF-8, with zeros in it
         raise InvalidRequest("The body is in UTF-16: send it in UTF-8.")
     return text
 
@@ -75,7 +75,7 @@ def raw_body() -> bytes:
         raise cut_off from None
     if request.content_length is None:
         if len(raw) >= (request.max_content_length or 0):
-            raise RequestEntityTooLarge  # werkzeug cuts a chunked body there and says nothing
+            raise RequestEntityTooLarge  # werkzeug silently cuts a chunked body there
     elif len(raw) < request.content_length:
-        raise cut_off  # of a body with a length werkzeug does not tell
+        raise cut_off  # werkzeug silently takes a body that is shorter than its length
     return raw

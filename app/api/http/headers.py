@@ -1,4 +1,4 @@
-"""Headers of every answer, for the browsers that read it."""
+"""Security headers for every answer."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def init_app(app: Flask) -> None:
 
 
 def _with_headers(app: WSGIApplication) -> WSGIApplication:
-    """`app` with HEADERS in every answer that does not say otherwise; below Flask, where six of
-    them cost next to nothing."""
+    """`app` with HEADERS in every answer that does not set them itself. WSGI is the cheapest place
+    to add them."""
 
     def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:

@@ -1,4 +1,4 @@
-"""Bodies larger than MAX_BODY_BYTES: read as many at once as memory allows."""
+"""Bodies larger than MAX_BODY_BYTES: only as many are held at once as memory allows."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,13 +13,14 @@ from app.config.memory import memory_bytes
 from app.errors import PayloadTooLarge
 from app.memory.limits import MemoryBudget
 
-SHARE = 4  # of the memory, one part for such bodies
+SHARE = 4  # such bodies may take a quarter of the memory
 READ = 6
-"""Bytes for each of a body: as it came, as text, as values, and what of it is answered. 31 MB of
-long texts took 170 MB (2026-11-27)."""
+"""Bytes of memory for each byte of a body: as received, as text, as values, and as answered. 31 MB
+of long texts took 170 MB (2026-11-27)."""
 STRUCTURE = b"{[:,"
 OF_VALUE = 64
-"""Bytes for each of these, when a body is parsed: 31 MB of empty lists took 860 MB."""
+"""Bytes of memory for each of these characters when a body is parsed: 31 MB of empty lists took
+860 MB."""
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -30,7 +31,8 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 @contextmanager
 def large_body() -> Iterator[Any]:
-    """The JSON of the current request, of MAX_BATCH_BYTES at most; its memory is held as long.
+    """The JSON of the current request, which may have MAX_BATCH_BYTES. The budget holds its memory
+    until the context ends.
 
     Raises what `body` raises, PayloadTooLarge, and ServiceBusy while others need the memory.
     """
@@ -49,7 +51,7 @@ def large_body() -> Iterator[Any]:
 
 
 def _possible(budget: MemoryBudget, size: int) -> int:
-    """Raises PayloadTooLarge."""
+    """`size`. Raises PayloadTooLarge where the whole budget is smaller."""
     if size > budget.size:
         raise PayloadTooLarge(
             f"To read this body takes {size // 2**20} MB of memory, and there are "

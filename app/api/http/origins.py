@@ -1,14 +1,15 @@
-"""What is refused before anybody is asked for a key: other people's pages, unknown names.
+"""Refuses requests from foreign web pages, and requests that reached this service by an unknown
+host name. Both are refused before the key is checked.
 
-A browser sends requests for any page that its user looks at. Origin and Sec-Fetch-Site tell
-whose page it is. Host tells by which name this service was reached: a foreign page can point a
+A browser sends requests for any page that its user looks at. The headers Origin and Sec-Fetch-Site
+say whose page it is. Host is the name by which this service was reached: a foreign page can point a
 name of its own at 127.0.0.1 (DNS rebinding), but cannot hide that name.
 
-Behind a proxy (PROXY_HOPS) there are two names, and both have to be known ones. X-Forwarded-Host is
-the name that the proxy was reached by. A page can write it, too, and may reach this port past the
-proxy: then Host, which no page can write, tells its name. What Host is when it comes from the proxy
-depends on it: Caddy and Traefik leave it as it was, nginx puts what stands after proxy_pass there,
-such as 127.0.0.1:8000 (known) or a name of its own (to be told in TRUSTED_HOSTS).
+Behind a proxy (PROXY_HOPS) there are two names, and both must be trusted. X-Forwarded-Host is the
+name by which the proxy was reached. A page that reaches this port past the proxy can forge it, but
+cannot forge Host. What Host is behind a proxy depends on the proxy: Caddy and Traefik leave it as
+it was; nginx sets the name after proxy_pass, such as 127.0.0.1:8000 (trusted) or another name
+(which TRUSTED_HOSTS must have).
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from app.config import Settings
 from app.errors import FieldError, HostNotAllowed, InvalidRequest, OriginNotAllowed
 
-PROBES = ("/health", "/ready")  # probes call by the address of a pod or container
-# RFC 3986, section 3.2.2, with what a port may follow; names in other letters come as punycode.
+PROBES = ("/health", "/ready")  # probes use the address of a pod or container
+# RFC 3986, section 3.2.2, and an optional port. Browsers send other alphabets as punycode.
 _HOST = re.compile(
     r"(?P<name>[\w.~!$&'()*+,;=%-]+|\[[\da-f:.]+\])(:\d*)?", re.ASCII | re.IGNORECASE
 )
@@ -42,7 +43,8 @@ def init_app(app: Flask, settings: Settings) -> None:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # as Flask's documents have it
             app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops, x_prefix=hops
         )
-    # With a key a name proves nothing more; without one only this machine's own are believed.
+    # Where a key is needed, any host name will do. Where none is, only the names of this machine
+    # and those in TRUSTED_HOSTS are trusted.
     any_host = settings.admin_api_key or settings.auth_disabled
     app.extensions["trusted_hosts"] = None if any_host else frozenset(settings.trusted_hosts)
     app.extensions["cors_origins"] = frozenset(settings.cors_origins)
@@ -53,7 +55,7 @@ def init_app(app: Flask, settings: Settings) -> None:
             origins=list(settings.cors_origins),
             expose_headers=EXPOSED,
             max_age=600,
-            always_send=False,  # nothing to those who have no page
+            always_send=False,  # not to clients that send no Origin
         )
 
 
@@ -74,9 +76,9 @@ def _check() -> None:
 
 
 def _is_own(origin: str) -> bool:
-    """Whether it is a page of this service. Behind a proxy with TLS that is not believed
-    (PROXY_HOPS) the scheme, or the name too, is another one here than in the browser, which then
-    still says what no page can write: same-origin."""
+    """Whether `origin` is this service's own page. Behind a proxy that PROXY_HOPS does not count,
+    the scheme or the name differs from what the browser sees. Then Sec-Fetch-Site, which no page
+    can forge, still says same-origin."""
     if origin == f"{request.scheme}://{request.host}":
         return True
     return request.headers.get("Sec-Fetch-Site") == "same-origin"
@@ -87,8 +89,8 @@ def _came_by_proxy() -> bool:
 
 
 def _names() -> list[str]:
-    """By which names we were reached, without their ports: Host, and what the proxies that are
-    believed say that it was. None in HTTP/1.0 without a Host. Raises InvalidRequest."""
+    """The names by which this service was reached, without ports: Host, and X-Forwarded-Host of
+    the proxies that PROXY_HOPS counts. Empty for HTTP/1.0 without a Host. Raises InvalidRequest."""
     environ = request.environ
     before_proxies = environ.get("werkzeug.proxy_fix.orig", environ)
     host, forwarded = before_proxies.get("HTTP_HOST"), environ.get("HTTP_HOST")
@@ -101,7 +103,7 @@ def _names() -> list[str]:
 
 
 def _navigates() -> bool:
-    """Whether somebody followed a link to here, such as to the page, and will look at it."""
+    """Whether the browser navigates here by a link, so that no other page reads the answer."""
     wanted = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
     is_document = all(request.headers.get(name) == value for name, value in wanted.items())
     return request.method == "GET" and is_document
@@ -109,7 +111,7 @@ def _navigates() -> bool:
 
 @lru_cache(256)
 def _host_name(header: str, host: str) -> str:
-    """Without the port, in lower case."""
+    """The name in `host` without the port, in lower case. Raises InvalidRequest."""
     if not (parts := _HOST.fullmatch(host)):
         error = FieldError(header, "must be the name or address of a host (RFC 9112, section 3.2)")
         raise InvalidRequest("The request has a wrong header.", [error])

@@ -1,10 +1,10 @@
-"""Where the server has hardly a thread left, an answer at once instead of a place in a queue."""
+"""Refuses requests with a 503 while the server has hardly a free thread, instead of queueing."""
 
 from flask import Flask, request
 
 from app.errors import ServiceBusy
 
-FLAG = "memory_service.busy"  # app.server.worker says it
+FLAG = "memory_service.busy"  # app.server.worker sets it
 
 
 def init_app(app: Flask) -> None:

@@ -1,4 +1,4 @@
-"""Failures as RFC 9457 problem details: one shape, made in one place."""
+"""Makes the answers for failures: RFC 9457 problem details."""
 
 import logging
 from collections.abc import Sequence
@@ -59,7 +59,7 @@ STATUS = {
     "provider_timeout": 504,
     "vector_store_timeout": 504,
 }
-"""Every `code` there is, as openapi.yaml lists them, and its status."""
+"""Every `code` that openapi.yaml lists, with its status."""
 
 _OF_HTTP = {
     404: ("not_found", "There is nothing at this address. The routes are in /openapi.yaml."),
@@ -83,13 +83,12 @@ def _service_error(error: ServiceError) -> Response:
     if response.status_code == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = "Bearer"
     if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        tell(error)
+        log_failure(error)
     return response
 
 
-def tell(error: ServiceError) -> None:
-    """Write what failed into the log."""
-    # The cause's own words may quote a key or a text.
+def log_failure(error: ServiceError) -> None:
+    # Only the type of the cause: its message may quote a key or a user's text.
     cause = f" ({type(error.__cause__).__name__})" if error.__cause__ else ""
     log.error("%s: %s%s", error.code, error.detail, cause)
 
@@ -104,7 +103,7 @@ def _http_error(error: HTTPException) -> Response:
 
 
 def _defect(error: Exception) -> Response:
-    # The log says where, and leaves out the message: it may quote a user's text.
+    # The log has the traceback but not the message, which may quote a user's text.
     log.critical("a defect of this service: %s", type(error).__name__, exc_info=error)
     return problem("internal_error", "A defect of this service; its log has the request_id.")
 

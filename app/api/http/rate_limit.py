@@ -1,4 +1,4 @@
-"""How many requests a key, or where there is none an address, may send."""
+"""Limits the rate of requests of each key, or of each address where no key is needed."""
 
 import logging
 import time
@@ -18,18 +18,18 @@ log = logging.getLogger(__name__)
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Raises StartupError where the store of the counts cannot be used."""
+    """Raises StartupError where RATE_LIMIT_STORAGE cannot be used."""
     if not settings.rate_limit:
         return
-    from flask_limiter import Limiter  # 90 ms at each start, for what few need
+    from flask_limiter import Limiter  # the import takes 90 ms, and few set a rate
     from limits.errors import ConfigurationError
 
     limiter = Limiter(
-        _who,
+        _caller,
         application_limits=[settings.rate_limit],
         storage_uri=settings.rate_limit_storage.get_secret_value(),
         key_prefix="memory-service",
-        # While the store is away each process counts for itself.
+        # While the store of the counts is down, each process counts for itself.
         in_memory_fallback_enabled=True,
     )
     limiter.request_filter(lambda: request.path in PROBES)
@@ -38,13 +38,13 @@ def init_app(app: Flask, settings: Settings) -> None:
     except (ConfigurationError, ValueError) as error:
         raise StartupError(f"RATE_LIMIT_STORAGE: {type(error).__name__}, see env") from error
     app.extensions["rates"] = limiter
-    app.after_request(_tell)
+    app.after_request(_add_headers)
 
 
 def count(more: int, field: str) -> None:
-    """Let the current request, which has `more` things in `field` than one, count as all of them.
+    """Count the current request `more` times more, because it has so many further items in `field`.
 
-    Raises TooManyRequests; and InvalidRequest where it has more than are ever let through at once.
+    Raises TooManyRequests, and InvalidRequest where it has more items than any limit allows.
     """
     limiter: Limiter | None = current_app.extensions.get("rates")
     if limiter is None:
@@ -55,7 +55,7 @@ def count(more: int, field: str) -> None:
             raise InvalidRequest("The request has wrong fields.", [FieldError(field, message)])
     try:
         fits = _hit(limiter, more)
-    except Exception as error:  # the store's own: the next request finds out that it is away
+    except Exception as error:  # of the store's library; at the next request it falls back
         log.warning("not counted by RATE_LIMIT: %s", type(error).__name__)
         return
     if not fits:
@@ -63,7 +63,7 @@ def count(more: int, field: str) -> None:
 
 
 def _hit(limiter: "Limiter", more: int) -> bool:
-    """Whether all limits have room for so many more, which then are counted."""
+    """Whether all limits allow `more` requests; if so, they are counted."""
     limits, counts = limiter.current_limits, limiter.limiter
     for one in limits:
         one.breached = not counts.test(one.limit, *one.request_args, cost=more)
@@ -74,15 +74,15 @@ def _hit(limiter: "Limiter", more: int) -> bool:
     return not any(one.breached for one in limits)
 
 
-def _who() -> str:
+def _caller() -> str:
     if g.principal is ANONYMOUS:
         return f"address {request.remote_addr}"
     return f"key {g.principal.id}"
 
 
-def _tell(response: Response) -> Response:
-    """The headers of the IETF's draft-ietf-httpapi-ratelimit-headers-06. Flask-Limiter's own
-    give a time of day for the seconds, and a Retry-After to those who need not wait."""
+def _add_headers(response: Response) -> Response:
+    """Adds the headers of the IETF's draft-ietf-httpapi-ratelimit-headers-06. Flask-Limiter's own
+    have a time of day in the place of seconds, and Retry-After where nobody need wait."""
     limiter: Limiter = current_app.extensions["rates"]
     limits = limiter.current_limits
     if limits:
@@ -91,6 +91,6 @@ def _tell(response: Response) -> Response:
         response.headers["RateLimit-Limit"] = str(tightest.limit.amount)
         response.headers["RateLimit-Remaining"] = str(tightest.remaining)
         response.headers["RateLimit-Reset"] = str(seconds)
-        if tightest.breached:  # another 429 says for itself how long
+        if tightest.breached:  # a 429 for another reason has its own Retry-After
             response.headers["Retry-After"] = str(seconds)
     return response

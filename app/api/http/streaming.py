@@ -1,4 +1,4 @@
-"""Answers that are too large to be held are sent as they are read."""
+"""Streams large answers: they are sent while they are read from the store."""
 
 import logging
 from collections.abc import Iterator
@@ -16,10 +16,11 @@ DUMPED_AT_ONCE, DUMPED_CHARACTERS = 64, 100_000
 
 Answer = dict[str, Any]
 Part = tuple[list[Answer], Answer]
-"""Some of the results of an answer, and what stands beside them."""
+"""Some results of an answer, and the fields beside `results`. The fields of the last part count."""
 
 
 def listed(pages: Iterator[Page]) -> Iterator[Part]:
+    """The parts of a listing; `total` is the number so far where the store did not count."""
     number = 0
     for page in pages:
         number += len(page.memories)
@@ -28,13 +29,14 @@ def listed(pages: Iterator[Page]) -> Iterator[Part]:
 
 
 def found(parts: Iterator[Found]) -> Iterator[Part]:
+    """The parts of a search's answer."""
     for part in parts:
         reason = part.degraded
         yield part.memories, {"degraded": True, "reason": reason} if reason else {}
 
 
 def whole_or_streamed(parts: Iterator[Part]) -> Answer | Response:
-    """An answer of one part as it is, so that its length is known; a longer one as it is read."""
+    """The answer: as one object where it has one part, else streamed."""
     first, second = next(parts), next(parts, None)
     if second is None:
         results, rest = first
@@ -43,8 +45,10 @@ def whole_or_streamed(parts: Iterator[Part]) -> Answer | Response:
 
 
 def streamed(parts: Iterator[Part], *, bare: bool = False) -> Response:
-    """Results as they are read, and what the last part adds to them; `bare`, their list alone.
-    What fails on the way breaks the connection off, so that a part is never taken for the whole."""
+    """The answer, streamed: all results, and the fields beside them of the last part. With `bare`
+    it is the list of the results alone.
+
+    A failure on the way breaks the connection off, so that no client takes a part for the whole."""
 
     def write() -> Iterator[str]:
         number, ends = 0, Answer()
@@ -67,8 +71,8 @@ def streamed(parts: Iterator[Part], *, bare: bool = False) -> Response:
 
 
 def _few(results: list[Answer]) -> Iterator[list[Answer]]:
-    """Lists that are small enough to be made JSON at once: there a text may take twelve times its
-    room."""
+    """`results` in lists that are small enough to be serialised at once: as JSON a text may take
+    twelve times its memory."""
     few, size = list[Answer](), 0
     for memory in results:
         few.append(memory)

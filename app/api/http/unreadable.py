@@ -1,11 +1,11 @@
-"""Why a body is no JSON, with the place and what to do about it; nothing of it is quoted."""
+"""Explains why a body is not JSON: where, and what to do. The body is never quoted."""
 
 import codecs
 import json
 
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 BOM = codecs.BOM_UTF8
-"""Some clients on Windows begin with it; RFC 8259, 8.1, allows to pass over it."""
+"""Some clients on Windows send it first; RFC 8259, section 8.1, lets a reader ignore it."""
 
 _QUOTES = "'\u2018\u2019\u201c\u201d\u00ab\u00bb\u300c\u300d\uff02"
 _AFTER_A_TEXT = (
@@ -22,7 +22,7 @@ _REASONS = {
     "Extra data": "it goes on after its end",
     "Expecting property name": "the name of a field stands in double quotation marks",
 }
-"""By how the message of Python's decoder begins."""
+"""Explanations by the beginning of the message of Python's decoder."""
 
 
 def not_json(error: json.JSONDecodeError) -> str:
@@ -43,7 +43,7 @@ def _reason(error: json.JSONDecodeError) -> str:
 
 
 def not_utf_8(raw: bytes, error: UnicodeDecodeError) -> str:
-    """Names the encoding that it seems to have."""
+    """Says where `raw` is not UTF-8, and which encoding it seems to have."""
     if raw.startswith(UTF_16) or raw[1:2] == b"\0" or raw[:1] == b"\0":
         return "The body is in UTF-16: send it in UTF-8."
     line = raw.count(b"\n", 0, error.start) + 1
@@ -55,7 +55,8 @@ def not_utf_8(raw: bytes, error: UnicodeDecodeError) -> str:
 
 
 def _like(raw: bytes) -> str:
-    """GBK is two bytes a character, each of the first above 0x80: Western text seldom is."""
+    """The encoding that `raw` seems to have. In GBK a character has two bytes, the first of them
+    above 0x80; text in Latin-1 is seldom valid GBK."""
     try:
         text = raw.decode("gbk")
     except UnicodeDecodeError:

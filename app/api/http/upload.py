@@ -1,4 +1,5 @@
-"""A body that is read as it comes: bounded by its lines and by how fast it comes."""
+"""Reads a body in pieces while it is sent. Its size is not limited, but its sender must not be too
+slow, see app.server.receiving."""
 
 from collections.abc import Sequence
 
@@ -6,13 +7,13 @@ from flask import request
 
 from app.errors import InvalidRequest, UnsupportedType
 
-RECEIVE = "memory_service.receive"  # app.server.worker gives it
+RECEIVE = "memory_service.receive"  # app.server.worker sets it
 JSON = ("application/json",)
 LINES = ("application/x-ndjson", "application/jsonl", "application/x-jsonlines")
 
 
 class Upload:
-    """The body of the current request. Raises UnsupportedType where it is of no type in `types`."""
+    """The body of the current request. Raises UnsupportedType where its type is not in `types`."""
 
     def __init__(self, types: Sequence[str]) -> None:
         if request.mimetype not in types:
@@ -26,7 +27,7 @@ class Upload:
         """At most `size` bytes; none at the end. Raises InvalidRequest where it is not whole."""
         try:
             data: bytes = self._body.read(size)
-        except OSError:  # of a body in chunks that ended before its last one
+        except OSError:  # a chunked body ended before its last chunk
             raise _cut_off() from None
         self._received += len(data)
         if not data and self._length is not None and self._received < self._length:

@@ -1,4 +1,4 @@
-"""What the routes answer, where it is more than what the operation gives."""
+"""Answers of the nine routes that differ from what the operation returns."""
 
 from typing import Any
 
@@ -6,5 +6,5 @@ from app.memory.answers import Added
 
 
 def added(done: Added) -> tuple[dict[str, Any], int]:
-    """Of an add, with its status."""
+    """The answer of an add, and its status."""
     return done.shown(), 201 if done.stored else 200

@@ -1,4 +1,4 @@
-"""The nine routes: parse, one call, answer."""
+"""The nine routes: each parses the body, calls one operation and answers."""
 
 from flask import Blueprint, Response, current_app
 

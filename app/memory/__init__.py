@@ -19,6 +19,7 @@ from app.memory.extraction.finder import FactFinder
 from app.memory.jobs import JobLimits
 from app.memory.parts import Parts, open_parts
 from app.memory.service import MemoryService
+from app.memory.totals import Totals, open_totals
 from app.providers.base import Check
 from app.providers.registry import (
     open_embedder_check,
@@ -41,6 +42,7 @@ def open_memory(settings: Settings) -> MemoryService:
     itself.
     """
     parts = open_parts(settings)
+    totals = open_totals(parts.store, parts.database, parts.journal)
     service: MemoryService
 
     def prepare() -> None:
@@ -60,11 +62,12 @@ def open_memory(settings: Settings) -> MemoryService:
         parts.embedder,
         _finder(settings),
         instructions=settings.custom_instructions,
-        checks=_checks(settings, parts, check_store, check_embedder),
+        checks=_checks(settings, parts, totals, check_store, check_embedder),
         flush_seconds=settings.flush_seconds,
         llm_concurrency=settings.llm_places,
         reembeds=settings.reembeds,
         job_limits=_job_limits(settings),
+        totals=totals,
     )
     service.backups.look_after(settings.data_dir, door=not settings.on_server)
     service.leftovers.look_in(settings.data_dir, vectors_elsewhere=settings.on_server)
@@ -85,12 +88,15 @@ def _job_limits(settings: Settings) -> JobLimits:
     )
 
 
-def _checks(settings: Settings, parts: Parts, store: Check, embedder: Check) -> dict[str, Check]:
+def _checks(
+    settings: Settings, parts: Parts, totals: Totals, store: Check, embedder: Check
+) -> dict[str, Check]:
     """Of each dependency, by its name at /ready."""
 
-    def check_history() -> None:
+    def check_history() -> str | None:
         parts.database.check()
         parts.journal.liveness.check()
+        return totals.note()
 
     checks = {
         "vector_store": store,

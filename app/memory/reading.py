@@ -9,12 +9,13 @@ from app.memory.answers import Entity, Found, Page
 from app.memory.choosing import Choosing
 from app.memory.requests import GetAllRequest, GetRequest, HistoryRequest, SearchRequest
 from app.memory.search import Search
+from app.memory.totals import Totals
 from app.security.principal import Principal
 from app.security.scopes import SCOPE_KEYS, Scope
 from app.storage.history.rows import History
 from app.storage.listings import Listing, Listings
 from app.storage.payloads import is_expired, to_memory
-from app.storage.vectors.filters import corpus_of, created_between, in_scope
+from app.storage.vectors.filters import corpus_of, created_between, in_scope, is_empty
 from app.storage.vectors.paging import PAGE
 from app.storage.vectors.ranking import Ranked, Record
 from app.storage.vectors.store import VectorStore
@@ -36,9 +37,11 @@ class Reading:
         search: Search,
         listings: Listings,
         choosing: Choosing,
+        totals: Totals,
     ) -> None:
         self._store = store
         self._history = history
+        self._totals = totals
         self._search = search
         self._listings = listings
         self._choosing = choosing
@@ -62,19 +65,25 @@ class Reading:
         scope = principal.narrowed(asked.scope())
         where = in_scope(scope, show_expired=asked.show_expired, extra=asked.filters)
         where["must"] += self._choosing.conditions(asked, scope)
+        is_whole_scope = asked.is_all and is_empty(asked.filters)
+
+        def counted() -> int:
+            if is_whole_scope:
+                return self._totals.total(scope, show_expired=asked.show_expired)
+            return self._store.count(where)
 
         def read() -> Iterator[Page]:
             after = asked.cursor
             if skip_pages:
                 after = self._store.skip(where, skip_pages, asked.limit or PAGE)
             if skip_pages and after is None:
-                yield Page([], self._store.count(where), None)
+                yield Page([], counted(), None)
                 return
             total = None
             for chunk in self._store.chunks(where, asked.limit, after):
                 if asked.limit is not None and total is None:
                     all_ = chunk.cursor is None and after is None
-                    total = len(chunk.items) if all_ else self._store.count(where)
+                    total = len(chunk.items) if all_ else counted()
                 memories = [to_memory(record.id, record.payload) for record in chunk.items]
                 yield Page(memories, total, chunk.cursor.encode() if chunk.cursor else None)
 
@@ -99,21 +108,23 @@ class Reading:
         return self._unbroken(scope, read)
 
     def scopes(self, principal: Principal) -> dict[str, list[dict[str, Any]]]:
-        where = in_scope(principal.scope)
         return {
             f"{key.removesuffix('_id')}s": [
                 {"id": id_, "memories": count}
-                for id_, count in self._store.facet(key, where, MAX_IDS)
+                for id_, count in self._totals.values(
+                    key, principal.scope, MAX_IDS, show_expired=False
+                )
             ]
             for key in SCOPE_KEYS
         }
 
     def entities(self, principal: Principal) -> list[Entity]:
-        where = in_scope(principal.scope, show_expired=True)
         return [
             Entity(key, id_, count)
             for key in SCOPE_KEYS
-            for id_, count in self._store.facet(key, where, MAX_ENTITIES)
+            for id_, count in self._totals.values(
+                key, principal.scope, MAX_ENTITIES, show_expired=True
+            )
         ]
 
     def history(self, principal: Principal, asked: HistoryRequest) -> list[dict[str, Any]]:

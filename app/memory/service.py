@@ -32,6 +32,7 @@ from app.memory.requests import (
     UpdateRequest,
 )
 from app.memory.search import Search
+from app.memory.totals import OfStore, Totals
 from app.memory.transfer.service import Transfer
 from app.memory.words_again import WordsAgain
 from app.providers.base import Embedder
@@ -67,11 +68,14 @@ class MemoryService:
         llm_concurrency: int = 128,
         reembeds: bool = True,
         job_limits: JobLimits | None = None,
+        totals: Totals | None = None,
     ) -> None:
         """`store` and `history` are closed with it. `finder` asks the LLM, where there is one;
-        `instructions` are for it, `checks` for `ready`, each of a dependency."""
+        `instructions` are for it, `checks` for `ready`, each of a dependency. `totals` are the
+        store's own unless others are given."""
         self._store = store
         self._history = history
+        self._totals = totals or OfStore(store)
         messages = Messages(history.database)
         self._writer = Writer(store, messages, journal)
         self._again = EmbeddingAgain(store, embedder, self._writer, auto=reembeds)
@@ -80,7 +84,8 @@ class MemoryService:
         extraction = Extraction(store, messages, embedder, finder, instructions) if finder else None
         limiter = ConcurrencyLimiter(llm_concurrency)
         choosing = Choosing(store, history)
-        self._reading = Reading(store, history, Search(store, embeds), journal.listings, choosing)
+        search = Search(store, embeds)
+        self._reading = Reading(store, history, search, journal.listings, choosing, self._totals)
         places = Places()
         self._adding = Adding(self._writer, embeds, extraction, limiter, places)
         self._changing = Changing(self._writer, embeds, self._reading, choosing)
@@ -92,6 +97,7 @@ class MemoryService:
         self.backups = Backups(self._writer)
         self.leftovers = Leftovers(store, history.database)
         chores = [self.issued_keys.write_uses, self.jobs.tidy, self.backups.tidy]
+        chores.append(self._totals.look_after)
         anew = self._writer.begin_anew_if_lost
         self._maintenance = Maintenance(journal, store, history, flush_seconds, chores, anew)
         own = {"maintenance": self._maintenance.check, "jobs": self.jobs.check}
@@ -174,7 +180,7 @@ class MemoryService:
 
     def count(self) -> int:
         """How many memories are stored, of all users, the expired ones too: for metrics."""
-        return self._store.count({})
+        return self._totals.total({}, show_expired=True)
 
     def ready(self) -> dict[str, Check]:
         """How each dependency is, by name; asked again at most once a second."""
@@ -199,6 +205,7 @@ class MemoryService:
         self.jobs.close()
         self._again.close()
         self._words.close()
+        self._totals.close()
         self._maintenance.close()
         with suppress(ServiceError):
             self.issued_keys.write_uses()

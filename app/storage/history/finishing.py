@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, select, update
 
 from app.security.scopes import Scope
-from app.storage.history import answers, job_rows, messages, parts, rows
+from app.storage.history import answers, catalogue, job_rows, messages, parts, rows
 from app.storage.history.erased import Erased
 from app.storage.history.schema import INTENTS
 
@@ -38,6 +38,7 @@ class Finishing:
     keep: bool
     purge: bool
     last_job: int
+    catalogued: bool
 
     def some(self, after: int, connection: Connection) -> tuple[int | None, Erased]:
         """As much of it as one transaction should hold; the row to go on after, or None."""
@@ -45,19 +46,25 @@ class Finishing:
         mine = select(INTENTS.c.seq).where(numbered(self.number), ~INTENTS.c.done)
         if connection.scalar(mine.with_for_update()) is None:
             return None, Erased()  # it was finished before: others may have written since
-        if parts.write_next(connection, self.number):
+        if parts.write_next(connection, self.number, catalogued=self.catalogued):
             return after, Erased()
         last, events = None, 0
         if self.purge and self.scope:
             last, events = rows.erase_texts(connection, self.scope, after)
         if last:
             return last, Erased(history=events)
-        if self.scope == {} and rows.drop_some(connection):
+        if self.scope == {} and self._drop_some(connection):
             return after, Erased()
         if not self.keep:
             parts.drop(connection, numbered(self.number))
         close(connection, self.number, keep=self.keep)
         return None, self._forget(connection, events)
+
+    def _drop_some(self, connection: Connection) -> bool:
+        """Of a reset; whether there may be more."""
+        if rows.drop_some(connection):
+            return True
+        return self.catalogued and catalogue.drop_some(connection)
 
     def _forget(self, connection: Connection, events: int) -> Erased:
         """What is beside the history."""

@@ -1,6 +1,6 @@
 """Intents as rows: kept before a write begins, and replaced by the history of what it did."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -9,6 +9,7 @@ from sqlalchemy import Connection, insert, select, update
 from app.security.scopes import Scope
 from app.storage.history import (
     answers,
+    catalogue,
     held,
     messages,
     parts,
@@ -23,8 +24,9 @@ from app.storage.history.held import NO_LOCKS, Under
 from app.storage.history.messages import Said
 from app.storage.history.parts import Part
 from app.storage.history.rows import Rows
-from app.storage.history.schema import ANSWERS, INTENTS, LOCKS
-from app.storage.history.together import Finished, NewIntent
+from app.storage.history.schema import ANSWERS, INTENTS, LOCKS, PROCESSES
+from app.storage.history.together import NOTHING, Finished, NewIntent
+from app.storage.payloads import Payload
 
 _ADD = insert(INTENTS)
 
@@ -42,8 +44,10 @@ class StoredIntent(NamedTuple):
 class Intents:
     """The intents of a database, of every process that writes to it."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, catalogued: bool = False) -> None:
+        """With `catalogued` what they do is followed in the catalogue."""
         self._database = database
+        self._catalogued = catalogued
 
     def begin(
         self,
@@ -98,14 +102,18 @@ class Intents:
         answer: str | None = None,
         said: Said = (),
         given_ids: bool = False,
+        leaves: Mapping[str, Payload | None] = NOTHING,
     ) -> None:
         """Put the rows `written` in the place of an open intent, which is kept as done where
         `keep` says so. Nothing where it was finished before: then they are there. Where their ids
-        were given, without those of memories that another write has added since."""
+        were given, without those of memories that another write has added since. `leaves`: each
+        memory as it is then; None is one that is gone."""
 
         def write(connection: Connection) -> None:
             if close(connection, number, keep=keep):
                 rows.add(connection, rows.lacking(connection, written) if given_ids else written)
+                if self._catalogued:
+                    catalogue.follow(connection, leaves, given_ids=given_ids)
                 messages.save(connection, said)
                 if answer is not None:
                     answers.keep(connection, number, answer)
@@ -114,7 +122,8 @@ class Intents:
 
     def finish_all(self, finished: Sequence[Finished], *, keep: bool) -> None:
         """The same for several."""
-        self._database.write(partial(together.finish, finished=finished, keep=keep))
+        finish = partial(together.finish, keep=keep, catalogued=self._catalogued)
+        self._database.write(partial(finish, finished=finished))
 
     def finish_deletion(
         self,
@@ -136,7 +145,9 @@ class Intents:
         """
         after: int | None = 0
         erased = Erased()
-        finishing = Finishing(number, scope, keep=keep, purge=purge, last_job=last_job)
+        finishing = Finishing(
+            number, scope, keep=keep, purge=purge, last_job=last_job, catalogued=self._catalogued
+        )
         while after is not None:
             after, some = self._database.write(partial(finishing.some, after))
             erased = erased.plus(some)
@@ -188,10 +199,13 @@ class Intents:
             return [StoredIntent(*row) for row in connection.execute(query)]
 
     def processes(self) -> list[str]:
-        """Who has intents, requests with a key at work, or locks."""
+        """Who has intents, requests with a key at work, or locks; and who keeps no catalogue, so
+        that it is known when none of those is left."""
         asking = ANSWERS.c.answer.is_(None) & ~ANSWERS.c.erased
         query = select(INTENTS.c.process).union(
-            select(ANSWERS.c.process).where(asking), select(LOCKS.c.process)
+            select(ANSWERS.c.process).where(asking),
+            select(LOCKS.c.process),
+            select(PROCESSES.c.id).where(PROCESSES.c.schema_version.is_(None)),
         )
         with self._database.reading() as connection:
             return [*connection.scalars(query)]

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
-from app.storage.history import rows
+from app.storage.history import catalogue, rows
 from app.storage.history.database import Database
 from app.storage.history.schema import INTENTS, PARTS
 
@@ -47,14 +47,16 @@ def ids(database: Database, intent: int, at_once: int) -> Iterator[list[str]]:
         yield some
 
 
-def write_next(connection: Connection, intent: int) -> bool:
+def write_next(connection: Connection, intent: int, *, catalogued: bool) -> bool:
     """Put the rows of one part into the history; whether there are more."""
-    unwritten = select(PARTS.c.part, PARTS.c.rows).where(
+    unwritten = select(PARTS.c.part, PARTS.c.rows, PARTS.c.ids).where(
         PARTS.c.intent == intent, PARTS.c.rows.is_not(None)
     )
     found = connection.execute(unwritten.order_by(PARTS.c.part).limit(2)).all()
-    for part, text in found[:1]:
+    for part, text, ids in found[:1]:
         rows.add(connection, json.loads(text))
+        if catalogued:
+            catalogue.drop(connection, json.loads(ids))
         mine = (PARTS.c.intent == intent, PARTS.c.part == part)
         connection.execute(update(PARTS).where(*mine).values(rows=None))
     return len(found) > 1

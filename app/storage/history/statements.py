@@ -22,7 +22,26 @@ def add_those_absent(
     connection.execute(_insert(table, connection.dialect.name), rows)
 
 
+def add_or_replace(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add rows with all their columns, in the place of those with their primary keys."""
+    connection.execute(_replacing(table, connection.dialect.name), rows)
+
+
 @cache
 def _insert(table: Table, dialect: str) -> Executable:
-    made: Executable = import_module(f"sqlalchemy.dialects.{dialect}").insert(table)
-    return made.on_conflict_do_nothing()  # type: ignore[attr-defined, no-any-return]  # of each
+    return _made(table, dialect).on_conflict_do_nothing()  # type: ignore[no-any-return]
+
+
+@cache
+def _replacing(table: Table, dialect: str) -> Executable:
+    made = _made(table, dialect)
+    key = [*table.primary_key]
+    others = {column.name: made.excluded[column.name] for column in table.c if column not in key}
+    return made.on_conflict_do_update(  # type: ignore[no-any-return]
+        index_elements=key, set_=others
+    )
+
+
+def _made(table: Table, dialect: str) -> Any:
+    """An insert as that database has it, which may say what to do about a conflict."""
+    return import_module(f"sqlalchemy.dialects.{dialect}").insert(table)

@@ -1,15 +1,19 @@
 """Several intents of new memories: kept in one transaction, and finished in one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from app.storage.history import answers, held, messages, rows
+from app.storage.history import answers, catalogue, held, messages, rows
 from app.storage.history.held import NO_LOCKS, Under
 from app.storage.history.messages import Said
 from app.storage.history.rows import Rows
 from app.storage.history.schema import INTENTS
+from app.storage.payloads import Payload
+
+NOTHING: Mapping[str, Payload | None] = MappingProxyType({})
 
 
 class NewIntent(NamedTuple):
@@ -29,6 +33,7 @@ class Finished(NamedTuple):
     rows: Rows
     answer: str | None
     said: Said
+    leaves: Mapping[str, Payload | None] = NOTHING
 
 
 def begin(connection: Connection, process: str, new: Sequence[NewIntent]) -> list[int]:
@@ -46,7 +51,9 @@ def begin(connection: Connection, process: str, new: Sequence[NewIntent]) -> lis
     return [numbers[one.id] for one in new]
 
 
-def finish(connection: Connection, finished: Sequence[Finished], *, keep: bool) -> None:
+def finish(
+    connection: Connection, finished: Sequence[Finished], *, keep: bool, catalogued: bool
+) -> None:
     """See Intents.finish."""
     these = INTENTS.c.seq.in_([one.number for one in finished]) & ~INTENTS.c.done
     # With a lock on each: who finishes the same meanwhile waits. In one order: never in a circle.
@@ -54,6 +61,9 @@ def finish(connection: Connection, finished: Sequence[Finished], *, keep: bool) 
     still = {*connection.scalars(found)}
     now = [one for one in finished if one.number in still]
     rows.add(connection, [row for one in now for row in one.rows])
+    if catalogued:
+        left = {id_: payload for one in now for id_, payload in one.leaves.items()}
+        catalogue.follow(connection, left)
     for one in now:
         messages.save(connection, one.said)
         if one.answer is not None:

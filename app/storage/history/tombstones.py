@@ -46,13 +46,16 @@ def keep(connection: Connection, ids: Collection[str]) -> None:
 
 def is_dead(connection: Connection, ids: Collection[str]) -> bool:
     """Whether one of these memories, whose locks the caller has, only seems to be there."""
+    return bool(dead_among(connection, ids))
+
+
+def dead_among(connection: Connection, ids: Collection[str]) -> list[str]:
+    """Those of them."""
     if connection.scalar(_ids().limit(1)) is None:  # nearly always
-        return False
-    dead = _ids().where(_is_dead()).limit(1)
-    return any(
-        connection.scalar(dead.where(TOMBSTONES.c.memory_id.in_(some)))
-        for some in sliced([*ids], 500)
-    )
+        return []
+    dead = _ids().where(_is_dead())
+    found = (dead.where(TOMBSTONES.c.memory_id.in_(some)) for some in sliced([*ids], 500))
+    return [id_ for some in found for id_ in connection.scalars(some)]
 
 
 def _ids() -> Select[Any]:

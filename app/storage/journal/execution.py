@@ -75,12 +75,15 @@ class Execution:
             answer=intent.answer,
             said=intent.said,
             given_ids=intent.given_ids,
+            leaves=intent.leaves,
         )
         return Erased()
 
     def finish_all(self, done: Sequence[tuple[int, Write]]) -> None:
         """The same for several writes, by their numbers."""
-        finished = [Finished(number, one.rows, one.answer, one.said) for number, one in done]
+        finished = [
+            Finished(number, one.rows, one.answer, one.said, one.leaves) for number, one in done
+        ]
         self._intents.finish_all(finished, keep=self._keep)
 
     def redo(self, store: VectorStore, intent: Intent, number: int) -> None:

@@ -66,7 +66,7 @@ class Journal:
         self.answers = Answers(database)
         self.database = database
         self.listings = Listings()
-        self._intents = Intents(database)
+        self._intents = Intents(database, catalogued=shared)
         self._jobs = Jobs(database)
         self.liveness = liveness
         self._flushes = flushes

@@ -87,7 +87,8 @@ class Maintenance:
 
     def _compare(self) -> None:
         """Once: a backup of the store and one of the history must be of the same moment."""
-        if self._compared or self._journal.unsure:
+        # A fleet looks by itself: what others write meanwhile makes them differ too.
+        if self._compared or self._journal.unsure or self._store.shared:
             return
         stored = self._store.count({})
         self._compared = True  # also where the next is too much for a database to count in time

@@ -53,6 +53,12 @@ class Write:
         """Of all memories that it is about."""
         return [*{*self.points, *self.deleted, *self.adds}]
 
+    @property
+    def leaves(self) -> dict[str, Payload | None]:
+        """Its memories as they are afterwards; None is one that is gone."""
+        there = {id_: payload for id_, (_, payload) in self.points.items()}
+        return {**dict.fromkeys(self.deleted), **there}
+
     def steps(self, store: VectorStore, *, again: bool = False) -> Iterator[Callable[[], Any]]:
         """The calls that carry it out, any number of times with the same result.
 

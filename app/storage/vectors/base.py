@@ -163,6 +163,12 @@ class Engine(ABC):
     def count_unembedded(self) -> int:
         return 0
 
+    def _owned(self, after: str | None, limit: int) -> tuple[dict[str, Payload], str | None]:
+        """Some points by their ids, in the order of these, with those keys of their payloads that
+        say whose they are and until when they are shown; and what to give as `after` for those
+        that follow: the id of the next, or None where there is none."""
+        raise NotImplementedError("only an engine that is shared has to be able to do so")
+
     @abstractmethod
     def _worded(self, after: Any, limit: int) -> tuple[list[Worded], Any]:
         """Some points, in an order that stays, and what to give as `after` for those that follow:

@@ -206,6 +206,11 @@ def in_scope(scope: Scope, *, show_expired: bool = False, extra: Filter | None =
     return result
 
 
+def is_empty(where: Filter | None) -> bool:
+    """Whether everything passes it."""
+    return not any((where or {}).values())
+
+
 def created_between(since: datetime | None, until: datetime | None) -> list[Filter]:
     """`since` inclusive, `until` exclusive."""
     bounds = {"gte": since, "lt": until}

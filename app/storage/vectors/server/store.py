@@ -16,6 +16,7 @@ from app.storage.vectors.ranking import Record
 from app.storage.vectors.server.collection import ServerCollection
 from app.storage.vectors.server.connection import Connection, connect
 from app.storage.vectors.server.options import Options
+from app.storage.vectors.server.owned import read_owned
 from app.storage.vectors.server.repeating import repeated
 from app.storage.vectors.server.vectors import read_whole, scroll_whole
 from app.storage.vectors.server.words import read_words, update_words
@@ -77,6 +78,11 @@ class ServerStore(VectorStore, engine="server"):
         here = self._collection
         with here.asking():
             return read_words(here.client, here.name, after, min(limit, here.rows))
+
+    def _owned(self, after: str | None, limit: int) -> tuple[dict[str, Payload], str | None]:
+        here = self._collection
+        with here.asking():
+            return read_owned(here.client, here.name, after, min(limit, here.rows))
 
     @repeated
     def _update_words(self, words: Mapping[str, SparseVector]) -> None:

@@ -1,0 +1,91 @@
+"""How far the catalogue was filled from the store, and by which process of the fleet."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, select, update
+
+from app.storage.history import catalogue, tombstones
+from app.storage.history.catalogue import WRITES_BESIDE
+from app.storage.history.database import Database
+from app.storage.history.schema import FILLING
+from app.storage.history.statements import add_if_absent
+from app.storage.payloads import Payload
+
+
+class Progress(NamedTuple):
+    """Of a pass through the store."""
+
+    process: str | None = None
+    """That makes it; None before one has begun."""
+    after: str | None = None
+    """Where it goes on, as the store says it; None at the beginning."""
+    seen: int = 0
+    complete: bool = False
+
+
+NONE_YET = Progress()
+
+
+class Filling:
+    """The one row that says so."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def progress(self) -> Progress:
+        columns = [FILLING.c[name] for name in Progress._fields]
+        with self._database.reading() as connection:
+            found = connection.execute(select(*columns)).first()
+        return Progress(*found) if found else NONE_YET
+
+    def has_to_wait(self) -> bool:
+        """Whether processes write that keep no catalogue: those of an earlier version."""
+        with self._database.reading() as connection:
+            return bool(connection.scalar(select(WRITES_BESIDE)))
+
+    def claim(self, process: str, before: str | None) -> bool:
+        """Be the process that goes on with it, in the place of `before`. Whether nobody else was
+        faster."""
+        first = {"number": 1, **NONE_YET._asdict(), "process": process}
+        free = FILLING.c.process.is_not_distinct_from(before)
+
+        def write(connection: Connection) -> bool:
+            if add_if_absent(connection, FILLING, first):
+                return True
+            return _set(connection, free, process=process)
+
+        return self._database.write(write)
+
+    def advance(self, process: str, after: str, seen: int) -> bool:
+        """Whether it is still `process` that makes it."""
+        mine = FILLING.c.process == process
+        return self._database.write(
+            lambda connection: _set(connection, mine, after=after, seen=seen)
+        )
+
+    def complete(self, process: str) -> bool:
+        """Whether `process` made it to the end, and all that was written meanwhile is there too."""
+        mine = (FILLING.c.process == process) & ~WRITES_BESIDE
+        return self._database.write(lambda connection: _set(connection, mine, complete=True))
+
+    def begin_again(self) -> None:
+        """Where it was complete nothing is counted in the catalogue until the whole store was
+        looked through once more; what is in it stays."""
+        anew = update(FILLING).where(FILLING.c.complete).values(NONE_YET._asdict())
+        self._database.write(lambda connection: connection.execute(anew))
+
+    def bring(self, memories: Mapping[str, Payload | None]) -> None:
+        """See catalogue.follow; the caller has their locks. What arrived late, and is about to be
+        deleted, is none of the memories."""
+
+        def write(connection: Connection) -> None:
+            late = tombstones.dead_among(connection, [*memories])
+            catalogue.follow(connection, {**memories, **dict.fromkeys(late)})
+
+        self._database.write(write)
+
+
+def _set(connection: Connection, which: ColumnElement[bool], **values: object) -> bool:
+    changed = update(FILLING).where(which, ~FILLING.c.complete).values(**values)
+    return connection.execute(changed).rowcount == 1

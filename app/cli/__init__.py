@@ -1,1 +1,1 @@
-"""Commands: python -m app.cli.NAME."""
+"""The commands, each run by `python -m app.cli.NAME`."""

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from app.cli.telling import told_failures
+from app.cli.messages import reported_failures, tell
 from app.config import Settings
 from app.errors import StartupError
 from app.storage.backup.archive import Manifest
@@ -18,8 +18,8 @@ from app.storage.backup.making import make_backup, new_file
 
 def main() -> None:
     asked = _arguments().parse_args()
-    signal.signal(signal.SIGTERM, _end)  # so that nothing stays of what was begun
-    with told_failures("No backup was made."):
+    signal.signal(signal.SIGTERM, _end)  # SystemExit lets `new_file` delete the unfinished file
+    with reported_failures("No backup was made."):
         made = _to_output() if asked.file == "-" else _to_file(Path(asked.file), asked.replace)
         tell(f"{made.memories} memories and {made.events} events, as of {made.created_at}")
 
@@ -34,10 +34,6 @@ def _to_file(path: Path, replace: bool) -> Manifest:
     settings = Settings.from_env()
     with new_file(path, settings) as file:
         return make_backup(settings, file, tell)
-
-
-def tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def _end(*_: Any) -> None:

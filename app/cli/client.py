@@ -1,4 +1,4 @@
-"""How a command reaches a running service."""
+"""Connects a command with a running service."""
 
 import argparse
 import sys
@@ -10,7 +10,7 @@ from app.config import Settings
 from app.config.fields import in_url
 from app.config.outgoing import httpx_options
 
-EVERYWHERE = ("0.0.0.0", "::", "*")  # noqa: S104  # listens there; is called at localhost
+EVERYWHERE = ("0.0.0.0", "::", "*")  # noqa: S104  # a service that listens there is at localhost
 CONNECT_S, ANSWER_S = 10.0, 600.0  # an import may ask a model for each of its lines
 
 
@@ -30,7 +30,7 @@ def connect(asked: argparse.Namespace) -> httpx.Client:
         settings = Settings.from_env()
         host = "127.0.0.1" if settings.host in EVERYWHERE else settings.host
         url = f"http://{in_url(host)}:{settings.port}"
-        # To another address it is never sent by itself.
+        # The admin key is sent only to the service of these settings, never to --url by default.
         key = key or (settings.admin_api_key and settings.admin_api_key.get_secret_value())
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S)
@@ -38,7 +38,7 @@ def connect(asked: argparse.Namespace) -> httpx.Client:
 
 
 def problem(response: httpx.Response) -> str:
-    """What a service that refused said."""
+    """The code and detail of an error that the service answered."""
     try:
         told = response.json()
         return f"{told['code']}: {told['detail']}"

@@ -22,7 +22,7 @@ NOT_WHOLE = "The export broke off, or memories were deleted while they were read
 
 def main() -> int:
     with TemporaryDirectory() as folder:
-        prepare_environment(Path(folder))  # before app.memory is imported, and mem0 with it
+        prepare_environment(Path(folder))  # before app.memory imports mem0
         asked = _arguments().parse_args()
         part = asked.file.with_name(f"{asked.file.name}.part")
         try:

@@ -24,7 +24,7 @@ AGAIN = "Run it again to go on: what is there is passed over."
 
 def main() -> int:
     with TemporaryDirectory() as folder:
-        prepare_environment(Path(folder))  # before app.memory is imported, and mem0 with it
+        prepare_environment(Path(folder))  # before app.memory imports mem0
         asked = _arguments().parse_args()
         try:
             return _load(asked)
@@ -59,7 +59,7 @@ def _load(asked: argparse.Namespace) -> int:
 def _opened(file: str) -> BinaryIO:
     if file != "-":
         return Path(file).open("rb")
-    copy = TemporaryFile()  # noqa: SIM115  # closed by who asked for it
+    copy = TemporaryFile()  # noqa: SIM115  # the caller closes it
     shutil.copyfileobj(sys.stdin.buffer, copy)
     copy.seek(0)
     return copy

@@ -1,4 +1,4 @@
-"""A file, sent in pieces to a service until it has taken them."""
+"""Sends a file in pieces to a running service, and repeats each piece until it is taken."""
 
 import argparse
 import sys
@@ -20,11 +20,11 @@ from app.memory.transfer.lines import is_own
 from app.memory.transfer.records import Item, NotThisFormat, Refused
 from app.security.scopes import SCOPE_KEYS
 
-PATIENCE_S = 300.0  # without an answer that says that something was taken
+PATIENCE_S = 300.0  # how long one piece is repeated
 PAUSE_S, MAX_PAUSE_S = 1.0, 30.0
 AGAIN = (429, 503, 504)
 AT_ONCE = {False: LINES, True: 1}
-"""Lines of a piece, by whether an LLM is asked for each."""
+"""Lines in a piece, without and with `--infer`, where the service asks an LLM for each line."""
 NOT_WHOLE = (
     "The file is not whole: it lacks its last line, or is not as it was exported. --incomplete "
     "sends what is there."
@@ -32,7 +32,7 @@ NOT_WHOLE = (
 
 
 class Stopped(Exception):
-    """Nothing more is taken; the text says why."""
+    """The load cannot go on; the text says why."""
 
 
 class Loading:
@@ -53,13 +53,14 @@ class Loading:
         return {**self._counts, "failed": self._failed}
 
     def load(self, stream: BinaryIO) -> None:
-        """Raises Stopped and NotThisFormat."""
+        """Send `stream`. Raises Stopped and NotThisFormat."""
         size = stream.seek(0, 2)
         stream.seek(0)
         self._send(self._pieces(stream), size)
 
     def load_items(self, format_name: str, items: Iterator[Item]) -> None:
-        """Of a source that is no file. Raises Stopped and NotThisFormat."""
+        """Send `items`, which come from a source that is no file. Raises Stopped and
+        NotThisFormat."""
         self._send(self._foreign(format_name, items, lambda: 0), None)
 
     def _send(self, pieces: Iterator[Piece], size: int | None) -> None:
@@ -92,7 +93,8 @@ class Loading:
         return of_foreign(lines, position, self._refuse, AT_ONCE[self._asked.infer])
 
     def _taken(self, piece: Piece) -> dict[str, Any]:
-        """The report of the service."""
+        """The service's report about `piece`, which is repeated until it is taken. Raises Stopped
+        after PATIENCE_S."""
         until, pause = time.monotonic() + PATIENCE_S, PAUSE_S
         while True:
             response = self._ask(piece)
@@ -106,7 +108,8 @@ class Loading:
             pause = min(pause * 2, MAX_PAUSE_S)
 
     def _ask(self, piece: Piece) -> httpx.Response | httpx.TransportError:
-        """What may be asked again. Raises Stopped for what may not."""
+        """The answer to `piece`, or a failure that may be temporary. Raises Stopped where sending
+        it again is useless."""
         headers = {"Content-Type": "application/x-ndjson"}
         try:
             response = self._client.post(

@@ -1,4 +1,4 @@
-"""The memories of mem0's own store, by the address of a Qdrant server or the folder of one."""
+"""Reads the memories that mem0 itself stored, from a Qdrant server or from its local folder."""
 
 import argparse
 from collections.abc import Iterator
@@ -16,7 +16,8 @@ def is_one(source: str) -> bool:
 
 
 def read(asked: argparse.Namespace) -> Iterator[Item]:
-    """Raises NotThisFormat, StartupError for a folder of something else, and OSError."""
+    """The memories in the source `asked.file`. Raises NotThisFormat, OSError, and StartupError for
+    a folder that is not mem0's."""
     if asked.file.startswith(ADDRESSES):
         key = asked.qdrant_key_file and asked.qdrant_key_file.read_text().strip()
         return qdrant_server.read(asked.file, asked.collection, asked.history, key)

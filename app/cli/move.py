@@ -30,7 +30,7 @@ def main() -> int:
 
 
 def _move(settings: Settings) -> None:
-    # Only now: the driver takes 0.05 s to import, which --help need not wait for.
+    # Imported here because the driver takes 0.05 s, for which --help need not wait.
     from app.storage.history.moving import move
     from app.storage.history.postgresql import PostgreSQL
     from app.storage.history.sqlite import SQLite

@@ -1,4 +1,4 @@
-"""A file as pieces that are sent one after the other, each an import of its own."""
+"""Splits a file into pieces; each is sent as an import of its own."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO, NamedTuple
@@ -11,7 +11,7 @@ from app.memory.transfer.whole import Whole
 
 LINES, BYTES = 500, 2_000_000
 Refuse = Callable[[Refused], None]
-"""Is told what cannot be read."""
+"""Called for each line that cannot be read."""
 
 TOO_LONG = f"is longer than {lines.MAX_LINE} bytes"
 
@@ -22,13 +22,13 @@ END = b'{"type":"end"'
 class Piece(NamedTuple):
     body: bytes
     lines: list[int]
-    """Where the file has each line of the body; 0 for a header."""
+    """The number that each line of the body has in the file; 0 for the header."""
     position: int
-    """How far the file is read with it, in bytes."""
+    """Bytes of the file that are read once this piece is sent."""
 
 
 class Pieces:
-    """Lines, gathered until there are enough of them."""
+    """Gathers lines until there are enough for a piece."""
 
     def __init__(self, most: int = LINES) -> None:
         self._most = most
@@ -36,19 +36,19 @@ class Pieces:
         self._begin()
 
     def begin(self, header: bytes) -> None:
-        """What the next pieces begin with."""
+        """Begin each of the next pieces with `header`."""
         self._header = header
         self._begin()
 
     def add(self, number: int, raw: bytes) -> bool:
-        """Whether the piece is to be sent now."""
+        """Add a line; returns whether the piece is full."""
         self._body.append(raw if raw.endswith(b"\n") else raw + b"\n")
         self._lines.append(number)
         self._size += len(raw)
         return len(self._lines) >= self._most or self._size >= BYTES
 
     def take(self, position: int) -> Iterator[Piece]:
-        """The piece, where there is anything in it."""
+        """The gathered piece, if it has a line besides the header. The next one begins empty."""
         if any(self._lines):
             yield Piece(b"".join(self._body), self._lines, position)
         self._begin()
@@ -60,7 +60,7 @@ class Pieces:
 
 
 def of_lines(stream: BinaryIO, refused: Refuse, most: int = LINES) -> Iterator[Piece]:
-    """Of a file of the service's own lines."""
+    """The pieces of a file in the service's own format."""
     pieces = Pieces(most)
     for number, raw in split(stream.read):
         if raw is None:
@@ -76,7 +76,8 @@ def of_lines(stream: BinaryIO, refused: Refuse, most: int = LINES) -> Iterator[P
 def of_foreign(
     found: Iterable[Line], position: Callable[[], int], refused: Refuse, most: int = LINES
 ) -> Iterator[Piece]:
-    """Of the lines that another format becomes. `position`: how far its source is read."""
+    """The pieces of `found`, lines that were made from another format. `position()` returns how
+    many bytes of the source are read."""
     pieces = Pieces(most)
     for line in found:
         if isinstance(line, Refused):
@@ -89,7 +90,7 @@ def of_foreign(
 
 
 def is_whole(stream: BinaryIO) -> bool | None:
-    """Whether it is an export to its last line; None where it is no export."""
+    """Whether `stream` is an export that is complete; None where it is no export."""
     whole = Whole()
     for _, raw in split(stream.read):
         if raw is not None and raw.startswith(END):

@@ -1,4 +1,4 @@
-"""How far a command is: one line on standard error, where that is a terminal."""
+"""Shows the progress of a command on standard error, where that is a terminal."""
 
 import sys
 import time
@@ -9,13 +9,13 @@ EVERY_S = 0.2
 
 class Progress:
     def __init__(self, total: int | None) -> None:
-        """`total`: bytes; None where nobody knows."""
+        """`total`: bytes; None where it is unknown."""
         self._total = total
         self._shown = sys.stderr.isatty()
         self._last = 0.0
 
     def tell(self, done: int, words: str) -> None:
-        """`done`: bytes."""
+        """Show that `done` bytes are done, with `words`."""
         now = time.monotonic()
         if not self._shown or now - self._last < EVERY_S:
             return
@@ -26,6 +26,6 @@ class Progress:
         print(f"\r{bar}{words}\x1b[K", end="", file=sys.stderr, flush=True)
 
     def end(self) -> None:
-        """Leave the line to what comes next."""
+        """Clear the line, so that other output can be written."""
         if self._shown:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)

@@ -21,18 +21,18 @@ def main() -> None:
         _reembed(settings)
     except ServiceError as error:
         sys.exit(f"{error.code}: {error.detail}\nNothing is lost; run this again.")
-    except (StartupError, OSError) as error:  # no right to a file, no room for it: it says which
+    except (StartupError, OSError) as error:  # OSError: no permission for a file, or no room
         sys.exit(str(error))
 
 
 def _reembed(settings: Settings) -> None:
-    # Only now: they import mem0, which reads the environment just then.
+    # Imported here because they import mem0, which reads the environment at its import.
     from app.memory.parts import open_parts
     from app.memory.reembedding import reembed
 
     parts = open_parts(settings)
     try:
-        # What a crash left is settled while its vectors still fit the collection.
+        # Unfinished writes are recovered first, while their vectors still fit the collection.
         parts.journal.recover(parts.store)
         reembed(parts.store, parts.embedder, lambda line: print(line, flush=True))
     finally:

@@ -12,14 +12,14 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
 
-from app.cli.telling import told_failures
+from app.cli.messages import reported_failures, tell
 from app.config import Settings, prepare_environment
 from app.storage.backup.restoring import restore
 
 
 def main() -> None:
     asked = _arguments().parse_args()
-    with told_failures("Nothing was changed."):
+    with reported_failures("Nothing was changed."):
         settings = Settings.from_env()
         settings.make_data_dir()
         prepare_environment(settings.data_dir)
@@ -39,13 +39,9 @@ def _given(name: str, data_dir: Path) -> Iterator[IO[bytes]]:
         with Path(name).open("rb") as file:
             yield file
         return
-    with TemporaryFile(dir=data_dir) as file:  # its end is read first; nothing stays of it
+    with TemporaryFile(dir=data_dir) as file:  # a copy, because the end of an archive is read first
         shutil.copyfileobj(sys.stdin.buffer, file)
         yield file
-
-
-def tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def _arguments() -> argparse.ArgumentParser:

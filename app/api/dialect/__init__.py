@@ -1,6 +1,4 @@
-"""What the dialects of mem0's own clients share: how their requests are read, and the form of
-their errors.
+"""Code that the dialects of mem0's clients share: reading their requests, and the form of errors.
 
-Their bodies have fields of their own, which are passed over here, while the nine routes refuse
-what they do not know.
+Their bodies may have unknown fields, which are ignored. The nine routes refuse such fields.
 """

@@ -1,4 +1,4 @@
-"""What an add of mem0's clients says, and what it is told."""
+"""Adds by mem0's clients: the request, and the `message` of the answer."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,8 +13,8 @@ LOST = "Some of what was found could not be stored."
 
 
 def add_request(given: Mapping[str, Any], scope: Mapping[str, Any]) -> AddRequest:
-    """The body of an add. `infer: true`, which some clients always send, is left to the service:
-    without an LLM it stores as given, and `message` says so."""
+    """The body of an add as a request. Some clients always send `infer: true`, so it is dropped:
+    without an LLM the service then stores the text as given, and `message` says so."""
     fields = picked(given, messages="messages", metadata="metadata")
     fields |= picked(given, expiration_date="expiration_date", timestamp="timestamp")
     if given.get("infer") is not True:
@@ -26,7 +26,7 @@ def add_request(given: Mapping[str, Any], scope: Mapping[str, Any]) -> AddReques
 
 
 def _listed(messages: Any) -> Any:
-    """Old clients send a text, or one message."""
+    """`messages` as a list; old clients send a text, or one message."""
     if isinstance(messages, str):
         return [{"role": "user", "content": messages}]
     return [messages] if isinstance(messages, dict) else messages

@@ -1,4 +1,5 @@
-"""Deletions by scope: what a client leaves out of one by mistake must not make it larger."""
+"""Deletions by scope. Unlike in other requests, unknown fields are refused: an id under a wrong
+name would be ignored, and more would be deleted than was meant."""
 
 from collections.abc import Mapping
 
@@ -9,17 +10,18 @@ from app.memory.requests import DeleteAllRequest
 from app.security.scopes import SCOPE_KEYS
 
 KINDS = {key.removesuffix("_id"): key for key in SCOPE_KEYS}
-"""Of entities, and the ids that they have in a scope."""
+"""The kinds of entities, each with the key of its id in a scope."""
 
 IGNORED = ("source", "org_id", "project_id", "output_format", "version", "async_mode")
-"""What clients add to the query of every call."""
+"""Fields that clients add to the query of every call."""
 
 _NOTHING = "so nothing was deleted"
 
 
 def delete_all() -> DeleteAllRequest:
-    """Of the query. A key's own scope alone is not enough: a client that was given an empty id of
-    one memory asks the same."""
+    """The deletion that the query asks for. It must name an id, even where the caller's key is
+    bound to a scope: a client sends the same request, without any id, when it is to delete one
+    memory and is given an empty memory_id."""
     names = ", ".join(SCOPE_KEYS)
     for name in (*request.args.keys() - SCOPE_KEYS, *fields()):
         if name not in IGNORED:
@@ -31,13 +33,14 @@ def delete_all() -> DeleteAllRequest:
 
 
 def entity(kind: str, name: str) -> DeleteAllRequest:
-    """Of a path."""
+    """The deletion of the entity that a path names."""
     if kind not in KINDS:
         raise wrong("entity_type", f"must be one of {', '.join(KINDS)}")
     return of({KINDS[kind]: name})
 
 
 def of(ids: Mapping[str, str]) -> DeleteAllRequest:
+    """The deletion of the scope `ids`. Raises InvalidRequest."""
     for key, value in ids.items():
         if value == "*":
             everything = "POST /memory/reset deletes everything of everybody"

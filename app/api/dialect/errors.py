@@ -1,4 +1,4 @@
-"""Failures as mem0's clients read them: of application/json, and of that `detail` alone."""
+"""Errors as mem0's clients read them: as application/json, and only the field `detail`."""
 
 import re
 from typing import Any
@@ -9,7 +9,7 @@ PROBLEM = "application/problem+json"
 
 
 def init_app(app: Flask, prefixes: re.Pattern[str]) -> None:
-    """For the paths that begin with `prefixes`."""
+    """Rewrite the problems of paths that begin with `prefixes`."""
 
     def plain(response: Response) -> Response:
         if response.mimetype == PROBLEM and prefixes.match(request.path):

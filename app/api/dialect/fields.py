@@ -1,4 +1,4 @@
-"""Fields of bodies and queries: the ones that mean something here, the others passed over."""
+"""Reads the known fields of bodies and queries; others are ignored."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -13,10 +13,10 @@ from app.memory.validation import Request, validated
 R = TypeVar("R", bound=Request)
 
 THRESHOLD = 0.1
-"""Of the least score, where a client sends none: as mem0 documents it."""
+"""The least score of a result, where the client sends none: mem0's documented default."""
 
 THEIRS = {"data": "text", "limit": "top_k"}
-"""Our names of fields that have another one in their bodies."""
+"""Our fields that have another name in mem0's bodies."""
 
 
 def fields() -> dict[str, Any]:
@@ -28,20 +28,22 @@ def fields() -> dict[str, Any]:
 
 
 def picked(given: Mapping[str, Any], **names: str) -> dict[str, Any]:
-    """Those fields of `given` that are not null, by `theirs="ours"`; the last of several wins."""
+    """The fields of `given` that are not null, renamed by `theirs="ours"`. The last one wins where
+    several become one."""
     return {ours: given[name] for name, ours in names.items() if given.get(name) is not None}
 
 
 def threshold(given: Mapping[str, Any]) -> Any:
-    """The one of a body, or mem0's own. A paraphrase has to pass the 0.3 that mem0's CLI asks for:
-    "I am a vegetarian and allergic to nuts." has 0.34 for "What are my dietary restrictions?" with
-    the local embedder (2026-11-27)."""
+    """The threshold in a body, or mem0's default. Our scores fit it: mem0's CLI sends 0.3, and
+    with the local embedder "I am a vegetarian and allergic to nuts." has 0.34 for "What are my
+    dietary restrictions?" (2026-11-27)."""
     asked_for = given.get("threshold")
     return THRESHOLD if asked_for is None else asked_for
 
 
 def numbers(*names: str) -> dict[str, Any]:
-    """Those fields of the query that are set, as numbers. Raises InvalidRequest."""
+    """The fields `names` of the query as positive integers, as far as they are set. Raises
+    InvalidRequest."""
     values = {name: request.args[name] for name in names if request.args.get(name)}
     for name, value in values.items():
         if not (value.isascii() and value.isdigit() and len(value) < 10 and int(value)):
@@ -50,12 +52,12 @@ def numbers(*names: str) -> dict[str, Any]:
 
 
 def flag(name: str) -> bool:
-    """Whether a field of the query says yes."""
+    """Whether the field `name` of the query is true, 1 or yes."""
     return request.args.get(name, "").lower() in ("true", "1", "yes")
 
 
 def only_once(name: str) -> str | None:
-    """A field of the query. Raises InvalidRequest where it is given twice."""
+    """The field `name` of the query. Raises InvalidRequest where it is given twice."""
     values = request.args.getlist(name)
     if len(values) > 1:
         raise wrong(name, "is given twice")
@@ -63,7 +65,8 @@ def only_once(name: str) -> str | None:
 
 
 def asked(model: type[R], given: dict[str, Any]) -> R:
-    """`given` as `model`, by the caller. InvalidRequest names each wrong field as it was sent."""
+    """`given` as `model`, for the current caller. Raises InvalidRequest, which names each wrong
+    field as the client called it."""
     try:
         return validated(model, given, auth.principal())
     except InvalidRequest as error:
@@ -72,7 +75,7 @@ def asked(model: type[R], given: dict[str, Any]) -> R:
 
 
 def change(memory_id: Any, given: Mapping[str, Any], **names: str) -> dict[str, Any]:
-    """The fields of an update; an expiration_date that is null takes the date away."""
+    """The fields of an update. An expiration_date of null removes the date."""
     changes = picked(given, metadata="metadata", **names)
     if "expiration_date" in given:
         changes["expiration_date"] = given["expiration_date"]

@@ -1,5 +1,5 @@
-"""Paths as mem0's clients send them: names of users percent-encoded, slashes doubled where a
-host was given with one at its end."""
+"""Paths as mem0's clients send them: ids are percent-encoded, and there are double slashes where
+the client's host was set with a slash at its end."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _SLASHES = re.compile("/{2,}")
 
 
 class Segment(UnicodeConverter):
-    """One part of a path that `init_app` left encoded: a slash in it is part of the name."""
+    """A segment of a path that `init_app` left encoded, so that it may have a slash in it."""
 
     def to_python(self, value: str) -> str:
-        return unquote(value, errors="surrogateescape")  # which no id may hold: a 400
+        return unquote(value, errors="surrogateescape")  # surrogates are no id: a 400
 
 
 def init_app(app: Flask, prefixes: re.Pattern[str]) -> None:
-    """Route the paths that begin with `prefixes` encoded, by `Segment`: WSGI decodes them first,
-    so that %2F in a name would separate parts."""
+    """Route paths that begin with `prefixes` in their encoded form, by `Segment`. WSGI decodes
+    paths before they are routed, so that %2F in an id would separate segments."""
     app.url_map.converters["segment"] = Segment
     app.wsgi_app = _with_encoded_paths(app.wsgi_app, prefixes)  # type: ignore[method-assign, assignment]
 
@@ -42,8 +42,8 @@ def _with_encoded_paths(app: WSGIApplication, prefixes: re.Pattern[str]) -> WSGI
 
 
 def _encoded(environ: WSGIEnvironment) -> str:
-    """The path as it was sent. Below a prefix of a proxy, or where a proxy decoded it, only as it
-    can be made again: then a slash separates parts."""
+    """The path as it was sent. Where the sent one is not known, because a proxy decoded it or took
+    a prefix off, the decoded path is encoded again; then a slash in an id separates segments."""
     decoded: str = environ["PATH_INFO"]
     sent: str = environ.get("RAW_URI", "").partition("?")[0]
     if unquote_to_bytes(sent).decode("latin-1") == decoded:

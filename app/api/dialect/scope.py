@@ -1,4 +1,4 @@
-"""Whose memories a request of mem0's clients means: ids beside its fields, or in its filters."""
+"""The scope of a request of mem0's clients: its ids are fields of the request, or in its filters."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -8,22 +8,22 @@ from app.security.principal import Principal
 from app.security.scopes import SCOPE_KEYS, Scope, scope_id
 
 Filters = dict[str, Any]
-"""In the service's own language of filters, which may name the ids of a scope."""
+"""Filters in the service's own language; here they may have ids of a scope, too."""
 
 LOGIC = ("AND", "OR", "NOT")
 
 
 def beside(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The ids among the fields of a body or a query; null is none."""
+    """The ids among the fields of a body or a query that are not null."""
     return {key: given[key] for key in SCOPE_KEYS if given.get(key) is not None}
 
 
 def lifted(filters: Filters) -> tuple[Scope, Filters]:
-    """The ids that every memory must have that passes `filters`, which are well formed, and what
-    else they ask.
+    """The ids that `filters` ask of every memory, as a scope, and the rest of the filters.
 
-    As a scope they are what the store is good at, and a key that is bound to another says so. A
-    second id of one kind stays a filter, which nothing passes then.
+    `filters` must be well formed. The store searches fastest by a scope, and a scope is checked
+    against the caller's key. Where two different ids of one kind are asked for, the second stays in
+    the filters, and no memory passes.
     """
     scope: Scope = {}
     return scope, _lift(filters, scope)
@@ -44,15 +44,15 @@ def _lift(part: Filters, scope: Scope) -> Filters:
 
 
 def must_name_somebody(principal: Principal, scope: Mapping[str, Any], rest: Filters) -> None:
-    """Raises InvalidRequest where neither the request nor the caller's key names an id: such a
-    request means everybody's memories only by mistake."""
+    """Raises InvalidRequest where neither the request nor the caller's key names an id: a client
+    that asks for everybody's memories does so by mistake."""
     if not (scope or principal.scope or any(_named(rest))):
         error = FieldError("filters", f"give at least one of {', '.join(SCOPE_KEYS)}")
         raise InvalidRequest("The request does not say whose memories.", [error])
 
 
 def _named(part: Any) -> Iterator[str]:
-    """The ids of a scope that filters name, at any depth."""
+    """The keys of ids that a filter names, at any depth."""
     if isinstance(part, list):
         for inner in part:
             yield from _named(inner)
@@ -65,8 +65,8 @@ def _named(part: Any) -> Iterator[str]:
 
 
 def canonical_ids(condition: Any) -> Any:
-    """What a filter says of an id of a scope, with each id as it is stored; `*` is any. Raises
-    ValueError for what no id may be."""
+    """`condition`, which a filter has for an id, with each id as it is stored. `*` means any id.
+    Raises ValueError for a text that may be no id."""
     if isinstance(condition, dict):
         return {operator: _canonical(value) for operator, value in condition.items()}
     return _canonical(condition)

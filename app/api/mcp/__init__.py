@@ -1,7 +1,8 @@
-"""MCP, the protocol by which assistants use tools: POST /mcp, for hosts such as Claude Code.
+"""The Model Context Protocol, by which assistants use tools: POST /mcp, for hosts such as Claude
+Code.
 
-Both of its eras are spoken, and nothing is kept between requests: revision 2026-07-28, in which
-each request says who asks, and those before it, which begin with `initialize`.
+It serves revision 2026-07-28, in which each request says who asks, and the earlier revisions, which
+begin with `initialize`. No session is kept in either.
 """
 
 from app.api.mcp import routes

@@ -1,5 +1,5 @@
-"""What the tools do: each parses its arguments, as the Platform's bodies name them, and calls one
-operation. Arguments that mean nothing are passed over, except where something is deleted."""
+"""The operations of the tools: each parses its arguments, which are named as in the Platform's
+bodies, and calls one operation. Unknown arguments are ignored, except in deletions."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -81,7 +81,7 @@ def entities(principal: Principal, given: Arguments) -> Answer:
 
 
 def _brief(memory: Answer) -> Answer:
-    """Without what says nothing to a model, which reads every word."""
+    """`memory` without its hash and empty fields: they only cost the model tokens."""
     return {
         key: value for key, value in memory.items() if key != "hash" and value not in (None, {})
     }

@@ -1,6 +1,6 @@
-"""MCP's messages: JSON-RPC 2.0, one request a POST, in both eras of the protocol.
+"""MCP's messages: JSON-RPC 2.0, one request in each POST.
 
-After its specification of 2026-07-28 (transports, basic protocol) and of 2025-11-25.
+Follows the specifications of 2026-07-28 (transports, basic protocol) and 2025-11-25.
 """
 
 from dataclasses import dataclass
@@ -29,14 +29,14 @@ Message = dict[str, Any]
 
 
 class Headers(Protocol):
-    """In any case."""
+    """The headers of a request; names are matched in any case."""
 
     def get(self, name: str, /) -> str | None: ...
 
 
 @dataclass(frozen=True)
 class Call:
-    """A request."""
+    """A request that was understood."""
 
     id: str | int
     method: str
@@ -48,8 +48,7 @@ class Call:
 
 
 class RpcError(Exception):
-    """What is wrong with a message, or with its place in the protocol; of `call`, as far as it was
-    understood."""
+    """A JSON-RPC error. `call` is the request that it answers, where that was understood."""
 
     def __init__(self, code: int, message: str, call: Call | None = None, data: Any = None) -> None:
         super().__init__(message)
@@ -65,7 +64,8 @@ class RpcError(Exception):
 
     @property
     def status(self) -> HTTPStatus:
-        """Before 2026-07-28 a request that was understood is answered in 200, also by an error."""
+        """The status of the answer. Before 2026-07-28 a request that was understood gets 200, even
+        where the answer is an error."""
         if self._call and not self._call.modern:
             return HTTPStatus.OK
         unknown = self._code == METHOD_NOT_FOUND
@@ -73,7 +73,7 @@ class RpcError(Exception):
 
 
 def read(message: Any, headers: Headers) -> Call | None:
-    """The request in a POST; None for a notification, of which none means anything here.
+    """The request in a POST; None for a notification, all of which are ignored.
 
     Raises RpcError.
     """
@@ -105,7 +105,8 @@ def _meta(params: Message) -> Message:
 
 
 def _check(call: Call, headers: Headers) -> None:
-    """What a modern request says twice, to whoever reads headers alone and to us, must agree."""
+    """Raises RpcError where the headers of a modern request, which proxies read, differ from its
+    body."""
     meta, said = _meta(call.params), headers.get(VERSION_HEADER)
     if _VERSION in meta and meta[_VERSION] != said:
         raise RpcError(

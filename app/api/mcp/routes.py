@@ -1,4 +1,4 @@
-"""POST /mcp: one message, one answer."""
+"""POST /mcp: answers one message."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ INSTRUCTIONS = (
 )
 CAPABILITIES = {"tools": {"listChanged": False}}
 TTL_MS = 300_000
-"""How long a host may keep an answer: a key's tools change when the service is upgraded."""
+"""How long a host may cache the list of tools, in ms; it changes when the service is upgraded."""
 
 
 @bp.post("/mcp")
@@ -95,6 +95,7 @@ def _called(call: Call) -> Message:
 
 
 def _modern(result: Message, *, cached: bool = False) -> Message:
-    """`cached`: by this caller alone, since what a key may do is not another's."""
+    """`result` in the form of 2026-07-28. `cached`: the host may cache it, for this caller alone,
+    because tools depend on the key."""
     cache = {"ttlMs": TTL_MS, "cacheScope": "private"} if cached else {}
     return {**result, **cache, "resultType": "complete", "_meta": {SERVER: NAME}}

@@ -1,6 +1,6 @@
-"""What hosts and their models are told of each tool: its words, and its arguments as JSON Schema.
+"""The arguments of each tool as JSON Schema, with the descriptions that models read.
 
-The names are those of mem0's hosted server, which people's prompts know.
+The names are those of mem0's hosted server, because people's prompts use them.
 """
 
 from typing import Any

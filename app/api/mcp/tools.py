@@ -1,4 +1,4 @@
-"""The tools: how they are listed, and what becomes of a call."""
+"""The tools: their list, and how a call is run."""
 
 import logging
 from collections.abc import Callable
@@ -25,13 +25,14 @@ class Tool:
     properties: dict[str, Schema]
     required: tuple[str, ...] = ()
     scoped: bool = False
-    """Takes the ids of a scope."""
+    """Whether it takes the ids of a scope."""
     reads: bool = False
-    """Only."""
+    """Whether it changes nothing."""
     destroys: bool = False
+    """Whether it changes or deletes memories that exist."""
 
     def shown(self, name: str, principal: Principal) -> Answer:
-        """As it is listed: without the ids that the caller's key is bound to."""
+        """The entry of the list. Ids that the caller's key is bound to are no arguments."""
         ids = {key: IDS[key] for key in SCOPE_KEYS if self.scoped and key not in principal.scope}
         hints = {"readOnlyHint": self.reads, "openWorldHint": False}
         if not self.reads:
@@ -46,7 +47,7 @@ class Tool:
 
 
 def listed(principal: Principal) -> list[Answer]:
-    """Those that the caller may use, always in the same order."""
+    """The tools that the caller may use, always in the same order."""
     return [
         tool.shown(name, principal)
         for name, tool in TOOLS.items()
@@ -55,8 +56,8 @@ def listed(principal: Principal) -> list[Answer]:
 
 
 def call(tool: Tool, principal: Principal, arguments: Arguments) -> Answer:
-    """The result of a call. What fails is told to the model, which may mend its arguments."""
-    if not tool.destroys:  # there, an id that was lost on the way must not make it take more
+    """The result of a call. It tells the model of a failure, so that it can mend its arguments."""
+    if not tool.destroys:  # a deletion with an id of null must fail, not delete more
         arguments = {name: value for name, value in arguments.items() if value is not None}
     try:
         answer = tool.run(principal, arguments)

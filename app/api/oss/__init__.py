@@ -1,4 +1,4 @@
-"""The API of mem0's open-source server."""
+"""The dialect of mem0's open-source server."""
 
 from app.api.oss import routes
 

@@ -1,4 +1,4 @@
-"""The bodies and queries of the open-source server's calls, as requests of the service."""
+"""Turns bodies and queries of the open-source server's API into requests of the service."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -37,7 +37,8 @@ def listing() -> FilteredGetAllRequest:
 
 
 def _checked(filters: Any, depth: int) -> scope.Filters:
-    """mem0's own language of filters is the service's; here it may name the ids of a scope."""
+    """`filters` with ids in their stored form. mem0's language of filters is the service's own, but
+    may have ids of a scope. Raises ValueError."""
     if not isinstance(filters, Mapping):
         raise ValueError("each filter must be an object")
     if depth == 0:

@@ -1,4 +1,4 @@
-"""The open-source server's routes."""
+"""The routes of mem0's open-source server."""
 
 from functools import partial
 from typing import Any

@@ -1,4 +1,4 @@
-"""mem0's Platform API, v1 to v3, as its published clients speak it."""
+"""The dialect of mem0's Platform API, v1 to v3, as its published clients use it."""
 
 from app.api.platform import absent, batches, entities, events, memories
 

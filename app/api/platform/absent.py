@@ -1,5 +1,5 @@
-"""What the Platform has and a memory server need not have: said, since clients would take a 404
-for a memory that is not there."""
+"""Routes of the Platform that this service does not offer. They answer 501, because clients take a
+404 for a memory that does not exist."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""Memories, pages and events in the Platform's words."""
+"""Memories, pages and events in the Platform's form."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -18,31 +18,31 @@ _NULLS: Answer = dict.fromkeys(
 
 
 def memory(found: Answer) -> Answer:
-    """With every key that clients look for, null where there is nothing."""
+    """`found` with every key that clients read; null where there is no value."""
     return {**_NULLS, **found, "categories": _categories(found["metadata"])}
 
 
 def _categories(metadata: Answer) -> list[str] | None:
-    """A list of texts under that key: clients join them."""
+    """The metadata's `categories` where it is a list of texts, because clients join it."""
     given = metadata.get("categories")
     of_texts = isinstance(given, list) and all(isinstance(one, str) for one in given)
     return given if of_texts else None
 
 
 def results(stored: list[dict[str, str]]) -> list[Answer]:
-    """What an add stored: some clients look for the text in `data`."""
+    """The results of an add; some clients read the text from `data`."""
     return [{**one, "data": {"memory": one["memory"]}} for one in stored]
 
 
 def queued(event_id: str) -> Answer:
-    """Of an add that is done later. Without `results`, of which clients would take one that is
-    empty for the end."""
+    """The answer of an add that was accepted as a job. It has no `results`: clients would take an
+    empty list for an add that has ended."""
     message = "Memory processing has been queued for background execution"
     return {"message": message, "status": "PENDING", "event_id": event_id}
 
 
 def ends_of_page(number: int, size: int, total: int) -> Answer:
-    """What stands beside the results of a page."""
+    """The fields beside the results of a page."""
     last = number * size >= total
     return {
         "count": total,
@@ -57,5 +57,5 @@ def _page(number: int) -> str:
 
 
 def one_page(results: list[Answer]) -> Answer:
-    """All there is."""
+    """An answer with all results on one page."""
     return {"count": len(results), "next": None, "previous": None, "results": results}

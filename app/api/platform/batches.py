@@ -1,5 +1,4 @@
-"""Several memories changed or deleted by one call. What is wrong with any of them is said before
-the first is touched."""
+"""Changes or deletes several memories by one call. All are checked before the first is changed."""
 
 from functools import partial
 from typing import Any
@@ -65,6 +64,6 @@ def _asked(model: type[R], place: int, given: dict[str, Any]) -> R:
 
 
 def _all_there(ids: list[str]) -> None:
-    """Raises MemoryNotFound."""
+    """Raises MemoryNotFound where one of `ids` does not exist."""
     for memory_id in ids:
         memory().get(principal(), GetRequest(memory_id=memory_id, show_expired=True))

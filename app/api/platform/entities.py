@@ -1,4 +1,4 @@
-"""Users, agents, apps and runs, as far as they have memories."""
+"""The users, agents, apps and runs that have memories."""
 
 from functools import partial
 
@@ -19,7 +19,7 @@ route = partial(bp.route, strict_slashes=False)
 
 @route("/v1/entities/", methods=["GET"])
 def entities() -> Answer:
-    """All of them unless a page is asked for: clients delete each of one answer."""
+    """All entities, unless a page is asked for. A client that deletes everybody asks only once."""
     paging = numbers("page", "page_size")
     found = [_entity(one) for one in memory().entities(principal())]
     if not paging:
@@ -45,6 +45,7 @@ def _entity(one: Entity) -> Answer:
 @route("/v2/entities/<segment:kind>/<segment:name>/", methods=["DELETE"])
 @writes
 def delete_entity(kind: str, name: str) -> Answer:
-    """Also one that has no memories: those may have gone with another's."""
+    """Delete an entity. One without memories is no error: they may have been deleted with another
+    entity's."""
     deleted = memory().delete_all(principal(), deleting.entity(kind, name))
     return {"message": "Entity deleted successfully!", "deleted": deleted.memories}

@@ -1,4 +1,4 @@
-"""Events: the jobs of adds that were accepted. What was done when it answered has none."""
+"""Events: the jobs of asynchronous adds. Other operations have no events."""
 
 import uuid
 from functools import partial
@@ -23,7 +23,7 @@ STATUS = {
     "failed": "FAILED",
     "cancelled": "FAILED",
 }
-"""As mem0's clients know them."""
+"""The states of jobs as mem0's clients know them."""
 CANCELLED = "It was cancelled."
 LISTED = 100
 
@@ -35,7 +35,7 @@ def event(event_id: str) -> Answer:
 
 @route("/v1/events/", methods=["GET"])
 def events() -> Answer:
-    """The last ones."""
+    """The latest events."""
     page = jobs().listing(principal(), JobsRequest(limit=LISTED))
     return one_page([_shown(job) for job in page.jobs])
 

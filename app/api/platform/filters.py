@@ -1,7 +1,8 @@
-"""The Platform's language of filters, in the service's own.
+"""Translates the Platform's language of filters into the service's own.
 
-`{"AND"|"OR": [..]}`, `{"NOT": [..] or {..}}`, or keys side by side, all of which must hold. Unlike
-in the service's own, metadata stands in an object of its own, and ids of a scope are keys.
+A filter is `{"AND"|"OR": [..]}`, `{"NOT": [..] or {..}}`, or keys side by side, all of which must
+hold. Unlike in the service's language, metadata is an object of its own, and ids of a scope are
+keys.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,11 +27,11 @@ CAMEL_CASE = {
     "expirationDate": "expiration_date",
     "memoryIds": "memory_ids",
 }
-"""The JavaScript client sends filters as they are written, in either spelling."""
+"""The JavaScript client does not convert filters, so people write either spelling."""
 
 
 def translated(filters: Any, depth: int = MAX_DEPTH) -> Filters:
-    """Raises ValueError, saying what is wrong."""
+    """`filters` in the service's language. Raises ValueError, which says what is wrong."""
     if not isinstance(filters, dict):
         raise ValueError("must be an object")
     if depth == 0:
@@ -39,7 +40,7 @@ def translated(filters: Any, depth: int = MAX_DEPTH) -> Filters:
 
 
 def all_of(parts: list[Filters]) -> Filters:
-    """What passes each of `parts`."""
+    """A filter that a memory passes where it passes each of `parts`."""
     keys = [key for part in parts for key in part]
     if len(keys) == len(set(keys)):
         return {key: value for part in parts for key, value in part.items()}
@@ -88,7 +89,7 @@ def _time(stored: str, operator: str, value: Any) -> Filters:
 
 
 def _instant(value: Any) -> Any:
-    """Seconds since 1970 as the text of a time; a text as it is."""
+    """`value`, seconds since 1970 or a text, as the text of a time. Raises ValueError."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         try:
             return datetime.fromtimestamp(value, UTC).isoformat()
@@ -100,7 +101,7 @@ def _instant(value: Any) -> Any:
 
 
 def _categories(value: Any) -> Filters:
-    """Categories are whatever the metadata has under that key: nothing here thinks of any."""
+    """Conditions on the metadata's `categories`, which callers set: the service makes none."""
     given = _with_operators("categories", value, ("in", "contains", "eq"))
     if isinstance(given, dict):
         return all_of([{"categories": one} for one in given.values()])

@@ -1,4 +1,4 @@
-"""Memories, by the calls of all three versions."""
+"""The routes of memories, of all three versions."""
 
 import uuid
 from functools import partial
@@ -27,7 +27,7 @@ SUCCEEDED = "SUCCEEDED"
 
 @route("/v1/ping/", methods=["GET"])
 def ping() -> Answer:
-    """Python's client cannot be made without both ids."""
+    """The Python client calls it first, and needs both ids."""
     ids = {"org_id": "memory-service", "project_id": "memory-service"}
     return {"status": "ok", **ids, "user_email": None}
 
@@ -42,13 +42,13 @@ def add() -> Answer | Response:
 @route("/v1/memories/", methods=["POST"])
 @writes
 def add_before_v3() -> Answer | Response:
-    """Its clients send `async_mode` with every add, whatever they were asked for, and read what was
-    stored from the answer."""
+    """`async_mode` is ignored: clients of v1 always send it, and read the stored memories from the
+    answer."""
     return _add(requests.add(fields()), later=False)
 
 
 def _add(sent: AddRequest, *, later: bool) -> Answer | Response:
-    """`later`: as a job, where an LLM has to be waited for."""
+    """`later`: the add becomes a job, where it has to wait for an LLM."""
     waits = memory().extracts and sent.infer is not False
     if jobs.is_preferred() or (later and waits):
         job = jobs.submit(sent)
@@ -93,7 +93,7 @@ def list_before_v3() -> Any:
 
 
 def _listed(wanted: requests.Paged, *, bare: bool = False) -> Any:
-    """One page with its place, or all memories."""
+    """One page with `count`, `next` and `previous`, or all memories."""
     pages = memory().listing(principal(), wanted.asked, (wanted.number or 1) - 1)
     if wanted.number is None:
         parts = (([shown(one) for one in page.memories], Answer()) for page in pages)

@@ -1,4 +1,4 @@
-"""The bodies and queries of the Platform's calls, as requests of the service."""
+"""Turns bodies and queries of the Platform's API into requests of the service."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -19,11 +19,12 @@ Fields = Mapping[str, Any]
 PAGE_SIZE = 100
 MAX_PAGE_SIZE = 1000
 MAX_PAGE = 1000
-"""Those before one are walked through, each in about 0.3 ms on the embedded engine."""
+"""The pages before the wanted one are read and skipped; each takes about 0.3 ms on the embedded
+engine."""
 
 
 class Paged(NamedTuple):
-    """One page of a listing; `number` is None where all of it was asked for."""
+    """A page of a listing; `number` is None where the client asked for all memories."""
 
     asked: FilteredGetAllRequest
     number: int | None
@@ -45,7 +46,7 @@ def search(given: Fields) -> FilteredSearchRequest:
 
 
 def listing(given: Fields, *, always_paged: bool = False) -> Paged:
-    """`given` is the body, or for GET the query; where the page stands is the query's."""
+    """`given` is the body, or for GET the query. `page` and `page_size` are in the query always."""
     paging = numbers("page", "page_size")
     size = paging.get("page_size", PAGE_SIZE)
     if size > MAX_PAGE_SIZE:  # a shorter page would look like the last one
@@ -64,15 +65,15 @@ def listing(given: Fields, *, always_paged: bool = False) -> Paged:
 
 
 def place(given: Fields, *more: str) -> dict[str, Any]:
-    """The fields of a request that say whose memories are meant, and which of them; `more` are
-    conditions that stand beside `filters`."""
+    """The scope and the filters of a request. `more` names further fields of `given` that are
+    conditions."""
     ids, rest = scope.lifted(_filters(given, *more))
     scope.must_name_somebody(auth.principal(), ids, rest)
     return {**ids, "filters": rest} if rest else dict(ids)
 
 
 def _filters(given: Fields, *more: str) -> scope.Filters:
-    """The filters of a body, the ids beside them, and the conditions that stand beside them."""
+    """All conditions of a request as one filter: its filters, ids, dates and the fields `more`."""
     dates = {"gte": given.get("start_date"), "lte": given.get("end_date")}
     bounds = {operator: date for operator, date in dates.items() if date is not None}
     conditions = [

@@ -1,4 +1,4 @@
-"""What commands say where they fail."""
+"""Messages of the commands, which go to standard error."""
 
 import sys
 from collections.abc import Iterator
@@ -10,9 +10,14 @@ from app.storage.backup.copying import AnotherIsAtWork
 from app.storage.backup.restoring import Refused, Unfinished
 
 
+def tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
 @contextmanager
-def told_failures(after: str) -> Iterator[None]:
-    """End with a line for what is foreseen, and `after` it: what that means."""
+def reported_failures(after: str) -> Iterator[None]:
+    """Ends the command with a message for each expected failure of a backup or restore. The line
+    `after` says what the failure means for the data."""
     try:
         yield
     except ServiceError as error:
@@ -25,7 +30,7 @@ def told_failures(after: str) -> Iterator[None]:
         sys.exit(f"{error}\nThe restore is finished when the service starts, or by this command.")
     except AnotherIsAtWork:
         sys.exit(f"Another backup or restore is at work on this DATA_DIR.\n{after}")
-    except (Refused, StartupError, OSError) as error:  # no right to a file, no room for it
+    except (Refused, StartupError, OSError) as error:  # OSError: no permission, or no room
         sys.exit(f"{error}\n{after}")
     except KeyboardInterrupt:
         sys.exit(f"Interrupted. {after}")

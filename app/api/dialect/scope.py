@@ -1,4 +1,4 @@
-"""The scope of a request of mem0's clients: its ids are fields of the request, or in its filters."""
+"""The scope of a request of mem0's clients: its ids are fields of the body, or in its filters."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -222,7 +222,7 @@ class MaintenanceFailed(Unavailable):
 
 
 class JobsDelayed(Unavailable):
-    """No pending job has been started for too long."""
+    """Jobs wait, but none has ended for too long, or the thread that starts them fails."""
 
     code = "jobs_delayed"
 
@@ -234,32 +234,36 @@ class StorageFull(Unavailable):
     retry_after = 60
 
 
-class EmbedderMismatch(Unavailable):
+class ModelFailed(ServiceError):
+    """The LLM or the embedder cannot be used. A search then goes by words alone."""
+
+
+class EmbedderMismatch(ModelFailed, Unavailable):
     """The stored vectors were made by another model than the one that is configured."""
 
     code = "embedder_mismatch"
     retry_after = 60
 
 
-class BeingEmbedded(Unavailable):
+class BeingEmbedded(ModelFailed, Unavailable):
     """The memories are being embedded again, because the configured model has changed."""
 
     code = "being_embedded"
     retry_after = 60
 
 
-class ModelNotReady(Unavailable):
+class ModelNotReady(ModelFailed, Unavailable):
     code = "model_not_ready"
     retry_after = 30
 
 
-class ProviderUnavailable(Unavailable):
+class ProviderUnavailable(ModelFailed, Unavailable):
     code = "provider_unavailable"
     pause: float | None = None
     """Seconds that the provider asks us to wait before the next call; None where it says none."""
 
 
-class ProviderRateLimited(Unavailable):
+class ProviderRateLimited(ModelFailed, Unavailable):
     code = "provider_rate_limited"
 
     def __init__(self, detail: str, retry_after: int, pause: float | None = None) -> None:
@@ -270,7 +274,7 @@ class ProviderRateLimited(Unavailable):
         self.pause = retry_after if pause is None else pause
 
 
-class ProviderRefused(ServiceError):
+class ProviderRefused(ModelFailed):
     """The provider refuses this call, and would refuse it again."""
 
     code = "provider_refused"
@@ -320,7 +324,7 @@ class ContextTooSmall(ProviderRefused):
     code = "context_too_small"
 
 
-class ProviderBadAnswer(ServiceError):
+class ProviderBadAnswer(ModelFailed):
     """The provider answered with something that cannot be used."""
 
     code = "provider_bad_answer"
@@ -332,7 +336,7 @@ class ProviderAnswerCut(ProviderBadAnswer):
     code = "provider_answer_cut"
 
 
-class ProviderTimeout(ServiceError):
+class ProviderTimeout(ModelFailed):
     code = "provider_timeout"
 
 

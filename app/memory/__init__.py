@@ -1,8 +1,8 @@
-"""What the service does, without HTTP: the operations, and how their parts are joined.
+"""The operations of the service, without HTTP; and `open_memory`, which joins their parts.
 
-Reads from the top: service (the nine operations) -> reading, adding, changing -> search,
-extraction (mem0's pipeline on a draft) -> app.storage (the writer, its journal, vectors and
-history) and app.providers.
+Read it from the top: service (the nine operations) calls reading, adding and changing; these call
+search and extraction (mem0's pipeline on a draft); and those call app.storage (the writer, its
+journal, vectors and history) and app.providers.
 """
 
 import logging
@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from app.config import Settings
 from app.errors import ServiceError, VectorStoreTimeout, VectorStoreUnavailable
-from app.memory import mem0_import  # noqa: F401  # the first of those that import mem0
+from app.memory import mem0_import  # noqa: F401  # before the other modules import mem0
 from app.memory.answers import Found, Page
 from app.memory.extraction.choice import choose_prompt
 from app.memory.extraction.finder import FactFinder
@@ -35,11 +35,11 @@ log = logging.getLogger(__name__)
 
 
 def open_memory(settings: Settings) -> MemoryService:
-    """Build the parts that the settings name and join them.
+    """Build the parts that the settings name, and join them.
 
-    What is down now is waited for by nobody: the service starts, says so at /ready, and works
-    when it is there. Raises StartupError, which says what to change, for what will not mend
-    itself.
+    The start does not wait for a dependency that is down: /ready reports it, and the service works
+    as soon as it is up. Raises StartupError for a mistake that an operator has to mend; its text
+    says how.
     """
     parts = open_parts(settings)
     totals = open_totals(parts.store, parts.database, parts.journal)
@@ -49,12 +49,12 @@ def open_memory(settings: Settings) -> MemoryService:
         service.prepare()
 
     def check_store() -> str | None:
-        note = parts.store.check()  # that of a server says itself what to do for its words
+        note = parts.store.check()  # on a server its note says what to do about old words
         return note if settings.on_server else service.words() or note
 
     check_embedder = _embedder_check(settings, parts, prepare)
     if not settings.on_server:
-        _recover(parts)  # nothing to wait for, and nobody has seen it half yet
+        _recover(parts)  # before the first request could see an unfinished write
     service = MemoryService(
         parts.store,
         History(parts.database),
@@ -71,9 +71,9 @@ def open_memory(settings: Settings) -> MemoryService:
     )
     service.backups.look_after(settings.data_dir, door=not settings.on_server)
     service.leftovers.look_in(settings.data_dir, vectors_elsewhere=settings.on_server)
-    if not settings.on_server:  # whose store tells it in the log when it is first asked
+    if not settings.on_server:  # there the log tells an operator to do it
         service.make_words()
-    # Where there is nothing to wait for what fails ends the start.
+    # Where the start need not wait for anything, the first look is made now, and may end it.
     in_thread = settings.on_server or not start_waits_for_embedder(settings)
     _look_once(check_embedder, in_thread=in_thread)
     return service
@@ -91,7 +91,7 @@ def _job_limits(settings: Settings) -> JobLimits:
 def _checks(
     settings: Settings, parts: Parts, totals: Totals, store: Check, embedder: Check
 ) -> dict[str, Check]:
-    """Of each dependency, by its name at /ready."""
+    """The checks of the dependencies, by their names at /ready."""
 
     def check_history() -> str | None:
         parts.database.check()
@@ -109,7 +109,7 @@ def _checks(
 
 
 def _finder(settings: Settings) -> FactFinder | None:
-    """None where there is no LLM: texts are then stored as they are given."""
+    """None where there is no LLM; then texts are stored as given."""
     model = open_llm(settings)
     if model is None:
         return None
@@ -122,7 +122,7 @@ def _embedder_check(settings: Settings, parts: Parts, prepare: Callable[[], None
 
     def check() -> str | None:
         note = check_model()
-        # Whether the store answers is the store's own check.
+        # A store that does not answer is reported by its own check.
         with suppress(VectorStoreUnavailable, VectorStoreTimeout):
             prepare()
         return note
@@ -131,17 +131,18 @@ def _embedder_check(settings: Settings, parts: Parts, prepare: Callable[[], None
 
 
 def _recover(parts: Parts) -> None:
-    """What the process before left. Maintenance goes on with what cannot be recovered yet."""
+    """Recover the writes that an earlier process left unfinished. Maintenance tries again where it
+    is not possible yet."""
     try:
         parts.journal.recover(parts.store)
     except ServiceError as error:  # such as a full disk
         log.warning("not settled yet: %s: %s", error.code, error.detail)
-    except Exception as error:  # nothing of what was left may keep the service from starting
+    except Exception as error:  # an unfinished write must not keep the service from starting
         log.critical("what was left cannot be settled: %s", type(error).__name__, exc_info=error)
 
 
 def _look_once(check_embedder: Check, *, in_thread: bool) -> None:
-    """Make the collection before the first request, and log what is wrong already."""
+    """Check the embedder, and so make the collection, before the first request; log a failure."""
 
     def look() -> None:
         try:

@@ -1,4 +1,4 @@
-"""Adding: what an LLM finds in messages, or each of them as it is given."""
+"""Adds memories: the facts that an LLM finds in messages, or each message as given."""
 
 import json
 
@@ -29,7 +29,7 @@ class Adding:
         limiter: ConcurrencyLimiter,
         places: Places,
     ) -> None:
-        """`extraction` is None where there is no LLM; `limiter` is for what waits for it."""
+        """`extraction` is None where there is no LLM; `limiter` bounds who waits for it."""
         self._writer = writer
         self._embedder = embedder
         self._extraction = extraction
@@ -38,10 +38,11 @@ class Adding:
 
     @property
     def extracts(self) -> bool:
+        """Whether there is an LLM."""
         return self._extraction is not None
 
     def infers(self, asked: AddRequest) -> bool:
-        """Whether an LLM is asked for it. Raises LLMNotConfigured."""
+        """Whether the LLM is asked for this add. Raises LLMNotConfigured."""
         if asked.infer and not self.extracts:
             raise LLMNotConfigured
         return self.extracts and asked.infer is not False
@@ -57,7 +58,8 @@ class Adding:
         key: IdempotencyKey | None,
         said_at: str | None = None,
     ) -> Added:
-        """`said_at` is for what does not say when it was said; None for now."""
+        """Like `add`, for a caller that may write and a key that is known. `said_at` is the time of
+        messages without a timestamp; None means now."""
         extraction = self._extraction if self.infers(asked) else None
         given = Given.of(principal, asked, key, said_at)
 
@@ -73,7 +75,7 @@ class Adding:
         return Added.from_json(answer)
 
     def _infer(self, given: Given, extraction: Extraction) -> Added:
-        """What the LLM finds."""
+        """Store what the LLM finds."""
         draft = extraction.run(
             given.messages,
             given.scope,
@@ -86,7 +88,7 @@ class Adding:
             return self._store(points, given, draft.failed, draft.messages)
 
     def _store_as_given(self, given: Given) -> Added:
-        """One memory for each message."""
+        """Store one memory for each message."""
         vectors = self._embedder.embed(given.texts(), "add")
         return self._store(given.points(vectors), given)
 
@@ -103,7 +105,8 @@ class Adding:
         return answer
 
     def _unknown(self, points: Points, scope: Scope) -> Points:
-        """Those whose text the scope does not hold yet: another request may have been faster."""
+        """The points whose text is not in the scope yet: another request may have stored it while
+        the LLM was asked."""
         hashes = [payload["hash"] for _, payload in points.values()]
         if not hashes:
             return points

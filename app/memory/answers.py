@@ -1,4 +1,4 @@
-"""What operations give, where it is more than a memory or a list of them."""
+"""The results of operations, where they are more than a memory or a list of memories."""
 
 import json
 from dataclasses import dataclass, field
@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 @dataclass(frozen=True)
 class Added:
-    """What an add stored, in order, and how many facts it could not."""
+    """The memories that an add stored, in order, and how many facts could not be stored."""
 
     stored: list[dict[str, str]]
     failed: int = 0
 
     def shown(self) -> dict[str, Any]:
-        """As callers see it: `result` is the id of the first that was stored, or None."""
+        """The answer for callers; `result` is the id of the first stored memory, or None."""
         first = self.stored[0]["id"] if self.stored else None
         answer = {"result": first, "results": self.stored}
         return answer | {"failed": self.failed} if self.stored and self.failed else answer
@@ -28,22 +28,21 @@ class Added:
 
 @dataclass(frozen=True)
 class Deleted:
-    """What a deletion took."""
+    """The result of a deletion."""
 
     memories: int
     erased: dict[str, int] = field(default_factory=dict)
-    """By a purge: how much had a text of the scope and is gone or has none any more, by where it
-    was."""
+    """How many items a purge deleted, or erased a text from, by where they were stored."""
     left: list[dict[str, str]] = field(default_factory=list)
-    """After a purge: `where` the texts may still stand, and in `detail` until when."""
+    """Where texts may still be stored after a purge (`where`), and until when (`detail`)."""
 
 
 class Found(NamedTuple):
-    """A part of what a search found."""
+    """A part of the results of a search."""
 
     memories: list[dict[str, Any]]
     degraded: str | None = None
-    """Why it was by words alone; None where it was by meaning too."""
+    """Why only words were searched; None where meaning was, too."""
 
 
 class Page(NamedTuple):
@@ -51,16 +50,16 @@ class Page(NamedTuple):
 
     memories: list[dict[str, Any]]
     total: int | None
-    """How many pass, over all pages; None where all are listed."""
+    """How many memories all pages have together; None where the listing has no limit."""
     cursor: str | None
-    """Of what follows; None at the end."""
+    """The cursor of the next page; None at the end."""
 
 
 class Entity(NamedTuple):
-    """A user, agent or other that has memories."""
+    """A user, agent, app or run that has memories."""
 
     kind: str
     """The key of its id in a scope, such as `user_id`."""
     id: str
     memories: int
-    """How many, the expired ones too."""
+    """The number of its memories, including expired ones."""

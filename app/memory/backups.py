@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 class Backups:
-    """The door to a pause of the writers, and who tidies up after a backup that was killed."""
+    """Lets a backup pause the writers, and deletes the files of a backup that was killed."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
@@ -20,8 +20,8 @@ class Backups:
         self._door: Door | None = None
 
     def look_after(self, data_dir: Path, *, door: bool) -> None:
-        """With a `door` for the process that has the embedded store; without it backups need a
-        stop."""
+        """`door`: whether backups may be made while this process runs, which holds the embedded
+        store."""
         self._data_dir = data_dir
         if not door:
             return
@@ -31,7 +31,8 @@ class Backups:
             log.warning("no backups while this runs: DATA_DIR takes no socket: %s", error)
 
     def tidy(self) -> None:
-        """Called every few seconds: what a killed backup left has texts of users."""
+        """Delete the files of a killed backup, because they hold texts of users. Called every few
+        seconds."""
         if self._data_dir:
             tidy(self._data_dir / WORK)
 

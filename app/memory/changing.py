@@ -1,4 +1,4 @@
-"""Changing and deleting what is stored."""
+"""Changes and deletes memories."""
 
 from contextlib import AbstractContextManager
 from typing import Any
@@ -35,7 +35,7 @@ class Changing:
                 vector = vector or self._embedder.embed([text], "update")[0]
             with self._alone_with(principal, memory_id) as old:
                 if vector is None and text not in (None, old.get("data")):
-                    continue  # another writer changed the text: it has to be embedded after all
+                    continue  # the text was changed meanwhile, so that ours must be embedded
                 new = changed_payload(old, text, asked.changes())
                 rows = [history_row("UPDATE", memory_id, old, new, principal.key_id)]
                 embedder = self._embedder.info if vector else None

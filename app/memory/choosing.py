@@ -1,4 +1,4 @@
-"""Which of a scope's memories are meant, where not all of them are."""
+"""Chooses some of a scope's memories, by the key that wrote them and by their times."""
 
 from collections.abc import Iterator
 
@@ -12,19 +12,19 @@ from app.storage.vectors.ranking import Record
 from app.storage.vectors.store import VectorStore
 
 MAX_WRITTEN = 10_000
-"""Ids in one filter: a page of those takes Edge 0.06 s among 100,000 memories, and 50,000 0.2 s,
-for which it holds every thread."""
+"""The most ids in one filter. With so many a page takes Edge 0.06 s among 100,000 memories; with
+50,000 ids it takes 0.2 s, during which no other thread runs."""
 
 
 class Choosing:
-    """Knows from the history what a key has written."""
+    """Finds in the history what a key has written."""
 
     def __init__(self, store: VectorStore, history: History) -> None:
         self._store = store
         self._history = history
 
     def conditions(self, asked: Chosen, scope: Scope) -> list[Filter]:
-        """As a part of one filter. Raises FilterTooExpensive."""
+        """Conditions for a filter, that chosen memories pass. Raises FilterTooExpensive."""
         if asked.written_by is None:
             return created_between(asked.since, asked.until)
         ids = self._written(asked, scope)
@@ -35,7 +35,7 @@ class Choosing:
         return [{"has_id": ids}]
 
     def records(self, asked: Chosen, scope: Scope) -> Iterator[Record]:
-        """The memories themselves, however many; expired ones too."""
+        """All chosen memories, including expired ones."""
         if asked.written_by is None:
             yield from self._among(scope, created_between(asked.since, asked.until))
             return

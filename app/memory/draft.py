@@ -1,8 +1,8 @@
-"""What mem0's pipeline would write, kept in memory until the service stores it as one.
+"""Holds the writes of mem0's pipeline in memory, until the service stores them in one write.
 
-mem0 writes in the middle of `add`, piece by piece, and goes on after failures. On these
-parts it reads the real store and history, and what it writes can be stored whole or not at
-all, without a lock held while a model thinks.
+mem0's `add` writes piece by piece, and goes on after failures. With a draft it reads the real store
+and history, but its writes are kept here. So they are stored as a whole or not at all, and no lock
+is held while the LLM is asked.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,12 +27,12 @@ class ReadsMessages(Protocol):
 
 
 class Draft:
-    """The writes of one run: points to store, messages to remember, facts that were lost."""
+    """The writes of one run of mem0: points and messages to store, and facts that were lost."""
 
     def __init__(
         self, store: VectorStore, history: ReadsMessages, embedder: Embedder, scope: Scope
     ) -> None:
-        """`scope` stands in the place of the one that mem0 was given."""
+        """`scope` replaces the scope that mem0 was given."""
         self.points: dict[str, tuple[Vector, Payload]] = {}
         self.messages: list[tuple[Messages, str]] = []
         self.store = _DraftStore(store, self.points, scope)
@@ -45,7 +45,7 @@ class Draft:
         return len(self.embedder.refused)
 
     def check(self) -> None:
-        """Raises what went wrong where mem0 went on: not one fact of a batch was embedded."""
+        """Raises the embedder's failure, which mem0 ignores, where no fact could be embedded."""
         if self.embedder.failure:
             raise self.embedder.failure
         if self.embedder.refused and not self.points:
@@ -53,7 +53,7 @@ class Draft:
 
 
 class _DraftStore(VectorStoreBase):
-    """Reads from the store; keeps what is inserted."""
+    """mem0's vector store: reads the real store, and keeps inserted points in the draft."""
 
     def __init__(
         self, store: VectorStore, points: dict[str, tuple[Vector, Payload]], scope: Scope
@@ -71,7 +71,7 @@ class _DraftStore(VectorStoreBase):
         self, vectors: Sequence[Vector], payloads: Sequence[Payload], ids: Sequence[str]
     ) -> None:
         for point_id, vector, payload in zip(ids, vectors, payloads, strict=True):
-            payload.pop("text_lemmatized", None)  # without spaCy it is the text once more
+            payload.pop("text_lemmatized", None)  # without spaCy it is a copy of the text
             own = {key: value for key, value in payload.items() if key not in SCOPE_KEYS}
             self._points[point_id] = (vector, {**own, **self._scope})
 
@@ -83,7 +83,7 @@ class _DraftStore(VectorStoreBase):
 
 
 class _DraftHistory:
-    """Reads from the history; keeps the messages. Rows are the service's to write."""
+    """mem0's history: reads the real one, and keeps messages in the draft."""
 
     def __init__(
         self, history: ReadsMessages, messages: list[tuple[Messages, str]], session: str
@@ -99,15 +99,15 @@ class _DraftHistory:
         self._messages.append((messages, self._session))
 
     def batch_add_history(self, records: Messages) -> None:
-        """The service writes the rows, with their scope, when it stores the points."""
+        """Does nothing: the service writes these rows when it stores the points."""
 
 
 class _DraftEmbedder:
-    """Remembers the failures that mem0 swallows.
+    """mem0's embedder: remembers the failures that mem0 swallows.
 
-    When a batch fails, mem0 embeds its facts one by one and drops those that fail again. That
-    helps against one text that is refused; against a service that is down or slow it would
-    only multiply the wait, so then nothing more is asked.
+    When a batch fails, mem0 embeds its facts one by one and drops those that fail again. That helps
+    where one text is refused. Where the provider is down or slow it would only multiply the wait,
+    so after such a failure nothing more is asked.
     """
 
     def __init__(self, embedder: Embedder) -> None:

@@ -1,4 +1,4 @@
-"""The embedder of the collection."""
+"""The embedder together with the collection that its vectors are stored in."""
 
 import logging
 from itertools import combinations
@@ -23,12 +23,12 @@ UNRELATED = (
     "My password has to be changed every ninety days.",
     "Wolves were seen again in the forests of the north.",
 )
-"""Texts that have nothing to do with each other. Their mean cosine was .75 with e5 before its
-language-neutral step, where .70 to .75 ranked best."""
+"""Unrelated texts, whose mean cosine is the embedder's `zero`. With e5, before its language-neutral
+step, they gave .75; values from .70 to .75 ranked best."""
 
 
 class CollectionEmbedder:
-    """An embedder for one collection, which is made or checked before anything is embedded."""
+    """An embedder that makes or checks the collection before it embeds anything."""
 
     def __init__(self, store: VectorStore, embedder: Embedder, again: EmbeddingAgain) -> None:
         self._store = store
@@ -40,7 +40,8 @@ class CollectionEmbedder:
         return self._embedder.info
 
     def prepare(self) -> None:
-        """For vectors that are there already. Raises what `embed` raises."""
+        """Make or check the collection, for vectors that exist already. Raises what `embed`
+        raises."""
         self._again.prepare()
 
     def embed(self, texts: list[str], action: str) -> list[Vector]:
@@ -51,8 +52,8 @@ class CollectionEmbedder:
         return self._embedder.embed_batch(texts, action)
 
     def zero(self) -> float:
-        """The cosine that the embedder gives unrelated texts: its own word for it, or else measured
-        once and kept with the store. Raises the failures of the embedder."""
+        """The cosine that the embedder gives unrelated texts. Where the embedder does not know it,
+        it is measured once and kept with the store. Raises the failures of the embedder."""
         if self._embedder.zero is not None:
             return self._embedder.zero
         kept = self._store.zero()
@@ -60,14 +61,14 @@ class CollectionEmbedder:
             kept = _mean_cosine(self._embedder.embed_batch([*UNRELATED], "add"))
             try:
                 self._store.keep_zero(kept)
-            except ServiceError as error:  # who only searches need not be able to write
+            except ServiceError as error:  # a search must also work where writing fails
                 log.warning("not kept beside the vectors: %s: %s", error.code, error.detail)
         return kept
 
 
 def _mean_cosine(vectors: list[Vector]) -> float:
-    """0 where it is less, so that what points away from it does not count."""
+    """The mean cosine of all pairs, bounded to 0 .. 0.95."""
     units = [np.asarray(vector) / (np.linalg.norm(vector) or 1.0) for vector in vectors]
     cosines = [float(one @ other) for one, other in combinations(units, 2)]
-    # Were all texts alike to an embedder, its cosines would still have to say something.
+    # 0.95, because scores are divided by 1 - zero; 0, because a negative one would raise scores.
     return min(max(0.0, sum(cosines) / len(cosines)), 0.95)

@@ -1,8 +1,8 @@
-"""Memories of another embedder are embedded again while the service serves.
+"""Embeds all memories again in the background, after the embedder was changed.
 
-A memory without a vector is one that is still to be embedded: when the embedder changes, all
-vectors are taken away at once, and a thread makes them one batch after the other, on half a core at
-most. So it goes on after a restart, and adds work meanwhile; searches are answered by words.
+When the embedder changes, all vectors are deleted at once. A thread then embeds each memory that
+has no vector, batch by batch, on half a core at most. So it continues after a restart, and adds
+work meanwhile. Until it has finished searches go by words alone.
 """
 
 import logging
@@ -23,11 +23,11 @@ log = logging.getLogger(__name__)
 
 BATCH = 16
 TEXTS_OWN = ("provider_refused", "provider_content_filtered", "embedder_input_too_long")
-"""Failures that may be of one text and not of all."""
+"""Codes of failures that may concern one text alone."""
 
 
 class EmbeddingAgain:
-    """Prepares the collection for the embedder, and embeds what has no vector of it."""
+    """Prepares the collection for the embedder, and embeds the memories that have no vector."""
 
     def __init__(
         self, store: VectorStore, embedder: Embedder, writer: Writer, *, auto: bool = True
@@ -44,8 +44,10 @@ class EmbeddingAgain:
         self._work = Background("embedding again", self._embed_some, self._progress)
 
     def prepare(self) -> None:
-        """See `VectorStore.prepare`; where the memories are of another embedder, begin to embed
-        them again. Raises EmbedderMismatch where that must not be, and the failures of both."""
+        """Prepare the collection, see `VectorStore.prepare`. Where its vectors were made by another
+        embedder, begin to embed the memories again.
+
+        Raises EmbedderMismatch unless `auto`, and the failures of the store and the embedder."""
         info = self._embedder.info
         try:
             self._store.prepare(info)
@@ -67,7 +69,7 @@ class EmbeddingAgain:
             self._go_on()
 
     def check(self) -> None:
-        """Raises BeingEmbedded, which says how far it is, while it is at work."""
+        """Raises BeingEmbedded, with the progress, while memories without a vector are left."""
         if self._left:
             total = self._store.count({})
             raise BeingEmbedded(
@@ -90,7 +92,7 @@ class EmbeddingAgain:
         return f"{self._left} memories are left"
 
     def _embed_some(self) -> bool:
-        """The next memories without a vector; whether there were any."""
+        """Embed the next memories without a vector. Returns whether there were any."""
         ids = self._store.unembedded(BATCH + len(self._refused))
         wanted = [id_ for id_ in ids if id_ not in self._refused][:BATCH]
         records = self._store.get_many(wanted)
@@ -106,7 +108,7 @@ class EmbeddingAgain:
         return bool(records)
 
     def _vectors(self, records: Sequence[Record]) -> Sequence[Vector | None]:
-        """One for each; None where the embedder refuses that text."""
+        """A vector for each record; None where the embedder refuses its text."""
         texts = [str(record.payload.get("data") or " ") for record in records]
         try:
             return self._embedder.embed_batch(texts, "add")
@@ -125,7 +127,8 @@ class EmbeddingAgain:
             return None
 
     def _write(self, record: Record, vector: Vector) -> None:
-        """Unless it was changed or deleted meanwhile; a text that was changed has its vector."""
+        """Store `vector`, unless the memory was deleted or its text changed meanwhile: a changed
+        text already has a vector."""
 
         def find() -> Payload:
             found = self._store.get(record.id)

@@ -1,4 +1,4 @@
-"""The fields of requests: what a text, an id, a date, metadata or a filter may be."""
+"""The types of the fields of requests: texts, ids, dates, metadata, filters."""
 
 import json
 import re
@@ -49,7 +49,7 @@ def _date(value: str) -> str:
 
 
 def _time(value: Any) -> datetime:
-    """In UTC."""
+    """The time `value` of RFC 3339, in UTC."""
     if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
         raise ValueError("must be a time of RFC 3339, such as 2026-11-24T00:00:00Z")
     try:
@@ -59,7 +59,7 @@ def _time(value: Any) -> datetime:
 
 
 def _timestamp(value: Any) -> str:
-    """When something was said, as a payload has it."""
+    """The time when something was said, in the form of payloads."""
     try:
         if isinstance(value, str):
             said_at = instant(value)
@@ -77,7 +77,8 @@ def _timestamp(value: Any) -> str:
 
 
 def _scope_id(value: Any) -> Any:
-    """A number is an id too, as far as every client reads it as the same one."""
+    """A whole number as a text, because it may be an id, too. Larger ones than MAX_EXACT are
+    refused: some clients round them."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
         return value
     if abs(value) > MAX_EXACT:
@@ -96,7 +97,7 @@ def _metadata(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_json(value: Any, depth: int) -> None:
-    """Refuse what a store would change or choke on, deep inside too."""
+    """Raises ValueError for values, at any depth, that a store could not keep as they are."""
     if depth < 0:
         raise ValueError(f"must not nest more than {MAX_METADATA_DEPTH} levels deep")
     if isinstance(value, dict):
@@ -140,7 +141,7 @@ def _not_null(value: Any) -> Any:
 
 
 def _integer(value: Any) -> Any:
-    """JSON knows one kind of number: 10.0 is an integer too."""
+    """`value`, as an integer where it is a whole number: in JSON 10.0 and 10 are the same."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -154,8 +155,8 @@ def _threshold(value: Any) -> Any:
 T = TypeVar("T")
 
 Omittable = Annotated[T | None, BeforeValidator(_not_null)]
-"""A field that may be left out but not null: a `user_id` that a template left empty would
-turn one user's search into a search of everybody."""
+"""A field that may be left out but must not be null. A template that leaves `user_id` null would
+otherwise turn one user's search into a search of everybody's memories."""
 
 ScopeId = Annotated[
     str, Field(max_length=MAX_ID), AfterValidator(scope_id), BeforeValidator(_scope_id)
@@ -171,6 +172,6 @@ Filters = Annotated[dict[str, Any], AfterValidator(_filters)]
 FiltersWithIds = Annotated[dict[str, Any], AfterValidator(_filters_with_ids)]
 Name = Annotated[str, Field(max_length=MAX_ID), AfterValidator(_text)]
 Threshold = Annotated[float | Literal["auto"], PlainValidator(_threshold)]
-"""In one step: of a union each member would be told as a field of its own."""
+"""Validated as a whole: pydantic would name each member of a union as a field of its own."""
 Days = Annotated[int, Field(ge=1, le=MAX_DAYS), BeforeValidator(_integer)]
 Limit = Annotated[int, Field(ge=1, le=1000), BeforeValidator(_integer)]

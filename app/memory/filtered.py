@@ -1,4 +1,4 @@
-"""Requests that name whose memories are meant inside their filters, as mem0's clients do."""
+"""Requests whose filters may have ids of a scope, as those of mem0's clients do."""
 
 from app.memory.fields import FiltersWithIds, Omittable
 from app.memory.requests import GetAllRequest, SearchRequest

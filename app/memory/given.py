@@ -1,4 +1,4 @@
-"""What an add was given, and the write that it becomes."""
+"""The input of an add, and how it becomes a write."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ Points = Mapping[str, tuple[Vector, Payload]]
 
 @dataclass(frozen=True)
 class Given:
-    """An add, with what the caller's key says."""
+    """The input of an add, narrowed to what the caller's key allows."""
 
     written_by: str | None
     messages: Sequence[Mapping[str, str]]
@@ -27,7 +27,7 @@ class Given:
     metadata: Mapping[str, Any]
     expiration_date: str | None
     said_at: str | None
-    """None for now."""
+    """None means now."""
     key: IdempotencyKey | None
 
     @classmethod
@@ -38,8 +38,8 @@ class Given:
         key: IdempotencyKey | None,
         said_at: str | None = None,
     ) -> Self:
-        """`said_at` is for what does not say when it was said. Raises Forbidden for the scope of
-        another."""
+        """`said_at` is the time of an add without a timestamp. Raises Forbidden for another scope
+        than the caller's."""
         return cls(
             principal.key_id,
             asked.said(),
@@ -52,15 +52,15 @@ class Given:
 
     @property
     def _said(self) -> list[Mapping[str, str]]:
-        """Without what the system said, as mem0 has it."""
+        """The messages without those of the system, which mem0 does not store either."""
         return [message for message in self.messages if message["role"] != "system"]
 
     def texts(self) -> list[str]:
-        """Each the text of one memory, where they are stored as they are given."""
+        """The texts of the memories, where messages are stored as given."""
         return [message["content"] for message in self._said]
 
     def points(self, vectors: Sequence[Vector]) -> Points:
-        """New memories of `texts`, which have these vectors."""
+        """New points for `texts`, with their `vectors`."""
         payloads = [
             new_payload(
                 message["content"],
@@ -75,11 +75,11 @@ class Given:
         return {new_id(): point for point in zip(vectors, payloads, strict=True)}
 
     def in_time(self, points: Points) -> Points:
-        """`points` with the time when they were said."""
+        """`points`, with the time when they were said as `created_at`."""
         return _all_said_at(points, self.said_at) if self.said_at else points
 
     def write(self, points: Points, embedder: EmbedderInfo, added: Added, said: Said = ()) -> Write:
-        """The write of one memory or more, which is answered by `added`."""
+        """The write of `points`, which are one or more; `added` is the answer to keep with it."""
         rows = [
             history_row("ADD", id_, None, payload, self.written_by)
             for id_, (_, payload) in points.items()
@@ -95,12 +95,12 @@ class Given:
 
     @property
     def repeat(self) -> tuple[str, str] | None:
-        """Who asks, and the idempotency key."""
+        """The caller's id and the idempotency key, if there is one."""
         return (self.key.caller, self.key.key) if self.key else None
 
 
 def added(points: Points, failed: int = 0) -> Added:
-    """What is answered to an add that stores these."""
+    """The answer of an add that stores `points`."""
     stored = [
         {"id": id_, "memory": payload["data"], "event": "ADD"}
         for id_, (_, payload) in points.items()

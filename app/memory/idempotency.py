@@ -1,9 +1,9 @@
-"""Idempotency keys: an add that is sent again gives the first answer and stores nothing.
+"""Idempotency keys: an add that is sent again gets the first answer, and stores nothing.
 
-After the IETF draft draft-ietf-httpapi-idempotency-key-header. Key, intent and answer share the
-history database's transactions, so that after a crash the key is settled with its intent. A
-deletion keeps the key and its answer, a purge the key alone: a late repeat must not store again
-what was deleted.
+Follows the IETF's draft-ietf-httpapi-idempotency-key-header. The key, the intent and the answer are
+written in the same transactions of the history database, so that after a crash the key is recovered
+with its intent. A deletion keeps the key and its answer, and a purge keeps the key: a late repeat
+must not store again what was deleted.
 """
 
 import time
@@ -27,25 +27,26 @@ POLL_S = 0.05
 
 @dataclass(frozen=True)
 class IdempotencyKey:
-    """What makes two requests the same: who asks, the key, and the body's fingerprint."""
+    """Identifies a request. Two requests are the same if caller, key and fingerprint are equal."""
 
     caller: str
     key: str
     fingerprint: str
     fingerprint_by_0_1: str
-    """The same body's, as an earlier version may have kept it."""
+    """The fingerprint of the same body in version 0.1, which may have stored it."""
     job: str | None = None
-    """The id of the job that this is a run of."""
+    """The id of the job, where this request is a run of one."""
 
 
 def run_once(writer: Writer, key: IdempotencyKey, scope: Scope, work: Callable[[], str]) -> str:
-    """The answer of `work`, or the one that it gave when this was asked before.
+    """The answer of `work`, or the answer of an earlier request with the same key.
 
-    `work` keeps its answer with its intent, or with `Answers.answer`. While the first is at work
-    the second waits for up to 5 s; then, RequestInProgress. A failure is not remembered: asking
-    again tries again, when it is known whether it took place. IdempotencyKeyReused where the key
-    came with another body, IdempotencyKeyErased where its memories were purged since, Withdrawn
-    where it is of a job that was cancelled.
+    `work` must store its answer, with its intent or by `Answers.answer`. While the first request is
+    being done, a second one waits for up to 5 s and then raises RequestInProgress. A failure is not
+    stored: a repeat runs `work` again, once it is known whether the failed write took place.
+
+    Raises IdempotencyKeyReused where the key came with another body, IdempotencyKeyErased where its
+    memories were purged since, and Withdrawn where its job was cancelled.
     """
     earlier = claimed(writer, key, scope)
     if earlier is not None:
@@ -56,7 +57,7 @@ def run_once(writer: Writer, key: IdempotencyKey, scope: Scope, work: Callable[[
 
 @contextmanager
 def released_on_failure(writer: Writer, keys: Sequence[IdempotencyKey]) -> Iterator[None]:
-    """Let requests be asked again where their work raises something."""
+    """Releases `keys` where the work within raises an error, so that a repeat runs again."""
     try:
         yield
     except Withdrawn as error:
@@ -72,15 +73,15 @@ def released_on_failure(writer: Writer, keys: Sequence[IdempotencyKey]) -> Itera
 
 
 def release(writer: Writer, keys: Sequence[IdempotencyKey]) -> None:
-    """Let these requests be asked again; not where an intent of one is still open: that will be
-    settled with its key."""
+    """Release `keys`, so that a repeat runs again. A key with an open intent stays claimed, and is
+    recovered with the intent."""
     for key in keys:
         writer.journal.answers.release(key.caller, key.key, writer.journal.process)
 
 
 def claimed(writer: Writer, key: IdempotencyKey, scope: Scope) -> str | None:
-    """The answer of an earlier request; None: the key is now this one's. Raises what `run_once`
-    raises."""
+    """The answer of an earlier request; None where this request now holds the key. Raises what
+    `run_once` raises."""
     deadline = time.monotonic() + WAIT_S
     while True:
         (found,) = claim_all(writer, [(key, scope)])
@@ -96,14 +97,15 @@ def claimed(writer: Writer, key: IdempotencyKey, scope: Scope) -> str | None:
 
 
 def claim_all(writer: Writer, asked: Sequence[tuple[IdempotencyKey, Scope]]) -> list[Claim | None]:
-    """For each, None: the key is now this request's. Else what is known of the one before.
-    Raises Withdrawn."""
+    """Claim all keys. Returns for each None where this request now holds it, else the claim of the
+    earlier request. Raises Withdrawn."""
     wanted = [Wanted(key.caller, key.key, key.fingerprint, scope, key.job) for key, scope in asked]
     return writer.journal.answers.claim_all(wanted, writer.journal.process)
 
 
 def answer_of(found: Claim, key: IdempotencyKey) -> str | None:
-    """None while it is at work. Raises IdempotencyKeyReused and IdempotencyKeyErased."""
+    """The answer of the claim `found`; None while its request is being done. Raises
+    IdempotencyKeyReused and IdempotencyKeyErased."""
     if found.fingerprint not in (key.fingerprint, key.fingerprint_by_0_1):
         raise IdempotencyKeyReused
     if found.erased:

@@ -1,4 +1,5 @@
-"""Keys over HTTP: minted, listed and revoked while the service runs, by every process at once."""
+"""API keys that are minted, listed and revoked while the service runs. A change counts at once in
+every process."""
 
 import time
 from datetime import UTC, datetime
@@ -22,10 +23,10 @@ class Minted(NamedTuple):
 
 
 class KeyService:
-    """Tells who a key belongs to, and gives keys out.
+    """Finds the principal of a key, and mints, lists and revokes keys.
 
-    A scoped key is looked up in the history database at each request, so that one that was revoked
-    is refused from the next on, by every process; what is at work then is finished.
+    Each request looks its scoped key up in the history database. So every process refuses a revoked
+    key from the next request on; requests that have begun are finished.
     """
 
     def __init__(self, keys: Keys, issued: IssuedKeys) -> None:
@@ -33,8 +34,8 @@ class KeyService:
         self._issued = issued
 
     def principal(self, key: str) -> Principal:
-        """Raises WrongKey; and HistoryUnavailable, where it cannot be told whether a key is still
-        good."""
+        """The principal of `key`. Raises WrongKey, and HistoryUnavailable where the revoked keys
+        cannot be read."""
         grant = self._keys.open(key)
         if grant.principal is ADMIN:
             return ADMIN
@@ -52,7 +53,7 @@ class KeyService:
                 return Minted(self._keys.mint(*grant), grant)
 
     def listed(self, principal: Principal) -> list[dict[str, Any]]:
-        """Those minted over HTTP, used or revoked, as callers see them."""
+        """The keys that were minted over HTTP, used or revoked, as callers see them."""
         principal.must_be_admin()
         return [_shown(key) for key in self._issued.all()]
 

@@ -1,4 +1,4 @@
-"""Whether a scope has left anything: looked for where texts of it may stand."""
+"""Checks whether anything of a scope is still stored, in the stores and in files."""
 
 import json
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from app.storage.vectors.filters import in_scope
 from app.storage.vectors.store import VectorStore
 
 SearchedText = Annotated[str, Field(min_length=8, max_length=1000)]
-"""Shorter ones stand in files by chance."""
+"""A text to look for in files; shorter ones are found by chance."""
 
 NOT_LOOKED = "Give the texts to look for: without them no file was looked at."
 
@@ -27,7 +27,7 @@ class LeftoversRequest(InScope):
 
 
 class Leftovers:
-    """Looks; changes nothing, and keeps nothing of what it was asked."""
+    """Looks for leftovers of a scope. It changes nothing, and does not store the texts it gets."""
 
     def __init__(self, store: VectorStore, database: Database) -> None:
         self._store = store
@@ -36,15 +36,16 @@ class Leftovers:
         self._vectors_elsewhere = False
 
     def look_in(self, folder: Path, *, vectors_elsewhere: bool) -> None:
-        """Where the files of this service are; those of the vectors may be a server's."""
+        """Look into the files in `folder`. `vectors_elsewhere`: the vectors are on a server, whose
+        files cannot be read."""
         self._folder = folder
         self._vectors_elsewhere = vectors_elsewhere
 
     def __call__(self, principal: Principal, asked: LeftoversRequest) -> dict[str, Any]:
-        """`{"clean", "found": {place: how many}, "files": [path], "unseen": [{where, detail}]}`.
+        """`{"clean", "found": {place: number}, "files": [path], "unseen": [{where, detail}]}`.
 
-        `files` are those of DATA_DIR that have one of the texts, whosever. `unseen` is where nobody
-        could look."""
+        `files` are those in DATA_DIR that hold one of the texts, which may be of another scope.
+        `unseen` are the places that could not be looked into."""
         principal.must_be_admin()
         scope = asked.scope()
         found = {"memories": self._store.count(in_scope(scope, show_expired=True))}
@@ -69,7 +70,7 @@ class Leftovers:
 
 
 def _forms(texts: Sequence[str]) -> list[bytes]:
-    """As files have them: plain, or within JSON."""
+    """`texts` as they may be stored in files: plain, or within JSON."""
     forms = {text for one in texts for text in (one, json.dumps(one)[1:-1], _unescaped(one))}
     return [form.encode() for form in forms]
 

@@ -1,5 +1,5 @@
-"""What requests share: places to wait for an LLM, which must not take every thread there is, and
-memory for large bodies."""
+"""Limits that requests share: how many may wait for an LLM, so that they do not take all threads,
+and how much memory large bodies may take."""
 
 import threading
 from collections.abc import Iterator
@@ -13,10 +13,10 @@ WAITING_SHARE = 8  # for each 8 places one more may wait for a place
 
 
 class ConcurrencyLimiter:
-    """`size` callers at once, and a short queue; more are refused rather than kept waiting."""
+    """Lets `size` callers in at once, and a few wait; others are refused at once."""
 
     def __init__(self, size: int, seconds: float = WAIT_S, detail: str = LLM_IS_BUSY) -> None:
-        """Who has waited `seconds` is refused too, and told `detail`."""
+        """`seconds`: how long a caller may wait; `detail`: the text for refused callers."""
         self._detail = detail
         self._seconds = seconds
         self._free = threading.Semaphore(size)
@@ -43,10 +43,10 @@ class ConcurrencyLimiter:
 
 
 class MemoryBudget:
-    """So many bytes for all who hold some of them."""
+    """A number of bytes that callers share."""
 
     def __init__(self, size: int, seconds: float = WAIT_S) -> None:
-        """Who has waited `seconds` for others to let go is told ServiceBusy."""
+        """`seconds`: how long a caller waits for others to release theirs."""
         self.size = size
         self._seconds = seconds
         self._free = size
@@ -54,7 +54,8 @@ class MemoryBudget:
 
     @contextmanager
     def holding(self, size: int, *, waits: bool = True) -> Iterator[None]:
-        """Who holds some already may not wait for more: another may do the same."""
+        """Hold `size` bytes. Raises ServiceBusy after the wait; at once unless `waits`. A caller
+        that already holds some must not wait: two such callers could wait for each other."""
         with self._changed:
             if not self._changed.wait_for(lambda: size <= self._free, self._seconds * waits):
                 raise ServiceBusy("Other large bodies take all the memory there is; try again.")

@@ -1,10 +1,11 @@
-"""Imports mem0 without what it does not need here, before anything else imports it.
+"""Imports mem0 without two libraries that it does not need here. It must be the first import of
+mem0.
 
-qdrant_client: mem0 imports it for the type of one setting of its own Qdrant store, which is not
-used here. It would take 0.7 s and 50 MB at each start. Our store for a Qdrant server imports the
-real one when it is asked for.
+qdrant_client: mem0 imports it for the type of a setting of its own Qdrant store, which is not used
+here. The import would take 0.7 s and 50 MB at each start. Our store for a Qdrant server imports the
+real library when it is needed.
 
-posthog: what mem0's telemetry is sent by, which is off. It would take 0.1 s.
+posthog: sends mem0's telemetry, which is off. The import would take 0.1 s.
 """
 
 import sys
@@ -15,7 +16,8 @@ from types import ModuleType
 
 @contextmanager
 def _without(name: str, **needed: type) -> Iterator[None]:
-    """An import of `name` finds nothing but `needed`, unless it was imported before."""
+    """Within it an import of `name` gets an empty module with `needed`, unless the real one was
+    imported before."""
     if name in sys.modules:
         yield
         return

@@ -1,8 +1,8 @@
-"""The messages of a conversation, as agents and frameworks hold them.
+"""The messages of a conversation, in the forms that agents and frameworks use.
 
-What nobody said is passed over: calls of tools and their results, pictures, turns without words.
-So are the fields of a message that say nothing here, such as an id. (A request has none that is
-passed over: one may be a mistyped `user_id`.)
+Parts without words are ignored: tool calls and their results, pictures, empty turns. So are unknown
+fields of a message, such as an id. (Unknown fields of a request are refused: one may be a mistyped
+`user_id`.)
 """
 
 from typing import Annotated, Any, Literal
@@ -16,7 +16,7 @@ _TEXTS = ("text", "input_text", "output_text")
 
 
 def _words(value: Any, info: ValidationInfo) -> Any:
-    """A text, or the texts among parts; "" for a turn without words."""
+    """The text of a content, which may be a list of parts; "" for a turn without words."""
     of_user = info.data.get("role") == "user"
     if isinstance(value, list):
         return "\n".join(text for part in value if (text := _text_of(part)))
@@ -42,24 +42,24 @@ class Message(BaseModel):
     role: Literal["user", "assistant", "system", "developer", "tool", "function"]
     content: Annotated[
         str, BeforeValidator(_words), Field(max_length=MAX_TEXT, validate_default=True)
-    ] = None  # type: ignore[assignment]  # `_words` refuses it, or makes a text of it
+    ] = None  # type: ignore[assignment]  # `_words` refuses None, or makes it a text
     name: Name | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _without_results(cls, given: Any) -> Any:
-        """What a tool gave may have any form."""
+        """`given`, reduced to its role where a tool sent it: its content may have any form."""
         if isinstance(given, dict) and given.get("role") in TOOLS:
             return {"role": given["role"]}
         return given
 
     @property
     def is_said(self) -> bool:
-        """Whether there are words of somebody in it."""
+        """Whether somebody said words in it."""
         return self.role not in TOOLS and not is_blank(self.content)
 
     def as_said(self) -> dict[str, str]:
-        """As mem0 takes it."""
+        """The message in mem0's form."""
         role = "system" if self.role == "developer" else self.role
         named = {"name": self.name} if self.name else {}
         return {"role": role, "content": self.content, **named}

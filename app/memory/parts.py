@@ -1,4 +1,4 @@
-"""What serving and embedding again are both made of."""
+"""The parts that both the service and `python -m app.reembed` are made of."""
 
 from dataclasses import dataclass
 
@@ -27,8 +27,8 @@ class Parts:
 
 
 def open_parts(settings: Settings) -> Parts:
-    """Those that the settings name. StartupError for what will not mend itself; NotYet while a
-    backup is put in their place."""
+    """Open the parts that the settings name. Raises StartupError for a mistake that an operator has
+    to mend, and NotYet while a backup is being restored."""
     end_restore(settings)
     embedder = open_embedder(settings)
     store = open_store(settings)

@@ -1,4 +1,5 @@
-"""Places in the order of writing, by which a search knows what was said before and after."""
+"""Numbers memories in the order of writing, so that a search knows which were written one after the
+other."""
 
 import threading
 import time
@@ -8,17 +9,16 @@ from collections.abc import Sequence
 from app.security.scopes import Scope
 from app.storage.payloads import PLACE, Payload
 
-MOST = 10_000  # conversations that are remembered
-NOW = "~"  # after every time
+MOST = 10_000  # conversations whose next number is kept
+NOW = "~"  # sorts after every time
 
 
 class Places:
-    """Numbers the memories of each conversation, one more for each.
+    """Numbers the memories of each conversation consecutively.
 
-    A conversation that is not known, such as one from before a restart, goes on at the time in
-    microseconds: no conversation grows faster, so numbers never come twice, and the first of them
-    has none just before it. Processes number for themselves, so between memories that different
-    processes wrote there is none either.
+    The numbers of a conversation begin at the current time in microseconds. No conversation grows
+    faster than that, so numbers do not repeat after a restart, and there is a gap before the first.
+    Each process numbers for itself, so there are also gaps between memories of different processes.
     """
 
     def __init__(self, most: int = MOST) -> None:
@@ -27,10 +27,10 @@ class Places:
         self._changing = threading.Lock()
 
     def give(self, scope: Scope, payloads: Sequence[Payload]) -> None:
-        """Put its place on each payload of one add, in their order.
+        """Set the place of each payload of one add, in their order.
 
-        Several that came at once without a run_id may be anything, such as an import: they have
-        none, and what was written before them is not next to what comes after.
+        Several memories in one add without a run_id need not be a conversation, so they get no
+        places. They still use up numbers, so that memories before and after are not neighbours.
         """
         first = self._take(scope, len(payloads))
         if len(payloads) == 1 or scope.get("run_id"):
@@ -38,11 +38,11 @@ class Places:
                 payload[PLACE] = number
 
     def of_batch(self, adds: Sequence[tuple[Scope, str | None, int]]) -> list[int | None]:
-        """The first place of each of several adds that come at once: its scope, the time when it
-        was said, and how many memories it has. In the order of these times, those without one at
-        the end, as they were given.
+        """The first place of each add of a batch. `adds` are the scope, the time when it was said,
+        and the number of memories of each.
 
-        None for one that has neither a run_id nor a time: it may be next to anything.
+        Places follow the order of the times; adds without a time come last, in the given order. An
+        add with neither a run_id nor a time gets None, because its neighbours are unknown.
         """
         first: list[int | None] = [None] * len(adds)
         conversations: defaultdict[frozenset[tuple[str, str]], list[int]] = defaultdict(list)

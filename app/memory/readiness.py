@@ -1,4 +1,4 @@
-"""Is each dependency there? Asked side by side, in bounded time, once for many who ask."""
+"""Checks the dependencies for /ready: in parallel, in bounded time, and once for many callers."""
 
 import threading
 import time
@@ -14,13 +14,13 @@ FRESH_S = 1.0
 
 
 ESSENTIAL = ("vector_store", "history", "maintenance")
-"""Without one of these nothing could be served. Without a model reads, searches by words and
-changes of metadata are."""
+"""Dependencies without which no request can be served. Without a model, reads, searches by words
+and changes of metadata still work."""
 
 
 class Check(TypedDict, total=False):
-    """`code` and `detail` where it failed; the detail says what to do. Where it is well, a
-    detail tells what happened at the start."""
+    """The result of a check. `code` and `detail` are those of a failure, and the detail says what
+    to do. Where the check passed, `detail` is a note, such as what happened at the start."""
 
     status: str
     latency_ms: float
@@ -49,9 +49,9 @@ class Readiness:
 
     def _ask(self) -> dict[str, Check]:
         for name, check in self._checks.items():
-            # One that still hangs from the last time is waited for, not asked again.
+            # A check that still hangs is waited for, and not started again.
             if name not in self._running or self._running[name].done():
-                # In the request's context, so that what fails is logged with its id.
+                # In the request's context, so that log lines of the check have its id.
                 self._running[name] = self._threads.submit(copy_context().run, _run, check)
         wait(self._running.values(), timeout=BOUND_S)
         return {
@@ -61,7 +61,7 @@ class Readiness:
 
 
 def summary(checks: Mapping[str, Check]) -> str:
-    """`ok`, `degraded` where a part cannot be served, or `failed` where nothing can."""
+    """`ok`, `degraded` where some requests cannot be served, or `failed` where none can."""
     broken = {name for name, check in checks.items() if check["status"] == "failed"}
     if broken & {*ESSENTIAL}:
         return "failed"

@@ -1,5 +1,5 @@
-"""Every memory embedded again, by another model, into a collection that then takes over; or, where
-the embedder is the same, the words made again where they are."""
+"""Embeds all memories with another model, into a new collection that then replaces the old one.
+Where an earlier version cut texts into words differently, it also makes the words again."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,7 +9,7 @@ from app.storage.vectors.ranking import Record
 from app.storage.vectors.store import VectorStore
 
 BATCH = 64
-TOLD = 160  # memories looked through, between two lines
+TOLD = 160  # memories between two lines of progress
 
 
 class Incomplete(ServiceError):
@@ -17,13 +17,13 @@ class Incomplete(ServiceError):
 
 
 def reembed(store: VectorStore, embedder: Embedder, tell: Callable[[str], None]) -> None:
-    """Bring the collection of `store` to `embedder`, losing nothing.
+    """Make the vectors of the collection of `store` again, by `embedder`.
 
-    May be cut off anywhere and run again: what is embedded already is kept. The old collection
-    serves until the new one has everything.
+    It may be interrupted at any point and run again; finished work is kept. The old collection
+    is replaced only when the new one is complete. `tell` gets the lines of progress.
     """
     had_old_words = store.has_old_words()
-    if had_old_words:  # first, since it works without the embedder too
+    if had_old_words:  # first, because it needs no embedder
         _make_words(store, tell)
     target = store.rebuild_target(embedder.info)
     if target is None:
@@ -33,11 +33,11 @@ def reembed(store: VectorStore, embedder: Embedder, tell: Callable[[str], None])
     tell(f"embedding the memories again, by {embedder.info}")
     try:
         while _copy(store, target, embedder, tell):
-            pass  # once more, for what was written meanwhile
+            pass  # again, for memories that were written meanwhile
         left = store.count({}) - target.count({})
         if left:
             raise Incomplete(f"{left} memories have no created_at and cannot be listed.")
-        if target.has_old_words():  # of an earlier version's run, which was cut off
+        if target.has_old_words():  # an earlier version began this collection
             _make_words(target, tell)
     except BaseException:
         target.close()
@@ -47,9 +47,9 @@ def reembed(store: VectorStore, embedder: Embedder, tell: Callable[[str], None])
 
 
 def _make_words(store: VectorStore, tell: Callable[[str], None]) -> None:
-    """Make the words again that are not as texts are cut now; the vectors of meaning stay."""
+    """Make the words of memories again where texts are now cut differently; vectors stay."""
     tell("making the words again, from the texts")
-    for _ in range(2):  # once more, for what was written meanwhile
+    for _ in range(2):  # twice, for memories that were written meanwhile
         seen, total = 0, store.count({})
         for number, texts in store.old_words():
             store.put_words(texts)
@@ -63,7 +63,7 @@ def _make_words(store: VectorStore, tell: Callable[[str], None]) -> None:
 def _copy(
     store: VectorStore, target: VectorStore, embedder: Embedder, tell: Callable[[str], None]
 ) -> int:
-    """Write what is missing or old in `target`; how many memories those were."""
+    """Embed the memories that are missing or outdated in `target`. Returns how many."""
     there = {record.id: record.payload.get("updated_at") for record in target.scan({})}
     total = store.count({})
     copied = seen = 0
@@ -76,7 +76,7 @@ def _copy(
             target.put({record.id: (vector, record.payload) for record, vector in pairs})
             copied += len(missing)
             tell(f"{seen} of {total}")
-    target.delete_many([*there])  # deleted since an earlier run copied them
+    target.delete_many([*there])  # deleted after an earlier run had copied them
     return copied
 
 

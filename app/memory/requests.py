@@ -1,6 +1,7 @@
-"""What each operation takes: one strict pydantic model for each, whoever asks and however.
+"""The requests of the operations: a strict pydantic model for each. HTTP, MCP, batches, jobs and
+imports all use these models.
 
-openapi.yaml says the same to callers; the contract's test holds the two together.
+openapi.yaml describes the same to callers; tests/contract/test_openapi.py compares the two.
 """
 
 from collections.abc import Mapping
@@ -32,15 +33,16 @@ from app.memory.validation import InScope, Request, Scoped, sha256_of
 from app.security.scopes import SCOPE_KEYS
 
 MAX_ADDS = 1000  # of a batch
-MAX_MESSAGES = 256  # with their vectors well below the 32 MB that Qdrant takes at once
+MAX_MESSAGES = 256  # so that a write stays far below the 32 MB that Qdrant takes at once
 
 
 Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
 
 
 class Chosen(Scoped):
-    """Some of a scope's memories. `since` (inclusive) and `until` (exclusive) bound `created_at`,
-    and with `written_by`, the id of a key, the time when it added or changed them."""
+    """Chooses some of a scope's memories. `since` (inclusive) and `until` (exclusive) bound
+    `created_at`. With `written_by`, the id of a key, they bound the time when that key added or
+    changed the memories."""
 
     written_by: Omittable[KeyId] = None
     since: Omittable[Time] = None
@@ -58,7 +60,7 @@ class AddRequest(InScope):
     infer: Omittable[bool] = None
     expiration_date: Omittable[Date] = None
     timestamp: Omittable[Timestamp] = None
-    """When it was said, where that was not now; in UTC, as a payload has it."""
+    """When it was said, in UTC and the form of payloads; None means now."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -69,7 +71,7 @@ class AddRequest(InScope):
         return self
 
     def fingerprint_by_0_1(self) -> str:
-        """What version 0.1 kept in place of `fingerprint`: a repeat may come after an upgrade."""
+        """The fingerprint that version 0.1 stored: a repeat may come after an upgrade."""
         content = {"data", "messages", "metadata", "infer", "expiration_date"}
         known = content | {"user_id", "agent_id", "run_id"}
         given = self.model_dump().items()
@@ -83,7 +85,7 @@ class AddRequest(InScope):
 
 class BatchRequest(Request):
     adds: Annotated[list[Any], Field(min_length=1, max_length=MAX_ADDS)]
-    """Each is read by itself, as an AddRequest."""
+    """Each is validated as an AddRequest by itself."""
 
 
 class Listed(Scoped):
@@ -125,7 +127,7 @@ class UpdateRequest(Request):
         return self
 
     def changes(self) -> Mapping[str, Any]:
-        """The payload keys to change; an expiration_date given as null takes it away."""
+        """The keys of the payload to change; an expiration_date of None removes the date."""
         changes = dict(self.metadata or {})
         if "expiration_date" in self.model_fields_set:
             changes["expiration_date"] = self.expiration_date
@@ -141,7 +143,8 @@ class DeleteRequest(Request):
 
 
 class DeleteAllRequest(Chosen):
-    means_something_as_null = ("written_by", "since", "until")  # would delete more
+    # If a null were left out, more would be deleted.
+    means_something_as_null = ("written_by", "since", "until")
 
     purge: bool = False
 

@@ -3,17 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from app.errors import (
-    BeingEmbedded,
-    EmbedderMismatch,
-    ModelNotReady,
-    ProviderBadAnswer,
-    ProviderRateLimited,
-    ProviderRefused,
-    ProviderTimeout,
-    ProviderUnavailable,
-    ServiceError,
-)
+from app.errors import ModelFailed
 from app.memory.embedding import CollectionEmbedder
 from app.storage.vectors.filters import Filter
 from app.storage.vectors.paging import Chunk, merged, size_of, sliced
@@ -22,27 +12,16 @@ from app.storage.vectors.store import VectorStore
 
 AUTO: Literal["auto"] = "auto"
 MEANT, ALL_WORDS = 0.30, 0.9
-"""What one result must have, in `similarity` or in `keyword`, for an answer under `auto` not to be
-empty. On LoCoMo that empties 1% of the answers to questions that have one, and 78% of those to
-questions about somebody else; benchmarks/README.md says which it cannot tell."""
-
-NOT_EMBEDDED = (
-    BeingEmbedded,
-    EmbedderMismatch,
-    ModelNotReady,
-    ProviderBadAnswer,
-    ProviderRateLimited,
-    ProviderRefused,
-    ProviderTimeout,
-    ProviderUnavailable,
-)
+"""The threshold `auto` empties an answer in which no result has this `similarity` or `keyword`. On
+LoCoMo that empties 1% of the answers to questions that have one, and 78% of those to questions
+about somebody else; benchmarks/README.md says which questions it cannot tell apart."""
 
 
 class Best(NamedTuple):
     results: Iterator[list[Ranked]]
-    """In lists as `merged` makes them, read as they are taken."""
+    """Lists in the size that `merged` makes; each is read from the store when it is taken."""
     degraded: str | None
-    """Why they were found by words alone; None where by meaning too."""
+    """Why only words were searched; None where meaning was, too."""
 
 
 class Search:
@@ -63,14 +42,14 @@ class Search:
     ) -> Best:
         """The best `limit` memories by meaning and by words, see `ranking`.
 
-        `corpus` is that of `VectorStore.hybrid`. `auto` is no memory at all where none of them is
-        likely to be meant.
+        For `corpus` see `VectorStore.hybrid`. With the threshold `auto` the answer is empty where
+        no memory is likely to be meant. Where a model failed, only words are searched.
         """
         vector, degraded, zero = None, None, 0.0
         try:
             [vector] = self._embedder.embed([query], "search")
             zero = self._embedder.zero()
-        except NOT_EMBEDDED as error:
+        except ModelFailed as error:
             degraded = _reason(error)
         hits = self._store.hybrid(
             query, vector, where, candidates(limit), corpus=corpus, ids_only=True
@@ -96,5 +75,5 @@ def _above(threshold: float | Literal["auto"] | None, best: list[Ranked]) -> lis
     return [one for one in best if one.score >= (threshold or 0)]
 
 
-def _reason(error: ServiceError) -> str:
+def _reason(error: ModelFailed) -> str:
     return f"By words alone. {error.code}: {error.detail}"

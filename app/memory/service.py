@@ -1,4 +1,4 @@
-"""The nine operations, and what stands around them."""
+"""The MemoryService: the nine operations, and the parts that jobs, batches and others are."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -49,9 +49,9 @@ from app.storage.vectors.store import VectorStore
 class MemoryService:
     """What an assistant remembers about its users. Safe for many threads.
 
-    Every operation takes who asks: a memory outside of the principal's scope is not found, like
-    one that never was, and Forbidden is raised for what it may not do. Beside what is named
-    below, every operation may raise VectorStoreUnavailable, HistoryUnavailable or ServiceBusy.
+    Every operation takes the principal. A memory outside of the principal's scope is not found, as
+    if it did not exist; what the principal may not do raises Forbidden. Besides the errors named
+    below, every operation may raise VectorStoreUnavailable, HistoryUnavailable and ServiceBusy.
     """
 
     def __init__(
@@ -104,10 +104,10 @@ class MemoryService:
         self._readiness = Readiness({**(checks or {}), **own})
 
     def add(self, principal: Principal, asked: AddRequest, key: str | None = None) -> Added:
-        """Store what is worth remembering in the messages, or with `infer=False` each of them.
+        """Store what is worth remembering in the messages, or with `infer=False` each message.
 
-        `infer` is True by default where there is an LLM. Sent again with the same idempotency
-        `key` it gives the first answer. Raises LLMNotConfigured for `infer=True` without one,
+        `infer` is True by default where there is an LLM. A repeat with the same idempotency `key`
+        gets the first answer. Raises LLMNotConfigured for `infer=True` without an LLM,
         TooManyRequests, and the failures of providers.
         """
         return self._adding.add(principal, asked, key)
@@ -118,7 +118,7 @@ class MemoryService:
 
     @property
     def extracts(self) -> bool:
-        """Whether there is an LLM, which finds in messages what is worth remembering."""
+        """Whether there is an LLM, which extracts facts from messages."""
         return self._adding.extracts
 
     def listing(
@@ -126,30 +126,30 @@ class MemoryService:
     ) -> Iterator[Page]:
         """The first `limit` memories (None: all), newest first. No scope means all users.
 
-        With `skip_pages`, those after so many times `limit`, and no cursor: that takes time for
-        each of them. The first Page is read now, the others as they are taken, each small enough
-        to be held; at least one. Raises FilterTooExpensive; and ServiceBusy, also on the way,
-        where what is listed is deleted by its scope: a part is never given for the whole.
+        `skip_pages` skips so many times `limit` memories; that takes time for each page, and goes
+        without a cursor. There is at least one Page. The first is read now, each other one when it
+        is taken. Raises FilterTooExpensive. Raises ServiceBusy, also between two pages, where a
+        deletion by scope comes in between, so that no caller takes a part for the whole.
         """
         return self._reading.listing(principal, asked, skip_pages)
 
     def found(self, principal: Principal, asked: SearchRequest) -> Iterator[Found]:
-        """Best first, in parts of which each is small enough to be held; at least one. No scope
-        means all users. By words alone where the query cannot be embedded. Raises what `listing`
+        """The results of a search, best first, in one or more parts. No scope means all users.
+        Where the query cannot be embedded, only words are searched. Raises what `listing`
         raises."""
         return self._reading.found(principal, asked)
 
     def scopes(self, principal: Principal) -> dict[str, list[dict[str, Any]]]:
-        """Who has memories, and how many: `{"users": [{"id", "memories"}], ...}`, for each id.
+        """The users, agents, apps and runs with memories: `{"users": [{"id", "memories"}], ...}`.
 
-        Of the memories that the principal may see and that are not expired. The most memories
-        first, then by id; at most 1,000 of each kind.
+        Counts the memories that the principal may see and that have not expired. Sorted by their
+        number, the most first, then by id; at most 1,000 of each kind.
         """
         return self._reading.scopes(principal)
 
     def entities(self, principal: Principal) -> list[Entity]:
-        """Every id that the principal may see memories of, the expired ones counted too; by
-        kind, and within it the most memories first."""
+        """Every id with memories that the principal may see, expired ones included. Sorted by kind,
+        then by the number of memories, the most first."""
         return self._reading.entities(principal)
 
     def history(self, principal: Principal, asked: HistoryRequest) -> list[dict[str, Any]]:
@@ -157,9 +157,9 @@ class MemoryService:
         return self._reading.history(principal, asked)
 
     def update(self, principal: Principal, asked: UpdateRequest) -> dict[str, Any]:
-        """Give a memory another text, metadata (merged by key) or expiration date (None: none).
+        """Change a memory's text, metadata (merged by key) or expiration date (None removes it).
 
-        Only another text is embedded again. Returns the memory as it now is.
+        Only a changed text is embedded again. Returns the memory as it now is.
         """
         return self._changing.update(principal, asked)
 
@@ -167,40 +167,42 @@ class MemoryService:
         self._changing.delete(principal, asked)
 
     def delete_all(self, principal: Principal, asked: DeleteAllRequest) -> Deleted:
-        """Delete the memories of a scope, and its conversations; or with `written_by`, `since` or
-        `until` those memories that a listing with the same fields shows, and no conversation.
+        """Delete all memories and stored messages of a scope. With `written_by`, `since` or `until`
+        delete only the memories that a listing with the same fields shows, and no messages.
 
-        `purge` erases their texts from the history too, also of ones deleted before.
+        `purge` also erases their texts from the history, including those of memories that were
+        deleted before.
         """
         return self._changing.delete_all(principal, asked)
 
     def reset(self, principal: Principal) -> int:
-        """Delete everything, the history too; how many memories there were."""
+        """Delete everything, including the history. Returns how many memories there were."""
         return self._changing.reset(principal)
 
     def count(self) -> int:
-        """How many memories are stored, of all users, the expired ones too: for metrics."""
+        """How many memories are stored, of all users and including expired ones; for metrics."""
         return self._totals.total({}, show_expired=True)
 
     def ready(self) -> dict[str, Check]:
-        """How each dependency is, by name; asked again at most once a second."""
+        """The state of each dependency, by name; checked at most once a second."""
         return self._readiness()
 
     def prepare(self) -> None:
-        """See EmbeddingAgain. Raises its failures, and BeingEmbedded while it is at work."""
+        """Prepare the collection for the embedder, see EmbeddingAgain. Raises its failures, and
+        BeingEmbedded while memories are being embedded again."""
         self._again.prepare()
         self._again.check()
 
     def make_words(self) -> None:
-        """See WordsAgain; nothing is waited for."""
+        """Begin to make old words again in the background, see WordsAgain."""
         self._words.begin()
 
     def words(self) -> str | None:
-        """What /ready says of the stored words, where they are of another version."""
+        """A note for /ready, where words were stored by another version."""
         return self._words.note()
 
     def close(self) -> None:
-        """Finish the writes at work, and bring everything to the disk."""
+        """Finish the writes that have begun, and flush everything to the disk."""
         self.backups.close()
         self.jobs.close()
         self._again.close()
@@ -209,6 +211,6 @@ class MemoryService:
         self._maintenance.close()
         with suppress(ServiceError):
             self.issued_keys.write_uses()
-        self._writer.close()  # with the lease of this process: after it nothing is written
+        self._writer.close()  # ends the lease of this process: nothing may be written after it
         self._store.close()
         self._history.close()

@@ -1,4 +1,4 @@
-"""JSON as its standard has it: no key twice, no NaN, no number that becomes infinite."""
+"""A strict JSON decoder: no duplicate keys, no NaN, no numbers that become infinite."""
 
 import json
 import math
@@ -28,6 +28,6 @@ def _float(digits: str) -> float:
     return value
 
 
-# Made once: json.loads would make one for each body.
+# Made once, because json.loads would make a decoder for each body.
 STRICT = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=_float)
 """Raises InvalidRequest, and what Python's own decoder raises."""

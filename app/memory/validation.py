@@ -1,5 +1,5 @@
-"""How what is asked is checked: a strict pydantic model for each operation, see requests.py, whose
-mistakes are told as the service's own errors."""
+"""Validates requests by the pydantic models of requests.py, and reports mistakes as
+InvalidRequest."""
 
 import hashlib
 import json
@@ -16,47 +16,48 @@ from app.security.scopes import SCOPE_KEYS, Scope
 
 
 class Request(BaseModel):
-    """Nothing is converted, and a field that is not known is refused: a typo in `user_id`
-    must never widen a search to everybody."""
+    """The base of all requests. No value is converted, and unknown fields are refused: a typo in
+    `user_id` must never widen a search to everybody's memories."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     means_something_as_null: ClassVar[Collection[str]] = ()
-    """Fields of which a null is not the same as to leave them out."""
+    """Fields that keep a null; other fields with a null count as left out."""
 
     _sent: dict[str, Any] = PrivateAttr()
-    """The body that this was read from, with the scope of the caller's key."""
+    """The body as sent, with the scope of the caller's key."""
 
     @model_validator(mode="before")
     @classmethod
     def _leave_nulls_out(cls, given: Any) -> Any:
-        """Clients that are made from the contract send one for every field that is not set."""
+        """`given` without fields that are null. Generated clients send null for every field that
+        is not set. Ids of a scope stay, so that a null one is refused."""
         if not isinstance(given, dict):
             return given
         names = {*cls.model_fields, "top_k"} - {*SCOPE_KEYS, *cls.means_something_as_null}
         return {k: v for k, v in given.items() if v is not None or k not in names}
 
     def fingerprint(self) -> str:
-        """SHA-256 of what was sent, as JSON with sorted keys.
+        """SHA-256 of the body as sent, as JSON with sorted keys.
 
-        Not of this model: with its defaults the next field of it would make every body another
-        one. The scope of the caller's key is in it: a body says the same whether it names its
-        user or the key does.
+        It is not made of this model, whose defaults would change every fingerprint as soon as the
+        model gets a new field. It includes the scope of the caller's key, so that it does not
+        matter whether the body or the key names the user.
         """
         return sha256_of(self._sent)
 
     def to_json(self) -> str:
-        """What was sent, for `validated` to read again."""
+        """The body as sent, which `validated` can read again."""
         return json.dumps(self._sent)
 
 
 def sha256_of(value: Any) -> str:
-    """Of it as JSON with sorted keys."""
+    """The SHA-256 of `value` as JSON with sorted keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 WHOLE = "body"
-"""The field that is named where no single one is wrong."""
+"""The name of the field in errors that concern the whole body."""
 
 R = TypeVar("R", bound=Request)
 
@@ -72,7 +73,7 @@ class Scoped(Request):
 
 
 class InScope(Scoped):
-    """At least one of the scope ids is needed."""
+    """A request that needs at least one id of a scope."""
 
     @model_validator(mode="after")
     def _some_scope(self) -> Self:
@@ -82,9 +83,10 @@ class InScope(Scoped):
 
 
 def validated(model: type[R], given: Any, principal: Principal) -> R:
-    """`given`, parsed JSON, as `model`. InvalidRequest names each wrong field.
+    """`given`, which is parsed JSON, as `model`, with the caller's own scope added.
 
-    The caller's own scope is put on it; Forbidden where it names another.
+    Raises InvalidRequest, which names each wrong field, and Forbidden where it names another scope
+    than the caller's.
     """
     if issubclass(model, Scoped) and principal.scope and isinstance(given, dict):
         given = {**principal.scope, **given}
@@ -95,12 +97,12 @@ def validated(model: type[R], given: Any, principal: Principal) -> R:
         raise InvalidRequest("The request has wrong fields.", errors) from None
     if isinstance(asked, Scoped):
         principal.narrowed(asked.scope())
-    asked._sent = given  # set here alone
+    asked._sent = given  # the only place that sets it
     return asked
 
 
 def at_place(place: str, error: InvalidRequest) -> InvalidRequest:
-    """What is wrong with a part of a request, which stands at `place` in it."""
+    """`error`, which concerns the part at `place` of a request, with the full names of fields."""
     errors = [
         FieldError(place if field == WHOLE else f"{place}.{field}", message)
         for field, message in error.errors

@@ -1,7 +1,8 @@
-"""Words that an earlier version cut are made again while the service serves.
+"""Makes the words of memories again in the background, after a version that cut texts into words
+differently.
 
-From the stored texts, without an embedder. Until it is done some memories are found by meaning
-alone. It begins again after a restart: what is done already is only read.
+It needs the stored texts but no embedder. Until it has finished some memories are found by meaning
+alone. After a restart it begins anew, but memories with current words are only read.
 """
 
 import logging
@@ -23,10 +24,10 @@ BY_HAND = (
 
 
 class WordsAgain:
-    """Looks through all memories once, and makes the words that are not as they are cut now."""
+    """Reads all memories once, and makes the outdated words again."""
 
     def __init__(self, store: VectorStore, writer: Writer, *, auto: bool = True) -> None:
-        """Unless `auto` it is left to `python -m app.reembed`."""
+        """Unless `auto`, an operator has to run `python -m app.reembed`."""
         self._store = store
         self._writer = writer
         self._auto = auto
@@ -35,7 +36,7 @@ class WordsAgain:
         self._work = Background("words again", self._make_some, self._progress)
 
     def begin(self) -> None:
-        """In the background, where it is needed."""
+        """Start in the background, if there are outdated words."""
         if not self._store.has_old_words():
             return
         if not self._auto:
@@ -45,7 +46,8 @@ class WordsAgain:
         self._work.begin()
 
     def note(self) -> str | None:
-        """For /ready: how far it is, or what an operator has to do."""
+        """A note for /ready: the progress, or what an operator has to do; None where no words are
+        outdated."""
         if not self._store.has_old_words():
             return None
         return f"Words are made again: {self._progress()}." if self._auto else BY_HAND
@@ -57,10 +59,10 @@ class WordsAgain:
         return f"{self._seen} of {self._store.count({})} memories were looked through"
 
     def _make_some(self) -> bool:
-        """The next memories; whether there were any."""
+        """Look at the next page of memories. Returns whether there was one."""
         if self._pages is None:
             self._pages, self._seen = self._store.old_words(), 0
-        pages, self._pages = self._pages, None  # after a failure from the beginning
+        pages, self._pages = self._pages, None  # after a failure it begins anew
         page = next(pages, None)
         if page is None:
             self._store.keep_words()
@@ -74,7 +76,8 @@ class WordsAgain:
         return True
 
     def _make(self, memory_id: str, text: str) -> None:
-        """Unless it was changed or deleted meanwhile; a text that was changed has its words."""
+        """Store the words of `text`, unless the memory was deleted or its text changed meanwhile:
+        a changed text already has current words."""
 
         def find() -> Payload:
             found = self._store.get(memory_id)

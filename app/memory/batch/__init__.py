@@ -1,4 +1,4 @@
-"""Many adds at once: each is answered by itself."""
+"""Batches: many adds in one request, each with an answer of its own."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -27,18 +27,19 @@ from app.storage.journal.writer import Writer
 
 __all__ = ["Batches", "Outcome"]
 
-MAX_INFERRED = 20  # bodies that an LLM is asked for, while the caller waits
-AT_ONCE = 4  # of them: others want the LLM too
+MAX_INFERRED = 20  # adds that may ask the LLM while the caller waits
+AT_ONCE = 4  # of these adds run in parallel: other requests need the LLM, too
 
 Read = Part | ServiceError
-"""A body, or what is wrong with it."""
+"""An add that was read, or what is wrong with it."""
 
 ANSWERED = "{}"
-"""Kept for the key of a batch; the answers are kept for the keys of its bodies."""
+"""The stored answer for the key of a batch. The real answers are stored for the keys of its
+adds."""
 
 
 class Batches:
-    """Adds of many scopes. Safe for many threads."""
+    """Runs batches of adds, which may be of many scopes. Safe for many threads."""
 
     def __init__(
         self,
@@ -48,7 +49,7 @@ class Batches:
         jobs: JobService,
         llm_places: int,
     ) -> None:
-        """`llm_places`: how many may wait for the LLM at once."""
+        """`llm_places`: how many adds may wait for the LLM at once."""
         self._writer = writer
         self._adding = adding
         self._jobs = jobs
@@ -63,12 +64,12 @@ class Batches:
         *,
         respond_async: bool = False,
     ) -> list[Outcome]:
-        """What each of the adds gives, in their order; one that is wrong or fails stops no other.
-        With `respond_async` those that want an LLM are accepted as jobs.
+        """The outcomes of the adds, in their order; one that fails does not stop the others. With
+        `respond_async`, adds that need the LLM are accepted as jobs.
 
-        Sent again with the same idempotency `key`, those that were stored give their first answers
-        and the others are tried again. Raises RespondAsyncNeeded, and what `MemoryService.add`
-        raises for a key.
+        In a repeat with the same idempotency `key`, adds that were stored get their first answers,
+        and the others are tried again. Raises RespondAsyncNeeded, and the errors of
+        `MemoryService.add` about the key.
         """
         principal.must_write()
         read = [self._read(principal, number, body, key) for number, body in enumerate(asked.adds)]
@@ -101,7 +102,7 @@ class Batches:
 
     @contextmanager
     def _once(self, principal: Principal, asked: BatchRequest, key: str | None) -> Iterator[None]:
-        """Nobody else is at work on the batch with this key, and it came with no other body."""
+        """Claims the batch's key, so that no other request runs the same batch meanwhile."""
         if key is None:
             yield
             return
@@ -114,7 +115,7 @@ class Batches:
                 journal.answers.answer(principal.id, key, ANSWERED, journal.process)
 
     def _accept(self, principal: Principal, parts: Sequence[Part]) -> None:
-        """As jobs: together, or each alone where one has a key that was used or erased."""
+        """Accept `parts` as jobs: together, or one by one where a key was reused or erased."""
         try:
             jobs = self._jobs.submit_many(principal, [(one.asked, one.key) for one in parts])
         except (IdempotencyKeyReused, IdempotencyKeyErased) as failure:
@@ -131,7 +132,7 @@ class Batches:
                 part.outcome = job
 
     def _infer(self, principal: Principal, parts: Sequence[Part]) -> None:
-        """Some scopes at once, and one add of each after the other."""
+        """Run `parts` by the LLM: scopes in parallel, and the adds of one scope in turn."""
         scopes: defaultdict[frozenset[tuple[str, str]], list[Part]] = defaultdict(list)
         for part in parts:
             scopes[frozenset(part.given.scope.items())].append(part)

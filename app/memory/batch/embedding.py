@@ -1,4 +1,5 @@
-"""Vectors for a batch: what one text makes fail fails its own add, what is down is not asked on."""
+"""Embeds the texts of a batch. A text that is refused fails only its own add; a provider that is
+down is not asked again."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -6,26 +7,26 @@ from app.embeddings import Vector
 from app.errors import OF_ONE_TEXT, ProviderBadAnswer, ProviderTimeout, ServiceError
 from app.memory.batch.parts import Part
 
-FEW = 8  # texts that an embedder has time for which has none for many
-HOPELESS = 20  # bodies that were refused, and none that was not: so will the others be
+FEW = 8  # adds in one call, after a call with more of them was too slow
+HOPELESS = 20  # after so many refused adds, and none embedded, the others are not tried
 
 Embedded = tuple[Part, Sequence[Vector]]
 
 
 class BatchEmbedder:
-    """An embedder, for the parts of one batch."""
+    """Embeds the parts of one batch."""
 
     def __init__(self, embed: Callable[[list[str], str], list[Vector]]) -> None:
-        """`embed` is that of CollectionEmbedder."""
+        """`embed` is the method of CollectionEmbedder."""
         self._embed = embed
         self._embedded = self._refused = 0
         self._is_slow = False
         self.failure: ServiceError | None = None
-        """Why nothing more is asked."""
+        """Why the embedder is not asked any more."""
 
     def __call__(self, parts: Sequence[Part]) -> Iterator[Embedded]:
-        """Those that could be embedded, with the vectors of their texts; the others have their
-        failure as outcome."""
+        """The parts that could be embedded, with the vectors of their texts. Each other part has
+        its failure as outcome."""
         if self._is_slow and len(parts) > FEW:
             yield from self._each(_few(parts))
             return
@@ -46,7 +47,8 @@ class BatchEmbedder:
             yield from self(parts)
 
     def _divided(self, parts: Sequence[Part], failure: ServiceError) -> list[Sequence[Part]]:
-        """In what smaller calls to ask again. None: `failure` is theirs."""
+        """The smaller calls to make after `failure`. Where there are none, `failure` becomes the
+        outcome of `parts`."""
         of_one = type(failure) in (*OF_ONE_TEXT, ProviderBadAnswer)
         if of_one and len(parts) > 1 and not self.failure:
             half = (len(parts) + 1) // 2

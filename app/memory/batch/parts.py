@@ -1,4 +1,4 @@
-"""One body of a batch, from what was sent to what is answered."""
+"""One add of a batch, from its body to its outcome."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -12,21 +12,21 @@ from app.memory.jobs.job import Job
 from app.memory.requests import AddRequest
 
 Outcome = Added | Job | ServiceError
-"""What is answered, the job that will do it, or the failure: as for an add by itself."""
+"""The answer of an add, the job that will do it, or its failure."""
 
 
 @dataclass
 class Part:
-    """A body that can be read."""
+    """An add of a batch whose body was valid."""
 
     asked: AddRequest
     given: Given
     inferred: bool
-    """Whether an LLM is asked for it."""
+    """Whether the LLM is asked for it."""
     place: int | None = None
-    """Of its first memory, in the order of its conversation."""
+    """The place of its first memory in its conversation, see Places."""
     outcome: Outcome | None = None
-    """None until it is known."""
+    """None until the add has ended."""
 
     @property
     def key(self) -> str | None:
@@ -34,20 +34,20 @@ class Part:
 
 
 def key_of(key: str | None, number: int) -> str | None:
-    """The idempotency key of one body in the batch that has `key`. With a space in it, so that no
-    caller can send it."""
+    """The idempotency key of the add `number` in the batch with `key`. It has a space in it, so
+    that no caller can send the same one."""
     return key and f"{hashlib.sha256(key.encode()).hexdigest()} {number}"
 
 
 class Bound(NamedTuple):
-    """Of what goes together."""
+    """The most that one call or write may have."""
 
     texts: int
     characters: int
 
 
 def divided(parts: Sequence[Part], most: Bound) -> Iterator[list[Part]]:
-    """In their order, as few as there may be; one alone may have more."""
+    """`parts` in their order, in as few lists as `most` allows. A single part may exceed it."""
     some: list[Part] = []
     count = size = 0
     for part in parts:

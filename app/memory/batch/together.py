@@ -1,4 +1,4 @@
-"""Texts that are stored as they are given, of many adds in few calls."""
+"""Stores the adds of a batch that need no LLM, in few calls to the embedder and the stores."""
 
 import time
 from collections.abc import Sequence
@@ -25,14 +25,14 @@ from app.storage.journal.writes import Write
 from app.storage.payloads import PLACE
 
 WRITTEN = Bound(128, 1_000_000)
-"""Of one write, unless a single add has more. Others' come in between: the embedded engine holds
-every thread for 8 ms of it."""
+"""The bound of one write. It is small so that other requests can write in between: the embedded
+engine stops all threads for 8 ms in each."""
 EMBEDDED = Bound(128, 16_000)
-"""Of one call to the embedder: 1.3 s with the local one. Others' texts go beside it, or next."""
+"""The bound of one call to the embedder, which takes the local one 1.3 s."""
 
 
 class Ready(NamedTuple):
-    """A part that can be written."""
+    """A part that was embedded, with its answer and its write."""
 
     part: Part
     answer: Added
@@ -40,7 +40,7 @@ class Ready(NamedTuple):
 
 
 class StoringTogether:
-    """Stores what needs no LLM. Safe for many threads."""
+    """Stores many adds together. Safe for many threads."""
 
     def __init__(self, writer: Writer, embedder: CollectionEmbedder, places: Places) -> None:
         self._writer = writer
@@ -48,8 +48,9 @@ class StoringTogether:
         self._places = places
 
     def store(self, parts: Sequence[Part]) -> None:
-        """Give each its outcome. Those whose first request is still at work are waited for, all
-        together for up to 5 s; then, RequestInProgress."""
+        """Store `parts` and set their outcomes. Where an earlier request with the same key is still
+        being done, it is waited for, up to 5 s in all. After that the outcome is
+        RequestInProgress."""
         adds = [(part.given.scope, part.given.said_at, len(part.given.texts())) for part in parts]
         for part, place in zip(parts, self._places.of_batch(adds), strict=True):
             part.place = place
@@ -64,8 +65,8 @@ class StoringTogether:
             part.outcome = RequestInProgress()
 
     def _settle(self, parts: Sequence[Part]) -> None:
-        """What is not known of their first requests. Where it cannot be now, that is the outcome
-        of them all."""
+        """Recover the unfinished writes of earlier requests with the keys of `parts`. A failure
+        becomes the outcome of all of them."""
         journal = self._writer.journal
         try:
             for key in [part.given.key for part in parts if part.given.key]:
@@ -75,7 +76,7 @@ class StoringTogether:
                 part.outcome = failure
 
     def _stored(self, parts: Sequence[Part]) -> list[Part]:
-        """Those that still have no outcome."""
+        """Store `parts`. Returns those that still have no outcome."""
         embed = BatchEmbedder(self._embedder.embed)
         for some in divided(parts, WRITTEN):
             try:
@@ -83,12 +84,12 @@ class StoringTogether:
             except ServiceError as failure:
                 for part in some:
                     part.outcome = part.outcome or failure
-                if not isinstance(failure, ServiceBusy):  # that of some scope alone
+                if not isinstance(failure, ServiceBusy):  # which concerns one scope only
                     embed.failure = failure
         return [part for part in parts if part.outcome is None]
 
     def _store(self, parts: Sequence[Part], embed: BatchEmbedder) -> None:
-        """Raises what fails all that have no outcome yet."""
+        """Store `parts` in one write. Raises a failure of all that have no outcome yet."""
         if embed.failure:
             raise embed.failure
         mine = self._claimed(parts)
@@ -104,7 +105,8 @@ class StoringTogether:
             self._write(ready, embed)
 
     def _claimed(self, parts: Sequence[Part]) -> list[Part]:
-        """Those that are to be stored now; others have an outcome, or are at work."""
+        """The parts that this request has to store. Each other one gets the outcome of its earlier
+        request, or none where that is still being done."""
         keyed = [(part, part.given.key) for part in parts if part.given.key]
         if not keyed:
             return [*parts]
@@ -135,7 +137,7 @@ class StoringTogether:
             return
         try:
             self._writer.add_all([(one.part.given.scope, one.write) for one in ready])
-        except InvalidRequest:  # more than the store takes at once
+        except InvalidRequest:  # the write is too large for the store
             if len(ready) == 1:
                 raise
             half = (len(ready) + 1) // 2

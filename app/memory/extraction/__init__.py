@@ -1,4 +1,4 @@
-"""What an LLM finds worth remembering in messages: mem0's own pipeline, on staged writes."""
+"""Extraction: mem0's pipeline finds what is worth remembering, and writes it to a draft."""
 
 import copy
 import json
@@ -19,8 +19,8 @@ from app.providers.base import Embedder
 from app.security.scopes import Scope
 from app.storage.vectors.store import VectorStore
 
-# Where spaCy happens to be installed without its model, mem0 would run pip inside a request.
-# Our keyword search needs neither.
+# Where spaCy is installed without its model, mem0 would run pip inside a request to get the model.
+# Our keyword search does not need spaCy.
 spacy_models._load_failed_full = True
 spacy_models._load_failed_lemma = True
 
@@ -30,12 +30,12 @@ _OBSERVED = "\n\n## Observation Date\n"
 
 class FindsFacts(Protocol):
     def find(self, by_mem0: Messages, about: Conversation) -> list[Fact]:
-        """As `finder.FactFinder` does it."""
+        """See `finder.FactFinder`."""
 
 
 class Extraction:
-    """Holds one mem0.Memory; each run is on a copy of it whose store and history are a draft, so
-    that nothing of mem0's can write past the journal."""
+    """Holds one mem0.Memory. Each run works on a copy of it whose store and history are a draft, so
+    that mem0 cannot write past the journal."""
 
     def __init__(
         self,
@@ -59,10 +59,11 @@ class Extraction:
         said_at: str | None = None,
         **details: Any,
     ) -> Draft:
-        """What is found in `messages`; nothing is stored. `said_at` is when they were said, where
-        that was not now; `details` are more arguments of mem0's `add`, and the draft sees to the
-        scope, since mem0 knows no app. Raises what the models' services failed with, also where
-        mem0 itself would go on.
+        """A draft with what is found in `messages`; nothing is stored.
+
+        `said_at` is the time when they were said; None means now. `details` are further arguments
+        for mem0's `add`. The draft sets the scope of its points, because mem0 has no app_id. Raises
+        the failures of the providers, even those after which mem0 would go on.
         """
         self._store.prepare(self._embedder.info)
         draft = Draft(self._store, self._history, self._embedder, scope)
@@ -83,15 +84,15 @@ class Extraction:
 
 
 def _ids(scope: Scope) -> Scope:
-    """For mem0, which knows no app, needs one id at least, and asks the LLM another way for an
-    agent's memories than for a user's."""
+    """The ids of `scope` for mem0, which has no app_id and needs at least one id. It prompts the
+    LLM differently for an agent's memories than for a user's."""
     known = {key: value for key, value in scope.items() if key != "app_id"}
     return known or {"run_id": scope["app_id"]}
 
 
 class _LLM:
-    """The LLM of one run as mem0 knows it. mem0 has no other way to another system prompt than
-    to be asked what it wants: its request comes in here, and goes out with our prompt."""
+    """mem0's LLM in one run. mem0 offers no way to replace its system prompt, so this class takes
+    mem0's request and asks the real LLM with our prompt."""
 
     def __init__(self, finder: FindsFacts, about: Conversation, said_at: str | None) -> None:
         self._finder = finder
@@ -99,15 +100,15 @@ class _LLM:
         self._said_at = said_at
 
     def generate_response(self, messages: Messages, response_format: Any = None) -> str:
-        """JSON as mem0's own prompt asks for it."""
+        """The LLM's answer, in the JSON that mem0 expects."""
         if self._said_at:
             messages = [_observed(message, self._said_at) for message in messages]
         return json.dumps({"memory": self._finder.find(messages, self._about)})
 
 
 def _observed(message: Mapping[str, str], said_at: str) -> Mapping[str, str]:
-    """`message` with the day by which mem0's prompt resolves words such as "yesterday". mem0 has
-    a place for it, takes today, and gives its `add` no way to say another."""
+    """`message` with the day of `said_at` as its observation date, by which the LLM resolves words
+    such as "yesterday". mem0 always sets today; its `add` takes no other date."""
     before, heading, after = message["content"].rpartition(_OBSERVED)
     if not heading:
         return message
@@ -118,8 +119,8 @@ def _observed(message: Mapping[str, str], said_at: str) -> Mapping[str, str]:
 def mem0_memory(instructions: str | None = None) -> Any:
     """A mem0.Memory without an LLM, a store, a history and an embedder.
 
-    mem0's own `__init__` is not run: it makes its parts from configurations that admit its own
-    providers alone, and opens files and connections. What its `add` looks at is set here.
+    mem0's `__init__` is not called: it takes only its own providers, and opens files and
+    connections. All attributes that mem0's `add` reads are set here.
     """
     memory = object.__new__(mem0.Memory)
     memory.custom_instructions = instructions

@@ -1,7 +1,7 @@
-"""Reads what an LLM answers where it was asked for memories.
+"""Reads the facts in an LLM's answer.
 
-Small models, reasoning models and gateways give almost the JSON that was asked for. What can be
-had without guessing is had; good items survive bad ones.
+Small models, reasoning models and gateways often return almost the JSON that was asked for.
+Everything that can be read without guessing is read, and bad items do not discard good ones.
 """
 
 import json
@@ -11,34 +11,34 @@ from typing import Any, NamedTuple
 
 import json_repair
 
-MAX_MEMORY = 100_000  # characters of one memory, as the routes take them
-MAX_MENDED = 20_000  # characters of an answer that is no JSON: at worst it takes 3 s
+MAX_MEMORY = 100_000  # characters of one memory, the same limit as in requests
+MAX_MENDED = 20_000  # characters of an answer that is repaired: at worst it takes 3 s
 MAX_WRAPPERS = 3  # objects around the list: {"result": {"memory": [...]}}
 
 Fact = dict[str, str]
-"""`text`, and `attributed_to` where it was said."""
+"""`text`, and `attributed_to` where the LLM gave it."""
 
 _LISTS = ("memory", "memories", "facts", "fact")
 _TEXTS = ("text", "memory", "fact", "content")
 _THOUGHTS_END = re.compile(r".*(</think(ing)?>|</thoughts?>|</reasoning>|<\|message\|>)", re.DOTALL)
 _THOUGHTS_BEGIN = re.compile(r"\s*<(think(ing)?|thoughts?|reasoning)>")
 _START = re.compile(r"[\[{]")
-_BROKEN = re.compile(r"""[\[{]\s*["'“{\[]""")  # began as JSON does: no brace of plain words
+_BROKEN = re.compile(r"""[\[{]\s*["'“{\[]""")  # a start of JSON, and no brace in plain text
 _DECODER = json.JSONDecoder(strict=False)
 
 
 class Unreadable(ValueError):
-    """What is wrong, in words for the model."""
+    """The answer has no facts that can be read; the text says why, for the model."""
 
 
 class Reading(NamedTuple):
     facts: list[Fact]
     whole: bool
-    """Whether it is all that was answered: nothing was cut off."""
+    """Whether these are all facts of the answer; False where it was cut off."""
 
 
 def read(text: str, *, cut: bool = False) -> Reading:
-    """The facts of an answer. `cut` where it is known to be a part. Raises Unreadable."""
+    """The facts of an answer. `cut`: it is known to be cut off. Raises Unreadable."""
     thoughts = _THOUGHTS_END.match(text)
     spoken = text[thoughts.end() :] if thoughts else text
     if _THOUGHTS_BEGIN.match(spoken):
@@ -48,7 +48,7 @@ def read(text: str, *, cut: bool = False) -> Reading:
     except Unreadable:
         if spoken == text:
             raise
-    return _read(text, cut)  # all of it was among the thoughts
+    return _read(text, cut)  # the answer was among the thoughts
 
 
 def _read(text: str, cut: bool) -> Reading:
@@ -63,13 +63,13 @@ def _read(text: str, cut: bool) -> Reading:
     mended = _items(_mended(text))
     if mended is None and not items:
         raise Unreadable("there is no list under memory" if values else "it holds no JSON")
-    # The last item of what was cut may be a part of a text.
+    # Of a cut answer the last item may be cut, too.
     items = [*(mended or [])[: -1 if cut else None], *items]
     return Reading(_facts(items, empty=cut), whole=not cut)
 
 
 def _values(text: str) -> tuple[list[Any], bool]:
-    """Every JSON value in it, the outermost; and whether something began like one in vain."""
+    """All outermost JSON values in `text`, and whether there is also broken JSON in it."""
     if isinstance(whole := _loaded(text), str):
         text = whole  # JSON within a JSON text
     elif whole is not None:
@@ -96,7 +96,8 @@ def _loaded(text: str) -> Any:
 
 
 def _mended(text: str) -> Any:
-    """Trailing commas, single quotes, Python's words, missing brackets: what it would be."""
+    """`text` as JSON, after a repair of trailing commas, single quotes, Python's literals and
+    missing brackets; None where that is not possible."""
     if len(text) > MAX_MENDED:
         return None
     try:
@@ -112,7 +113,7 @@ def _unfinished(text: str) -> bool:
 
 
 def _items(value: Any, depth: int = 0) -> list[Any] | None:
-    """What stands for memories in it: [] for nothing to remember, None where it is no answer."""
+    """The items of `value`: [] where there is nothing to remember, None where it is no answer."""
     match value:
         case list():
             return [item for element in value for item in _element(element)]
@@ -128,13 +129,13 @@ def _items(value: Any, depth: int = 0) -> list[Any] | None:
 
 
 def _element(value: Any) -> list[Any]:
-    """What a list holds for one: an item, or a whole answer, where several were given."""
+    """The items of an element of a list, which is one item, or a whole answer with several."""
     answer = isinstance(value, dict) and _text(value) is None and _items(value)
     return answer or [value]
 
 
 def _under(value: Any) -> list[Any] | None:
-    """What stands under "memory"."""
+    """The items in the value of "memory"."""
     match value:
         case list():
             return value
@@ -153,20 +154,21 @@ def _under(value: Any) -> list[Any] | None:
 def _text(item: Any) -> str | None:
     if isinstance(item, dict):
         if "role" in item:
-            return None  # a message, said again
+            return None  # a message of the conversation, repeated
         item = next((item[name] for name in _TEXTS if isinstance(item.get(name), str)), None)
     return item if isinstance(item, str) else None
 
 
 def _facts(items: Iterable[Any], *, empty: bool = False) -> list[Fact]:
-    """Each once. Raises Unreadable where not one of several is usable, unless `empty` will do."""
+    """The facts of `items`, without doubles. Raises Unreadable where no item is usable, unless
+    `empty` is allowed."""
     facts: dict[str, Fact] = {}
     wrong = 0
     for item in items:
         text = _text(item)
         if text is None or len(text) > MAX_MEMORY or not _storable(text):
             wrong += 1
-        elif any(character.isalnum() for character in text):  # not the "..." of a form
+        elif any(character.isalnum() for character in text):  # not a placeholder such as "..."
             facts.setdefault(text.strip(), _fact(item, text.strip()))
     if wrong and not facts and not empty:
         raise Unreadable("no memory has a text")
@@ -174,7 +176,7 @@ def _facts(items: Iterable[Any], *, empty: bool = False) -> list[Fact]:
 
 
 def _storable(text: str) -> bool:
-    """Not with half a surrogate pair."""
+    """Whether `text` is free of half surrogate pairs, which no store takes."""
     try:
         text.encode()
     except UnicodeError:

@@ -1,4 +1,4 @@
-"""Which prompt the LLM is asked with: what EXTRACTION says, or what fits where it runs."""
+"""Chooses the prompt: as EXTRACTION says, or by where the LLM runs."""
 
 import logging
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -20,14 +20,15 @@ PRIVATE_NETWORKS = [
 
 
 class PromptChoice:
-    """The prompt to ask with, and a shorter one once it proved too long for the model."""
+    """The current prompt. It changes to the short one when it proves too long for the model."""
 
     def __init__(self, first: Prompt, *, may_change: bool = False) -> None:
         self.current = first
         self._may_change = may_change
 
     def too_long(self, prompt: Prompt) -> bool:
-        """`prompt` did not fit. Says whether there is another one now, for the process's life."""
+        """Report that `prompt` did not fit the model's context. Returns whether `current` is now
+        another one, which then stays for the life of the process."""
         if not self._may_change or prompt is SHORT_PROMPT:
             return False
         if self.current is not SHORT_PROMPT:
@@ -44,7 +45,7 @@ def choose_prompt(settings: Settings) -> PromptChoice:
 
 
 def is_private(url: str) -> bool:
-    """Whether it is somebody's own server, by its address as it is written: DNS is not asked."""
+    """Whether the host of `url` is in a private network, judged by the text alone, without DNS."""
     host = (urlsplit(url).hostname or "").rstrip(".")
     try:
         address: IPv4Address | IPv6Address = ip_address(host)

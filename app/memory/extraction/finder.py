@@ -1,4 +1,4 @@
-"""Asks the LLM what is worth remembering in messages."""
+"""Asks the LLM for the facts in messages."""
 
 import logging
 import time
@@ -25,30 +25,30 @@ AGAIN = "(Your last answer could not be used: {}. Answer with the JSON alone.)"
 
 @dataclass(frozen=True)
 class Conversation:
-    """What one add is about."""
+    """The messages of one add."""
 
     messages: Messages
     of_agent: bool = False
-    """Whether it is an agent, not a user, that shall remember it."""
+    """Whether the memories are an agent's, and not a user's."""
 
 
 class _Attempt(NamedTuple):
     facts: list[Fact]
     failure: ServiceError | None = None
-    """What it is where nothing better comes; None where the answer was whole."""
+    """The error to raise if the second attempt fails as well; None where the answer was whole."""
     hint: str = ""
-    """What to tell the model when it is asked once more."""
+    """A line for the prompt of the second attempt."""
 
 
 class FactFinder:
-    """One for the life of the process: it keeps what was found out about the model. Safe for
-    many threads."""
+    """Finds facts by the LLM. It lives as long as the process, because it remembers what it learnt
+    about the model. Safe for many threads."""
 
     def __init__(
         self, model: ChatModel, seconds: float, prompts: PromptChoice, *, instructed: bool = False
     ) -> None:
-        """`seconds` are for all that is asked for one add; `instructed`: there are custom
-        instructions, which may name another language."""
+        """`seconds`: the limit for all calls of one add. `instructed`: there are custom
+        instructions, which may ask for a language."""
         self._model = model
         self._seconds = seconds
         self._prompts = prompts
@@ -57,10 +57,10 @@ class FactFinder:
         self._meter = ModelMeter("llm", model.name)
 
     def find(self, by_mem0: Messages, about: Conversation) -> list[Fact]:
-        """The facts in `about`, asked with `by_mem0`: mem0's system message and its user's.
+        """The facts in `about`. `by_mem0` is mem0's prompt: a system message and a user message.
 
-        What cannot be used, or was cut off, is asked for once more; what could be read of it is
-        kept. Raises a ServiceError: of the model's, ProviderBadAnswer, ProviderAnswerCut.
+        Where the answer is unusable or cut off, the LLM is asked once more, and the facts of both
+        answers are kept. Raises the provider's failures, ProviderBadAnswer and ProviderAnswerCut.
         """
         until = time.monotonic() + self._seconds
         first = self._attempt(by_mem0, about, until)
@@ -104,7 +104,7 @@ class FactFinder:
         return _Attempt(facts, failure, hint)
 
     def _asked(self, by_mem0: Messages, about: Conversation, until: float, hint: str) -> ChatAnswer:
-        """With the prompt that is right for the model, and with a shorter one if it was not."""
+        """The LLM's answer to the current prompt, or to the short one where that was too long."""
         prompt = self._prompts.current
         try:
             return self._model(self._request(by_mem0, about, hint), until - time.monotonic())

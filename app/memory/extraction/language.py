@@ -1,7 +1,7 @@
-"""In which language memories shall be written, said in that language.
+"""A line for the prompt that asks, in the language of the messages, for memories in that language.
 
-Models follow the language of the last thing they read: with this line a small model that had
-written 6 of 7 memories of Chinese conversations in English wrote them in Chinese.
+Models answer in the language of the last text that they read. Without this line a small model wrote
+6 of 7 memories of Chinese conversations in English; with it, it wrote them in Chinese.
 """
 
 import re
@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 ANY = "(Write each memory in the language of the message it comes from; do not translate.)"
 
-# Of scripts that several languages share it says "the language of the message", in one of them.
+# For a script that several languages share, the line is in one of them and asks for the language
+# of the message.
 LINES = {
     "CJK": "（新消息是中文：每条记忆都用中文写，不要翻译。）",
     "KANA": "（新しいメッセージは日本語です。記憶はすべて日本語で書き、翻訳しないでください。）",
@@ -30,7 +31,7 @@ _NO_WORDS = re.compile(r"https?://\S+|\S+@\S+|`[^`]*`")
 
 
 def language_line(messages: Sequence[Mapping[str, str]]) -> str:
-    """What to say at the end of a request about these messages."""
+    """The line for a prompt about `messages`."""
     by_user = [message["content"] for message in messages if message.get("role") == "user"]
     texts = by_user or [message["content"] for message in messages]
     scripts = {found for text in texts if (found := script(text))}
@@ -38,11 +39,11 @@ def language_line(messages: Sequence[Mapping[str, str]]) -> str:
 
 
 def script(text: str) -> str | None:
-    """The script that most of it is written in, by the name Unicode gives it (KANA: Japanese);
-    None without letters."""
+    """The script of most letters of `text`, by its Unicode name (KANA for Japanese); None where it
+    has no letters."""
     letters = Counter(_scripts(_NO_WORDS.sub(" ", text)))
     for name in _WIDE:
-        letters[name] *= 2  # one of these is as much as two or three letters elsewhere
+        letters[name] *= 2  # one such character says as much as two or three letters
     kana = sum(letters[name] for name in _KANA)
     if kana * 10 > letters["CJK"] and kana:
         letters["KANA"] = kana + letters.pop("CJK")

@@ -1,4 +1,4 @@
-"""How the LLM is told what to look for: mem0's system prompt, or a short one, and its answer."""
+"""The prompts for extraction, mem0's and a short one, with the JSON Schemas of their answers."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ LEAST_TOKENS = 1500
 TOKENS_OF_A_MESSAGE = 100
 LEAST_ITEMS = 20
 LONGEST_TEXT = 300
-"""Characters of a memory, with the short prompt: a model that loops comes to an end."""
+"""Characters of a memory with the short prompt, so that a model that loops comes to an end."""
 
 SHORT = """\
 You write down what is worth remembering about a user, from a conversation.
@@ -36,9 +36,9 @@ Answer with JSON alone: {"memory": [{"text": "...", "attributed_to": "user"}, ..
 attributed_to is "user" for what the user said, "assistant" for what the assistant did or \
 recommended. The list is empty only where there is no fact at all.
 """
-"""At most 1,600 characters. No examples: small models store them. Nor does it end with an empty
-list: after one that did a model of 0.5B found nothing in 3 of 6 conversations, after this one in
-none of 5 (2026-11-27)."""
+"""Keep it below 1,600 characters and free of examples, which small models store. Do not end it with
+an empty list: with such a prompt a model of 0.5B found nothing in 3 of 6 conversations, with this
+one it found something in all of 5 (2026-11-27)."""
 
 ABOUT_AN_AGENT = """
 These memories are an AI agent's own: begin with "Agent", such as what it was told, what it did, \
@@ -52,7 +52,7 @@ def _answer(item: Schema, items: int) -> Schema:
 
 
 def _object(properties: Schema) -> Schema:
-    """Every field required and no others: else services do not promise to keep to a schema."""
+    """The schema of an object with exactly these fields: only then providers enforce a schema."""
     return {
         "type": "object",
         "properties": properties,
@@ -69,8 +69,8 @@ def _short_item() -> Schema:
 
 
 def _mem0_item() -> Schema:
-    """As mem0's prompt words it, but for links to other memories: mem0 2.2.1 does not read them,
-    and small models go on with them without end."""
+    """An item as mem0's prompt describes it, without links to other memories: mem0 2.2.1 ignores
+    them, and small models write them without end."""
     text = {"type": "string"}
     return _object({"id": text, "text": text, "attributed_to": _WHO})
 
@@ -79,18 +79,18 @@ def _mem0_item() -> Schema:
 class Prompt:
     name: str
     system: str | None
-    """None for what mem0 sends by itself."""
+    """The system message; None to keep mem0's."""
     item: Callable[[], Schema]
 
     def messages(self, by_mem0: Messages, *, of_agent: bool) -> list[dict[str, str]]:
-        """The request of mem0's, a system message and a user's, with this prompt."""
+        """`by_mem0`, a system message and a user message, with this prompt's system message."""
         system, user = (dict(message) for message in by_mem0)
         if self.system:
             system["content"] = self.system + (ABOUT_AN_AGENT if of_agent else "")
         return [system, user]
 
     def schema(self, messages: int) -> Schema:
-        """Of the answer to so many messages."""
+        """The schema of the answer to so many messages."""
         return _answer(self.item(), max(LEAST_ITEMS, messages))
 
 
@@ -99,5 +99,5 @@ SHORT_PROMPT = Prompt("short", SHORT, _short_item)
 
 
 def max_tokens(messages: int) -> int:
-    """Of the answer to so many messages."""
+    """The limit of tokens for the answer to so many messages."""
     return max(LEAST_TOKENS, TOKENS_OF_A_MESSAGE * messages)

@@ -1,7 +1,7 @@
-"""What nobody said of the user: refusals, questions, "none", the assistant's own words.
+"""Drops facts that nobody stated: refusals, questions, "none", and the assistant's own words.
 
-Small models copy these into their answer. Only plain cases are taken out; what the user said
-themselves is kept.
+Small models copy these into their answers. Only clear cases are dropped; the user's own words are
+kept.
 """
 
 import re
@@ -39,7 +39,7 @@ _OPENERS = re.compile(
     |chi|che|dove|perché|come|quale|vuoi|puoi|hai)\b""",
     re.IGNORECASE | re.VERBOSE,
 )
-"""How a question begins, in English, German, French, Spanish, Portuguese and Italian."""
+"""First words of questions in English, German, French, Spanish, Portuguese and Italian."""
 
 _NOT_LATIN = re.compile("¿|[^\x00-\u02ff]")
 
@@ -50,8 +50,8 @@ _MARKS = ("?", "？", "؟")
 def without_unsaid(
     facts: Iterable[Fact], messages: Sequence[Mapping[str, str]], *, of_agent: bool
 ) -> list[Fact]:
-    """Those of `facts` that somebody said. What an agent remembers of itself (`of_agent`) may be
-    its own words."""
+    """The facts that somebody stated. `of_agent`: the memories are an agent's, and so may be the
+    assistant's own words."""
     by_user = _plain(" ".join(_contents(messages, "user")))
     own = {_plain(s) for text in _contents(messages, "assistant") for s in _sentences(text)}
 
@@ -74,7 +74,8 @@ def _contents(messages: Sequence[Mapping[str, str]], role: str) -> list[str]:
 
 
 def _is_question(text: str) -> bool:
-    """Every sentence of it: a mark alone may be the end of a title."""
+    """Whether every sentence of `text` is a question. A question mark alone does not make one: it
+    may end a title."""
     sentences = _sentences(text)
     return bool(sentences) and all(
         sentence.endswith(_MARKS) and bool(_OPENERS.match(sentence) or _NOT_LATIN.match(sentence))
@@ -87,5 +88,5 @@ def _sentences(text: str) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    """Its letters and digits alone, in small letters."""
+    """The letters and digits of `text`, in lower case."""
     return "".join(character for character in text.casefold() if character.isalnum())

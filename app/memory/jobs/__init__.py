@@ -1,9 +1,9 @@
-"""Asynchronous adds: accepted and written down at once, done later, each exactly once.
+"""Jobs: adds that are accepted at once and done later, each exactly once.
 
-What is accepted stands in the history database before its caller is told. A run uses the
-idempotency of adds: one that was cut off, and is repeated, gives what the first one stored. Jobs of
-one scope run one after the other in the order in which they were accepted; those of different
-scopes side by side.
+A job is stored in the history database before its caller gets the answer. Each run has an
+idempotency key, so that the repeat of an interrupted run returns what that run has stored. Jobs of
+one scope run one after the other, in the order in which they were accepted; jobs of different
+scopes run in parallel.
 """
 
 import json
@@ -32,28 +32,28 @@ __all__ = ["Failure", "Job", "JobLimits", "JobPage", "JobService", "JobsRequest"
 
 DAY_S = 24 * 3600
 DELAYED_S = 300.0
-"""Without an end of any job, while some wait: then they do not get on."""
+"""Seconds. Where jobs wait, and none has ended for so long, /ready reports them as delayed."""
 
 
 class JobLimits(NamedTuple):
     waiting: int = 10_000
-    """How many may wait or run."""
+    """The most jobs that may be pending or running."""
     at_once: int = 16
-    """How many run at once in a process."""
+    """The most jobs that run in one process."""
     kept_days: int = 7
-    """For how long it is known what became of one."""
+    """For how many days an ended job is kept."""
     waiters: int = 32
-    """How many callers of a process may wait for the end of one."""
+    """The most callers in one process that may wait for a job to end."""
 
 
 class JobPage(NamedTuple):
     jobs: list[Job]
     cursor: str | None
-    """Of what follows; None at the end."""
+    """The cursor of the next page; None at the end."""
 
 
 class JobService:
-    """Accepts adds, says what became of them, and has them done. Safe for many threads."""
+    """Accepts adds as jobs, shows, cancels and runs them. Safe for many threads."""
 
     def __init__(
         self, store: VectorStore, journal: Journal, adding: Adding, limits: JobLimits
@@ -68,9 +68,9 @@ class JobService:
         self._runner = JobRunner(queue, work, journal.liveness, limits.at_once, self._waiting.tell)
 
     def submit(self, principal: Principal, asked: AddRequest, key: str | None = None) -> Job:
-        """Accept an add; or give the job that was accepted with the same idempotency `key`.
+        """Accept an add, or return the job that was accepted with the same idempotency `key`.
 
-        It is written down when this returns. Raises what `submit_many` raises.
+        The job is stored when this returns. Raises what `submit_many` raises.
         """
         [job] = self.submit_many(principal, [(asked, key)])
         return job
@@ -78,7 +78,7 @@ class JobService:
     def submit_many(
         self, principal: Principal, adds: Sequence[tuple[AddRequest, str | None]]
     ) -> list[Job]:
-        """The same for many, each with its idempotency key, in one transaction: all or none.
+        """Accept many adds, each with its idempotency key, in one transaction: all or none.
 
         Raises Forbidden, LLMNotConfigured, StorageFull, TooManyJobs, IdempotencyKeyReused and
         IdempotencyKeyErased.
@@ -87,19 +87,20 @@ class JobService:
         new = [self._new(principal, asked, key) for asked, key in adds]
         self._store.check_disk_space()
         accepted = self._jobs.add(new, self._limits.waiting)
-        # To look for what is due takes long where many wait: not for one that cannot be.
+        # Looking for due jobs is slow where many wait. A single job that has others of its scope
+        # before it is not due, so it need not wake the runner.
         if len(accepted) != 1 or self._queue.is_first(accepted[0]):
             self._runner.wake()
         return [Job.of(row) for row in accepted]
 
     def get(self, principal: Principal, id_: str, wait: float = 0) -> Job:
-        """The job, when it has ended or `wait` seconds have passed; at once where too many wait
-        already. Raises JobNotFound."""
+        """The job, as soon as it has ended, after `wait` seconds at the latest. Where too many
+        callers wait already, it is returned at once. Raises JobNotFound."""
         return self._waiting.until_ended(lambda: self._get(principal, id_), wait)
 
     def listing(self, principal: Principal, asked: JobsRequest) -> JobPage:
-        """Those that the principal may see, the last one that was accepted first. Raises
-        JobNotFound for a cursor of one that is not there, or not any more."""
+        """The jobs that the principal may see, the latest first. Raises JobNotFound where the job
+        of the cursor is unknown or was removed."""
         scope = principal.narrowed(asked.scope())
         if asked.cursor and self._jobs.get(asked.cursor, scope) is None:
             raise JobNotFound
@@ -109,21 +110,21 @@ class JobService:
         return JobPage(jobs, jobs[-1].id if len(rows) > asked.limit else None)
 
     def cancel(self, principal: Principal, id_: str) -> Job:
-        """Cancel what has not begun. Raises JobNotFound, and JobHasBegun."""
+        """Cancel a pending job. Raises JobNotFound and JobHasBegun."""
         principal.must_write()
         row = self._jobs.cancel(id_, principal.scope)
         if row is None:
             raise JobNotFound
         self._waiting.tell(id_)
-        self._runner.wake()  # the next of its scope may be due
+        self._runner.wake()  # the next job of its scope may be due now
         return Job.of(row)
 
     def state(self, scope: Scope | None = None) -> QueueState:
-        """How many wait and run, of a scope or of all."""
+        """How many jobs are pending and running, of a scope or of all scopes."""
         return self._jobs.state(scope)
 
     def check(self) -> str | None:
-        """For `ready`. Raises JobsDelayed where they do not get on."""
+        """A note for /ready; None without jobs. Raises JobsDelayed where jobs make no progress."""
         if self._runner.failure:
             raise JobsDelayed(
                 f"The thread that begins jobs fails with {self._runner.failure}; its log says "
@@ -139,11 +140,11 @@ class JobService:
         return note
 
     def tidy(self) -> None:
-        """Forget those that ended long ago."""
+        """Delete jobs that ended more than `kept_days` days ago."""
         self._jobs.remove_ended(time.time() - self._limits.kept_days * DAY_S)
 
     def close(self) -> None:
-        """Begin no more, and wait for what is at work."""
+        """Begin no more jobs, and wait for those that run."""
         self._waiting.close()
         self._runner.close()
 

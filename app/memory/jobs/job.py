@@ -12,7 +12,7 @@ from app.storage.history.job_rows import CANCELLED, FAILED, PENDING, SUCCEEDED, 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why an attempt failed, in a ServiceError's words."""
+    """Why an attempt failed; the fields of a ServiceError."""
 
     code: str
     detail: str
@@ -34,7 +34,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Job:
-    """Times are in seconds since 1970."""
+    """A job; its times are in seconds since 1970."""
 
     id: str
     state: str
@@ -45,12 +45,13 @@ class Job:
     began_at: float | None
     ended_at: float | None
     due_at: float | None
-    """When it is tried again, where an attempt failed."""
+    """The time of the next attempt, where one has failed."""
     added: Added | None
-    """What it stored; None also where that was erased since."""
+    """What a succeeded job stored; None where a purge erased it."""
     failure: Failure | None
-    """Why it failed; or the last attempt, where it is tried again."""
+    """Why the job, or its last attempt, failed."""
     erased: bool
+    """Whether a purge erased what the job stored."""
 
     @property
     def has_ended(self) -> bool:

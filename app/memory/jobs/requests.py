@@ -1,4 +1,4 @@
-"""What the operations on jobs take."""
+"""The requests of the operations on jobs."""
 
 from typing import Annotated, Literal
 
@@ -11,7 +11,7 @@ MAX_WAIT_S = 20
 
 
 def _number(value: object) -> object:
-    """As it stands in a query."""
+    """`value` as a number, where it is the text of one: in a query all values are texts."""
     is_whole = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10
     return int(str(value)) if is_whole else value
 

@@ -1,4 +1,4 @@
-"""When a job that failed is tried again, and when it is given up."""
+"""Decides when a failed job is tried again, and when it is given up."""
 
 from app.errors import (
     ProviderBadAnswer,
@@ -8,25 +8,26 @@ from app.errors import (
 )
 
 FIRST_S, LONGEST_S = 1.0, 300.0
-"""Pauses: after the first failure, and at most; each is twice the one before."""
+"""The first pause between attempts, and the longest; each pause is twice the one before."""
 GIVE_UP_S = 24 * 3600.0
-"""After it was accepted: an outage of a night is over by then."""
+"""The age at which a job is given up: long enough to outlast an outage of a night."""
 BAD_ANSWERS = 3
-"""Attempts where a model answers what cannot be used. It may answer otherwise; more is waste."""
+"""Attempts of a job to which the LLM gives unusable answers; further ones seldom help."""
 INTERRUPTIONS = 20
-"""Ends of the process while the job ran, after which it is taken for what ends the process."""
+"""How often the process may end while a job runs. After that the job itself is assumed to be the
+cause."""
 
 
 def is_temporary(error: ServiceError) -> bool:
-    """Whether the same may succeed later, with nothing changed but the time."""
+    """Whether the same attempt may succeed later, without a change of the request or settings."""
     return error.retry_after is not None or isinstance(
         error, ProviderTimeout | VectorStoreTimeout | ProviderBadAnswer
     )
 
 
 def pause(error: ServiceError, attempts: int, age: float) -> float | None:
-    """Seconds until the next attempt, after `attempts` of a job that was accepted `age` seconds
-    ago; None where it is to be given up."""
+    """Seconds until the next attempt of a job, which has had `attempts` and was accepted `age`
+    seconds ago; None where it is given up."""
     if not is_temporary(error):
         return None
     if isinstance(error, ProviderBadAnswer) and attempts >= BAD_ANSWERS:
@@ -36,9 +37,10 @@ def pause(error: ServiceError, attempts: int, age: float) -> float | None:
 
 
 def pause_after_interruption(number: int) -> float | None:
+    """Seconds until the next attempt, after so many interruptions; None to give the job up."""
     return back_off(number) if number < INTERRUPTIONS else None
 
 
 def back_off(number: int) -> float:
-    """Seconds, after so many failures."""
+    """Seconds of pause after so many failures."""
     return float(min(FIRST_S * 2 ** min(number - 1, 16), LONGEST_S))

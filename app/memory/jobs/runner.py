@@ -1,4 +1,4 @@
-"""The threads that run jobs: one that hands out what is due, and a bounded pool."""
+"""The threads that run jobs: one that claims due jobs, and a bounded pool that runs them."""
 
 import logging
 import threading
@@ -16,14 +16,14 @@ from app.storage.journal.liveness import Liveness
 log = logging.getLogger(__name__)
 
 ROUND_S = 1.0
-"""How soon what another process accepted, or what waited, is begun at the latest."""
+"""Seconds between two looks for due jobs: those of other processes, and those that waited."""
 LOST = Failure(
     "internal_error", "The service ended each time that this job was at work; its log may say why."
 )
 
 
 class JobRunner:
-    """Runs what is due, as long as it is open."""
+    """Runs due jobs until it is closed."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class JobRunner:
         size: int,
         ended: Callable[[str], None],
     ) -> None:
-        """`size` jobs run at once; `ended` is told the id of each that was run."""
+        """`size` jobs run at once; `ended` is called with the id of each job after its run."""
         self._queue = queue
         self._work = work
         self._liveness = liveness
@@ -47,16 +47,16 @@ class JobRunner:
         self._end = threading.Event()
         self._wake = threading.Event()
         self.failure: str | None = None
-        """The name of what nobody foresaw, where the last round failed with it."""
+        """The name of the unexpected exception that the last round failed with."""
         self._thread = threading.Thread(target=self._run, name="jobs", daemon=True)
         self._thread.start()
 
     def wake(self) -> None:
-        """There may be something to do."""
+        """Look for due jobs now."""
         self._wake.set()
 
     def close(self) -> None:
-        """Begin no more, and wait for what is at work."""
+        """Begin no more jobs, and wait for those that run."""
         self._end.set()
         self._wake.set()
         self._thread.join()
@@ -78,11 +78,11 @@ class JobRunner:
             for job in self._queue.claim(self._liveness.process, free) if free else ():
                 self._begin(job)
         except ServiceError as error:
-            if self._waits_for != error.code:  # said once, and not each second
+            if self._waits_for != error.code:  # logged once, and not each second
                 log.warning("no jobs are begun: %s", error.code)
             self._waits_for = error.code
         except Exception as error:
-            # Nothing may end this thread: without it no job would ever be done.
+            # No error may end this thread, because it runs all jobs.
             log.critical("a round of the jobs failed: %s", type(error).__name__, exc_info=error)
             return type(error).__name__
         else:
@@ -94,7 +94,7 @@ class JobRunner:
             self._running.add(job.id)
         try:
             self._pool.submit(self._run_one, job)
-        except RuntimeError:  # Python itself ends: the next process does it
+        except RuntimeError:  # the interpreter shuts down; the next process runs the job
             self._end.set()
             self._queue.put_off(job, self._liveness.process, job.outcome, job.due_at)
 
@@ -103,7 +103,7 @@ class JobRunner:
             self._work(job)
         except ServiceError as error:
             log.warning("the end of a job is not written down yet: %s", error.code)
-        except Exception as error:  # a pool tells nobody of it
+        except Exception as error:  # the pool would swallow it
             log.critical("a job met a defect: %s", type(error).__name__, exc_info=error)
         finally:
             with self._changing:
@@ -112,8 +112,8 @@ class JobRunner:
             self._wake.set()
 
     def _look_after(self) -> None:
-        """Give back what nobody runs: what dead processes left, and that of this one whose end
-        could not be written down."""
+        """Make jobs pending again that count as running but are not: those of dead processes, and
+        those of this process whose end could not be stored."""
         mine = self._liveness.process
         others = {*self._queue.processes()} - {mine}
         for process in self._liveness.dead_among(others):

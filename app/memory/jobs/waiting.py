@@ -1,4 +1,4 @@
-"""Callers who wait for the end of a job. Each keeps a thread, so there are not many."""
+"""Lets callers wait for the end of a job. Each occupies a thread, so their number is bounded."""
 
 import threading
 import time
@@ -7,22 +7,22 @@ from collections.abc import Callable
 from app.memory.jobs.job import Job
 
 POLL_S = 0.5
-"""How often a job is looked at that another process may have ended."""
+"""Seconds between two looks at a job, which another process may have ended."""
 
 
 class Waiting:
-    """For one process. Safe for many threads."""
+    """The waiting callers of one process. Safe for many threads."""
 
     def __init__(self, most: int) -> None:
-        """`most` wait at once."""
+        """`most`: how many callers may wait at once."""
         self._places = threading.Semaphore(most)
         self._changing = threading.Lock()
         self._waiting: dict[str, list[threading.Event]] = {}
         self._closed = False
 
     def until_ended(self, look: Callable[[], Job], seconds: float) -> Job:
-        """What `look` gives, at the latest after so many seconds, or at once where too many wait
-        already."""
+        """The job that `look` returns, as soon as it has ended, after `seconds` at the latest.
+        Where too many callers wait already, it is returned at once."""
         job = look()
         if job.has_ended or seconds <= 0 or not self._places.acquire(blocking=False):
             return job
@@ -48,13 +48,13 @@ class Waiting:
             told.clear()
 
     def tell(self, id_: str) -> None:
-        """The job has changed."""
+        """Wake the callers who wait for this job, because it has changed."""
         with self._changing:
             for told in self._waiting.get(id_, ()):
                 told.set()
 
     def close(self) -> None:
-        """Nobody waits any longer."""
+        """Wake all callers; from now on nobody waits."""
         self._closed = True
         with self._changing:
             for waiting in self._waiting.values():

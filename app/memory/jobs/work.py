@@ -1,4 +1,4 @@
-"""One run of a job: the add that was asked for, and what becomes of it."""
+"""Runs a job: makes its add, and stores the outcome."""
 
 import json
 import logging
@@ -27,7 +27,7 @@ DEFECT = Failure("internal_error", "A defect of this service; its log has the id
 
 
 class Work:
-    """Runs the jobs of one process."""
+    """Runs jobs, one in each call."""
 
     def __init__(self, queue: JobQueue, adding: Adding, liveness: Liveness) -> None:
         self._queue = queue
@@ -35,8 +35,8 @@ class Work:
         self._liveness = liveness
 
     def __call__(self, job: StoredJob) -> None:
-        """Raises HistoryUnavailable where its end cannot be written down. Then it is run again,
-        and its idempotency key gives what this run has stored."""
+        """Raises HistoryUnavailable where the outcome cannot be stored. The job is then run again,
+        and its idempotency key returns what this run has stored."""
         request_id.set(job.id)
         try:
             outcome = self._add(job)
@@ -44,14 +44,14 @@ class Work:
             log.info("a job was cancelled by a deletion while it was at work")
         except ServiceError as error:
             self._failed(job, error)
-        except Exception as error:  # whatever it is, it must not end the other jobs
+        except Exception as error:  # a defect in one job must not stop the others
             log.critical("a job met a defect: %s", type(error).__name__, exc_info=error)
             self._give_up(job, DEFECT)
         else:
             self._queue.succeed(job, self._liveness.process, outcome)
 
     def _add(self, job: StoredJob) -> str:
-        # What was accepted is done, whatever became of the key since.
+        # An accepted job is done even if its caller's key was revoked since.
         principal = Principal(job.asked_by, json.loads(job.bound))
         asked = validated(AddRequest, json.loads(job.body or "{}"), principal)
         by_0_1 = asked.fingerprint_by_0_1()

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-import yaml
 from jsonschema_rs import Draft202012Validator
 
 from app import create_app
@@ -21,9 +20,9 @@ from app.memory.messages import Message
 from app.memory.transfer.models import ConversationLine, MemoryLine
 from app.memory.transfer.requests import ExportRequest
 from app.storage.payloads import RESERVED_KEYS
+from tests.openapi import CONTRACT
 from tests.service import ROOT, Service
 
-CONTRACT: dict[str, Any] = yaml.safe_load((ROOT / "openapi.yaml").read_text())
 SCHEMAS = CONTRACT["components"]["schemas"]
 MODELS = {
     "AddRequest": schemas.AddRequest,

@@ -5,13 +5,11 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-import yaml
 from schemathesis.specs.openapi.definitions import OPENAPI_30_VALIDATOR
 
 from app.api.openapi_30 import to_30
-from tests.service import ROOT
+from tests.openapi import CONTRACT
 
-CONTRACT: dict[str, Any] = yaml.safe_load((ROOT / "openapi.yaml").read_text())
 REF = {"$ref": "#/components/schemas/Date"}
 
 

@@ -4,12 +4,11 @@ import re
 from urllib.parse import urljoin
 
 import pytest
-import yaml
 
-from tests.service import ROOT, Service
+from tests.openapi import CONTRACT
+from tests.service import Service
 
 FILES = ["/docs/init.js", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css"]
-CONTRACT = yaml.safe_load((ROOT / "openapi.yaml").read_text())
 
 
 def test_the_page_loads_what_is_there_and_nothing_from_elsewhere(service: Service) -> None:

@@ -17,16 +17,30 @@ CONTEXT = (
 )
 
 
+@pytest.fixture(scope="module")
+def running() -> Iterator[OpenAIServer]:
+    with OpenAIServer(dimensions=64) as server:
+        yield server
+
+
 @pytest.fixture
-def server() -> Iterator[OpenAIServer]:
-    with OpenAIServer(dimensions=64) as running:
-        running.reply = facts("Has a dog named Rex")
-        yield running
+def server(running: OpenAIServer) -> OpenAIServer:
+    running.clear_faults()
+    running.requests.clear()
+    running.reply = facts("Has a dog named Rex")
+    return running
 
 
 def on(server: OpenAIServer, folder: Path, **settings: str) -> Service:
     address = {"OPENAI_API_KEY": "sk-test", "OPENAI_BASE_URL": f"{server.url}/v1"}
     return Service(folder / "data", LLM_MODEL="qwen3", **address, **settings)
+
+
+@pytest.fixture(scope="module")
+def service(running: OpenAIServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """On a server of one's own, as it is by default."""
+    with on(running, tmp_path_factory.mktemp("own"), LLM_EXTRA_BODY='{"seed": 7}') as started:
+        yield started
 
 
 def facts(*texts: str) -> str:
@@ -38,11 +52,10 @@ def asked(server: OpenAIServer | OllamaServer, path: str = "/v1/chat/completions
 
 
 def test_a_server_of_ones_own_is_asked_with_the_short_prompt(
-    server: OpenAIServer, tmp_path: Path
+    server: OpenAIServer, service: Service, user: str
 ) -> None:
-    with on(server, tmp_path, LLM_EXTRA_BODY='{"seed": 7}') as service:
-        assert service.ask("add", data="My dog is Rex", user_id="a")["result"]
-        assert service.ask("add", data="My dog is Rex", agent_id="a")["result"]
+    assert service.ask("add", data="My dog is Rex", user_id=user)["result"]
+    assert service.ask("add", data="My dog is Rex", agent_id=user)["result"]
     of_user, of_agent = asked(server)
     system = of_user["messages"][0]["content"]
     assert len(system) <= 1600
@@ -67,21 +80,24 @@ def test_a_context_that_is_too_small_for_mem0s_prompt_is_asked_with_the_short_on
     assert all(len(body["messages"][0]["content"]) > 30_000 for body in asked(server))
 
 
-def test_an_answer_without_an_end_is_told_as_such(server: OpenAIServer, tmp_path: Path) -> None:
+def test_an_answer_without_an_end_is_told_as_such(
+    server: OpenAIServer, service: Service, user: str
+) -> None:
     endless = {
         "choices": [
             {"message": {"content": '{"memory": [{"text": "Has a d'}, "finish_reason": "length"}
         ]
     }
-    with on(server, tmp_path) as service:
-        server.fault("/v1/chat", status=200, body=endless)
-        response = service.post("add", {"data": "My dog is Rex", "user_id": "a"})
-        assert (response.status_code, response.json()["code"]) == (502, "provider_answer_cut")
-        assert len(asked(server)) == 2
-        assert service.ask("get_all", user_id="a")["total"] == 0
+    server.fault("/v1/chat", status=200, body=endless)
+    response = service.post("add", {"data": "My dog is Rex", "user_id": user})
+    assert (response.status_code, response.json()["code"]) == (502, "provider_answer_cut")
+    assert len(asked(server)) == 2
+    assert service.ask("get_all", user_id=user)["total"] == 0
 
 
-def test_what_nobody_said_of_the_user_is_not_stored(server: OpenAIServer, tmp_path: Path) -> None:
+def test_what_nobody_said_of_the_user_is_not_stored(
+    server: OpenAIServer, service: Service, user: str
+) -> None:
     talk = [
         {"role": "user", "content": "I moved to Lisbon last week."},
         {"role": "assistant", "content": "Sounds lovely! Do you need tips?"},
@@ -92,8 +108,7 @@ def test_what_nobody_said_of_the_user_is_not_stored(server: OpenAIServer, tmp_pa
         "Do you need tips?",
         "I'm sorry, but I can't help with that.",
     )
-    with on(server, tmp_path) as service:
-        stored = service.ask("add", messages=talk, user_id="a")["results"]
+    stored = service.ask("add", messages=talk, user_id=user)["results"]
     assert [memory["memory"] for memory in stored] == ["Moved to Lisbon"]
 
 

@@ -29,33 +29,19 @@ def of(service: Service, request: str) -> list[dict[str, Any]]:
     return [entry for entry in entries(service) if entry["request_id"] == request]
 
 
-@pytest.fixture
-def json_service(tmp_path: Path) -> Iterator[Service]:
-    with Service(tmp_path / "data", LOG_FORMAT="json") as service:
-        yield service
-
-
 class TestJson:
-    def test_has_one_object_a_line_from_start_to_end(self, json_service: Service) -> None:
-        json_service.ask("add", data="x", user_id="a")
-        assert json_service.stop() == 0
-        loggers = {entry["logger"] for entry in entries(json_service)}
-        assert {"app", "app.api", "gunicorn.error"} <= loggers
-        required = {"time", "level", "logger", "message", "request_id"}
-        assert all(required <= entry.keys() for entry in entries(json_service))
-
-    def test_has_what_a_request_was_in_fields(self, json_service: Service) -> None:
-        json_service.post("get", {}, headers={"X-Request-ID": "one-400"})
-        [entry] = of(json_service, "one-400")
+    def test_has_what_a_request_was_in_fields(self, followed: Service) -> None:
+        followed.post("get", {}, headers={"X-Request-ID": "one-400"})
+        [entry] = of(followed, "one-400")
         assert entry.pop("ms") >= 0
         expected = {"method": "POST", "route": "/memory/get", "status": 400, "key_id": "-"}
         assert expected.items() <= entry.items()
 
-    def test_has_one_line_for_a_listing_that_is_streamed(self, json_service: Service) -> None:
-        json_service.ask("add", data="x", user_id="a")
-        json_service.post("get_all", {}, headers={"X-Request-ID": "all"}).raise_for_status()
-        wait_for(lambda: of(json_service, "all"))
-        assert [entry["status"] for entry in of(json_service, "all")] == [200]
+    def test_has_one_line_for_a_listing_that_is_streamed(self, followed: Service) -> None:
+        followed.ask("add", data="x", user_id="a", infer=False)
+        followed.post("get_all", {}, headers={"X-Request-ID": "all"}).raise_for_status()
+        wait_for(lambda: of(followed, "all"))
+        assert [entry["status"] for entry in of(followed, "all")] == [200]
 
     def test_keeps_a_traceback_in_its_line(self) -> None:
         entry = json.loads(logged("json", ValueError("a\nb")))
@@ -202,3 +188,13 @@ class TestAnIncident:
             )
             assert f"{found}The Qdrant server failed (500)." in service.log.read_text()
             assert TEXT not in service.log.read_text()
+
+
+def test_json_has_one_object_a_line_from_start_to_end(followed: Service) -> None:
+    """The last one here: it stops the service."""
+    followed.ask("add", data="x", user_id="a", infer=False)
+    assert followed.stop() == 0
+    loggers = {entry["logger"] for entry in entries(followed)}
+    assert {"app", "app.api", "gunicorn.error"} <= loggers
+    required = {"time", "level", "logger", "message", "request_id"}
+    assert all(required <= entry.keys() for entry in entries(followed))

@@ -8,6 +8,7 @@ import tomllib
 import yaml
 
 from app.config import VERSION
+from tests.openapi import CONTRACT
 from tests.service import ROOT, Service
 
 
@@ -18,8 +19,7 @@ def test_the_package_takes_it_from_the_code() -> None:
 
 
 def test_the_contract_says_it() -> None:
-    contract = yaml.safe_load((ROOT / "openapi.yaml").read_text())
-    assert contract["info"]["version"] == VERSION
+    assert CONTRACT["info"]["version"] == VERSION
 
 
 def test_the_label_of_the_image_says_it() -> None:

@@ -16,14 +16,12 @@ DELETING = "A deletion of these memories is still at work; ask again."
 class Locks(Protocol):
     """What writers hold. Who has waited for LOCK_S is told ServiceBusy."""
 
-    def changing(
-        self, scopes: Callable[[], Sequence[Scope]], ids: Collection[str]
-    ) -> AbstractContextManager[None]:
-        """For a write to the memories `ids`, which nobody else changes meanwhile, nor deletes by
-        their scopes. Those are asked for only where somebody deletes one."""
+    def changing(self, memory_id: str, scope: Callable[[], Scope]) -> AbstractContextManager[None]:
+        """For a write to a memory, which nobody else changes meanwhile, nor deletes by its scope.
+        That is asked for only where somebody deletes one."""
 
-    def adding(self, new: Mapping[str, Scope]) -> AbstractContextManager[None]:
-        """The same for new memories, by their ids."""
+    def writing(self, memories: Mapping[str, Scope]) -> AbstractContextManager[None]:
+        """The same for several of known scopes, by their ids, such as new ones."""
 
     def deleting(self, scope: Scope) -> AbstractContextManager[None]:
         """For a deletion of all within `scope`: nobody else writes there meanwhile."""
@@ -44,16 +42,14 @@ class ThreadLocks:
         self._keys = KeyedLock(seconds)
 
     @contextmanager
-    def changing(
-        self, scopes: Callable[[], Sequence[Scope]], ids: Collection[str]
-    ) -> Iterator[None]:
-        with self._scopes.shared_by_all(scopes), self._memories.holding(ids):
+    def changing(self, memory_id: str, scope: Callable[[], Scope]) -> Iterator[None]:
+        with self._scopes.shared(scope), self._memories.holding([memory_id]):
             yield
 
     @contextmanager
-    def adding(self, new: Mapping[str, Scope]) -> Iterator[None]:
-        scopes = different(new.values())
-        with self._scopes.shared_by_all(lambda: scopes), self._memories.holding(new):
+    def writing(self, memories: Mapping[str, Scope]) -> Iterator[None]:
+        scopes = _different(memories.values())
+        with self._scopes.shared_by_all(lambda: scopes), self._memories.holding(memories):
             yield
 
     def deleting(self, scope: Scope) -> AbstractContextManager[None]:
@@ -135,7 +131,7 @@ class ScopeLock:
             raise ServiceBusy(DELETING)
 
 
-def different(scopes: Iterable[Scope]) -> list[Scope]:
+def _different(scopes: Iterable[Scope]) -> list[Scope]:
     """Each once."""
     return [*{tuple(sorted(scope.items())): scope for scope in scopes}.values()]
 

@@ -3,9 +3,8 @@
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from itertools import chain, repeat
 
 from sqlalchemy import Connection, func, select
 
@@ -13,11 +12,12 @@ from app.errors import HistoryUnavailable, ServiceBusy
 from app.security.scopes import Scope
 from app.storage.history import held
 from app.storage.history.database import Database
-from app.storage.locks import CHANGING, DELETING, LOCK_S, ThreadLocks, different
+from app.storage.history.held import Hold, Row
+from app.storage.locks import CHANGING, DELETING, LOCK_S, ThreadLocks
 from app.storage.payloads import new_id
 
-PAUSES_S = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
-"""Between looks; the last one again and again."""
+LOOK_S = 0.01
+"""From one look to the next, of who waits: it costs a read of a few rows."""
 DECISION = 7_201_833_940_552_012
 """Of PostgreSQL's advisory locks: any number that no other program takes."""
 
@@ -26,9 +26,11 @@ class SharedLocks:
     """`Locks` among all threads of all processes that share a database.
 
     The threads of this process are told apart by ThreadLocks first, so a row has to keep only
-    other processes out. Rows are written one transaction after the other, so each sees all that
-    were written before. Who wants a scope alone writes its row at once, which keeps those who come
-    later out, and then waits for those who came earlier.
+    other processes out. Whoever wants something has its turn after those who came before, see
+    history/held.py: all rows of a hold are added at once, and those of one hold after those of
+    the other, so who waits only ever waits for who came earlier, and two never wait for each
+    other. Nor does it matter what is taken within `alone`: who waits for such a key holds nothing
+    else yet, so nobody waits for it but those who want that key.
 
     Nothing here makes sure that a process still holds what it took: it may have been stopped and
     taken for dead. Its intent is what is checked, see `held.begin`.
@@ -46,28 +48,19 @@ class SharedLocks:
         self._left: set[str] = set()  # what could not be let go
 
     @contextmanager
-    def changing(
-        self, scopes: Callable[[], Sequence[Scope]], ids: Collection[str]
-    ) -> Iterator[None]:
-        memories = dict.fromkeys(ids)
-        with self._threads.changing(scopes, ids), self._holding() as hold:
-            if not self._take(hold, memories, None):
-                known = scopes()
-                self._wait(lambda: self._take(hold, memories, known), CHANGING)
+    def changing(self, memory_id: str, scope: Callable[[], Scope]) -> Iterator[None]:
+        rows = held.of_memories({memory_id: None})
+        with self._threads.changing(memory_id, scope), self._holding(rows, scope):
             yield
 
     @contextmanager
-    def adding(self, new: Mapping[str, Scope]) -> Iterator[None]:
-        scopes = different(new.values())
-        with self._threads.adding(new), self._holding() as hold:
-            self._wait(lambda: self._take(hold, new, scopes), DELETING)
+    def writing(self, memories: Mapping[str, Scope]) -> Iterator[None]:
+        with self._threads.writing(memories), self._holding(held.of_memories(memories)):
             yield
 
     @contextmanager
     def deleting(self, scope: Scope) -> Iterator[None]:
-        with self._threads.deleting(scope), self._holding() as hold:
-            number = self._add(hold, scope)
-            self._wait(lambda: self._is_first(number, scope), DELETING)
+        with self._threads.deleting(scope), self._holding(held.of_scope(scope)):
             yield
 
     def at_rest(self) -> AbstractContextManager[None]:
@@ -75,86 +68,76 @@ class SharedLocks:
 
     @contextmanager
     def alone(self, key: str) -> Iterator[None]:
-        row = hashlib.sha256(key.encode()).hexdigest()  # an index may have no long texts
-        with self._threads.alone(key), self._holding() as hold:
+        row = held.of_key(hashlib.sha256(key.encode()).hexdigest())  # an index has no long texts
+        with self._threads.alone(key):
             # As this process is now it takes what it takes within, or not at all.
             self._within.process = self._this()
             try:
-                self._wait(lambda: self._take_key(hold, row), CHANGING)
-                yield
+                with self._holding(row):
+                    yield
             finally:
                 self._within.process = None
-
-    def _process(self) -> str:
-        return getattr(self._within, "process", None) or self._this()
 
     def release_left(self) -> None:
         """What could not be let go while the database was away."""
         for hold in [*self._left]:
-            self._release(hold)
+            # Its rows may be added only now, by a transaction whose end nobody was told of.
+            self._release(hold, after_others=True)
             self._left.discard(hold)
 
     @contextmanager
-    def _holding(self) -> Iterator[str]:
-        hold = new_id()
+    def _holding(
+        self, rows: Sequence[Row], scope: Callable[[], Scope] | None = None
+    ) -> Iterator[None]:
+        """`scope`: of the memory, where its row does not say it."""
+        hold = Hold(new_id(), getattr(self._within, "process", None) or self._this(), rows)
         try:
-            yield hold
+            kind = self._add(hold)
+        except HistoryUnavailable:
+            self._left.add(hold.id)
+            raise
+        try:
+            self._wait(hold, kind, scope)
+            yield
         finally:
             try:
-                self._release(hold)
+                self._release(hold.id)
             except HistoryUnavailable:
-                self._left.add(hold)
+                self._left.add(hold.id)
 
-    def _release(self, hold: str) -> None:
-        self._database.write(lambda connection: held.release(connection, hold))
-
-    def _wait(self, is_free: Callable[[], bool], detail: str) -> None:
+    def _wait(self, hold: Hold, kind: str | None, scope: Callable[[], Scope] | None) -> None:
+        """`kind`: of what is in the way."""
         until = time.monotonic() + self._seconds
-        for pause_s in chain(PAUSES_S, repeat(PAUSES_S[-1])):
-            if is_free():
-                return
-            if time.monotonic() > until:
-                raise ServiceBusy(detail)
-            time.sleep(pause_s)
+        while kind:
+            if kind == held.SCOPE and scope:
+                self._narrow(hold, scope())
+                scope = None
+            elif time.monotonic() > until:
+                raise ServiceBusy(DELETING if kind == held.SCOPE else CHANGING)
+            else:
+                time.sleep(LOOK_S)
+            with self._database.reading() as connection:
+                kind = held.in_the_way(connection, hold)
 
-    def _take(
-        self, hold: str, memories: Mapping[str, Scope | None], scopes: Sequence[Scope] | None
-    ) -> bool:
-        """Whether that could be: nobody else changes these, or deletes in `scopes` (None: in
-        any)."""
-        me = self._process()
+    def _add(self, hold: Hold) -> str | None:
+        """The kind of what is in its way, so that it has at once what nobody else wants."""
 
-        def decide(connection: Connection) -> bool:
+        def write(connection: Connection) -> str | None:
             _one_at_a_time(connection)
-            if held.is_held(connection, memories, me) or held.is_deleted(connection, scopes, me):
-                return False
-            held.add_memories(connection, me, hold, memories)
-            return True
-
-        return self._database.write(decide)
-
-    def _take_key(self, hold: str, key: str) -> bool:
-        me = self._process()
-
-        def decide(connection: Connection) -> bool:
-            _one_at_a_time(connection)
-            if held.is_held(connection, [key], me):
-                return False
-            held.add_key(connection, me, hold, key)
-            return True
-
-        return self._database.write(decide)
-
-    def _add(self, hold: str, scope: Scope) -> int:
-        def write(connection: Connection) -> int:
-            _one_at_a_time(connection)
-            return held.add_scope(connection, self._process(), hold, scope)
+            held.add(connection, hold)
+            return held.in_the_way(connection, hold)
 
         return self._database.write(write)
 
-    def _is_first(self, number: int, scope: Scope) -> bool:
-        with self._database.reading() as connection:
-            return held.is_first(connection, number, scope, self._process())
+    def _narrow(self, hold: Hold, scope: Scope) -> None:
+        """So that a deletion elsewhere and who changes this memory do not wait for each other."""
+        self._database.write(lambda connection: held.narrow(connection, hold, scope))
+
+    def _release(self, hold: str, *, after_others: bool = False) -> None:
+        def write(connection: Connection) -> None:
+            held.release(connection, hold)
+
+        self._database.write(write, after_others=after_others)
 
 
 def _one_at_a_time(connection: Connection) -> None:

@@ -17,6 +17,7 @@ from app.storage.locks import Locks, ThreadLocks
 from app.storage.shared_locks import SharedLocks
 from tests import holding
 from tests.databases import PostgreSQLPlace
+from tests.service import wait_for
 
 NOT_YET = 0.1  # seconds given to what must not happen
 SOON = 30  # seconds given to what must happen
@@ -66,13 +67,13 @@ def held(pool: ThreadPoolExecutor) -> Callable[[AbstractContextManager[Any]], Ho
     return hold
 
 
-def of(*scopes: Scope) -> Callable[[], list[Scope]]:
-    return lambda: [*scopes]
+def of(scope: Scope) -> Callable[[], Scope]:
+    return lambda: scope
 
 
 CHANGES: dict[str, Callable[[Locks, Scope], AbstractContextManager[None]]] = {
-    "change": lambda locks, scope: locks.changing(of(scope), [TEA]),
-    "add": lambda locks, scope: locks.adding({MILK: scope}),
+    "change": lambda locks, scope: locks.changing(TEA, of(scope)),
+    "add": lambda locks, scope: locks.writing({MILK: scope}),
 }
 changes = pytest.mark.parametrize("change", CHANGES.values(), ids=[*CHANGES])
 
@@ -81,8 +82,8 @@ class TestMemories:
     def test_of_two_who_change_the_same_one_waits(
         self, opening: Opening, pool: ThreadPoolExecutor, held: Callable[..., Holder]
     ) -> None:
-        first = held(opening().changing(of(ALICE), [TEA]))
-        second = Holder(pool, opening().changing(of(ALICE), [TEA]))
+        first = held(opening().changing(TEA, of(ALICE)))
+        second = Holder(pool, opening().changing(TEA, of(ALICE)))
         assert not second.holds.wait(NOT_YET)
         first.finish()
         assert second.holds.wait(SOON)
@@ -92,7 +93,7 @@ class TestMemories:
         together = Barrier(6)
 
         def change(locks: Locks, number: int) -> None:
-            with locks.changing(of(ALICE), [f"memory {number}"]):
+            with locks.changing(f"memory {number}", of(ALICE)):
                 together.wait(SOON)
 
         for thread in [pool.submit(change, opening(), number) for number in range(6)]:
@@ -101,17 +102,17 @@ class TestMemories:
     def test_a_new_one_is_changed_when_its_add_is_done(
         self, opening: Opening, pool: ThreadPoolExecutor, held: Callable[..., Holder]
     ) -> None:
-        add = held(opening().adding(dict.fromkeys([TEA, MILK], ALICE)))
-        change = Holder(pool, opening().changing(of(ALICE), [MILK]))
+        add = held(opening().writing(dict.fromkeys([TEA, MILK], ALICE)))
+        change = Holder(pool, opening().changing(MILK, of(ALICE)))
         assert not change.holds.wait(NOT_YET)
         add.finish()
         assert change.holds.wait(SOON)
         change.finish()
 
     def test_nothing_is_held_after_a_failure(self, opening: Opening) -> None:
-        with pytest.raises(ZeroDivisionError), opening().changing(of(ALICE), [TEA]):
+        with pytest.raises(ZeroDivisionError), opening().changing(TEA, of(ALICE)):
             raise ZeroDivisionError
-        with opening(0.05).changing(of(ALICE), [TEA]):
+        with opening(0.05).changing(TEA, of(ALICE)):
             pass
 
 
@@ -181,7 +182,7 @@ class TestScopes:
     def test_a_waiting_deletion_keeps_those_out_who_come_later(
         self, opening: Opening, pool: ThreadPoolExecutor, held: Callable[..., Holder], change: Any
     ) -> None:
-        early = held(opening().adding(dict.fromkeys(["early"], ALICE)))
+        early = held(opening().writing(dict.fromkeys(["early"], ALICE)))
         deletion = Holder(pool, opening().deleting(ALICE))
         assert not deletion.holds.wait(NOT_YET)
         late = Holder(pool, change(opening(), ALICE))
@@ -192,14 +193,25 @@ class TestScopes:
         assert late.holds.wait(SOON)
         late.finish()
 
+    def test_a_deletion_elsewhere_does_not_wait_for_who_waits_for_one(
+        self, opening: Opening, pool: ThreadPoolExecutor, held: Callable[..., Holder]
+    ) -> None:
+        deletion = held(opening().deleting(ALICE))
+        writer = Holder(pool, opening().changing(TEA, of(ALICE)))
+        assert not writer.holds.wait(NOT_YET)
+        held(opening().deleting(BOB)).finish()
+        deletion.finish()
+        assert writer.holds.wait(SOON)
+        writer.finish()
+
     def test_who_finds_the_memory_gone_is_told_so_and_holds_nothing(
         self, opening: Opening, held: Callable[..., Holder]
     ) -> None:
-        def gone() -> list[Scope]:
+        def gone() -> Scope:
             raise MemoryNotFound
 
         deletion = held(opening().deleting(ALICE))
-        with pytest.raises(MemoryNotFound), opening().changing(gone, [TEA]):
+        with pytest.raises(MemoryNotFound), opening().changing(TEA, gone):
             pass
         deletion.finish()
         held(opening().deleting({})).finish()
@@ -219,7 +231,7 @@ class TestKeys:
 
     def test_who_has_a_key_may_write(self, opening: Opening) -> None:
         locks = opening()
-        with locks.alone("alice"), locks.adding(dict.fromkeys([TEA], ALICE)):
+        with locks.alone("alice"), locks.writing(dict.fromkeys([TEA], ALICE)):
             pass
 
     def test_a_key_keeps_no_deletion_waiting(
@@ -230,9 +242,82 @@ class TestKeys:
         first.finish()
 
 
+class TestTurns:
+    """In a fleet each has its turn, and its rows say who waits."""
+
+    @pytest.fixture
+    def others(self, postgresql_place: PostgreSQLPlace) -> Iterator[Callable[..., Locks]]:
+        postgresql_place.empty()
+        database, numbers = Database(postgresql_place.backend()), count()
+
+        def another(seconds: float = SOON) -> Locks:
+            process = f"process {next(numbers)}"
+            return SharedLocks(database, lambda: process, seconds)
+
+        yield another
+        database.close()
+
+    @pytest.fixture
+    def queues(
+        self, pool: ThreadPoolExecutor, postgresql_place: PostgreSQLPlace
+    ) -> Callable[[AbstractContextManager[None]], Holder]:
+        """Lets a thread wait, and comes back when it does."""
+        numbers = count(1)
+
+        def begin(lock: AbstractContextManager[None]) -> Holder:
+            holder, number = Holder(pool, lock), next(numbers)
+            wait_for(lambda: self.rows(postgresql_place) == number, SOON)
+            return holder
+
+        return begin
+
+    def rows(self, place: PostgreSQLPlace) -> int:
+        [(number,)] = place.sql("SELECT count(*) FROM locks")
+        return int(number)
+
+    def test_who_waits_is_let_in_by_the_order_of_its_coming(
+        self, others: Callable[[], Locks], queues: Callable[..., Holder]
+    ) -> None:
+        kinds = ["change", "deletion", "add", "change", "add", "deletion"]
+        first, *waiting = [queues(LOCKS[kind](others())) for kind in kinds]
+        assert first.holds.wait(SOON)
+        for one in waiting:
+            first.finish()
+            assert one.holds.wait(SOON)
+            assert not any(later.holds.is_set() for later in waiting[waiting.index(one) + 1 :])
+            first = one
+        first.finish()
+
+    def test_who_lets_go_and_wants_it_again_comes_after_who_waited(
+        self, others: Callable[[], Locks], queues: Callable[..., Holder], pool: ThreadPoolExecutor
+    ) -> None:
+        mine = others()
+        first = queues(mine.changing(TEA, of(ALICE)))
+        waiting = queues(others().changing(TEA, of(ALICE)))
+        first.finish()
+        again = Holder(pool, mine.changing(TEA, of(ALICE)))
+        assert waiting.holds.wait(SOON)
+        assert not again.holds.wait(NOT_YET)
+        waiting.finish()
+        assert again.holds.wait(SOON)
+        again.finish()
+
+    def test_who_has_waited_too_long_keeps_nobody_waiting(
+        self,
+        others: Callable[..., Locks],
+        queues: Callable[..., Holder],
+        postgresql_place: PostgreSQLPlace,
+    ) -> None:
+        first = queues(others().changing(TEA, of(ALICE)))
+        with pytest.raises(ServiceBusy), others(0.05).changing(TEA, of(ALICE)):
+            pass
+        assert self.rows(postgresql_place) == 1
+        first.finish()
+
+
 LOCKS: dict[str, Callable[[Locks], AbstractContextManager[None]]] = {
-    "change": lambda locks: locks.changing(of(ALICE), [TEA]),
-    "add": lambda locks: locks.adding(dict.fromkeys([TEA], ALICE)),
+    "change": lambda locks: locks.changing(TEA, of(ALICE)),
+    "add": lambda locks: locks.writing(dict.fromkeys([TEA], ALICE)),
     "deletion": lambda locks: locks.deleting(ALICE),
     "key": lambda locks: locks.alone("alice"),
 }
@@ -252,7 +337,7 @@ def test_of_many_who_count_none_is_lost(opening: Opening, pool: ThreadPoolExecut
     counted = [0]
 
     def add_one(locks: Locks) -> None:
-        with locks.changing(of(ALICE), [TEA]):
+        with locks.changing(TEA, of(ALICE)):
             before = counted[0]
             Event().wait(0.002)
             counted[0] = before + 1

@@ -12,7 +12,6 @@ from app.memory.transfer.models import DeletedLine
 from app.memory.transfer.report import Report
 from app.memory.transfer.requests import ImportRequest
 from app.security.principal import Principal
-from app.security.scopes import Scope
 from app.storage.history.rows import History
 from app.storage.journal.writer import Writer
 from app.storage.journal.writes import Write
@@ -77,7 +76,7 @@ class Storing:
             self._report.count("histories_left_out", len(deleted))
             return
         ids = [one.id for one in deleted]
-        with self._writer.alone_with_many(ids, _distinct([one.scope() for one in deleted])):
+        with self._writer.alone_with_many({one.id: one.scope() for one in deleted}):
             known = self._stored(ids).keys() | self._history.known(ids)
             new = [one for one in deleted if one.id not in known]
             rows = [row for one in new for row in restored_rows(one.id, one.scope(), one.history)]
@@ -89,8 +88,7 @@ class Storing:
     # ---- inside
 
     def _alone_with(self, arriving: Sequence[Arriving]) -> AbstractContextManager[None]:
-        scopes = _distinct([one.scope for one in arriving])
-        return self._writer.alone_with_many([one.id for one in arriving], scopes)
+        return self._writer.alone_with_many({one.id: one.scope for one in arriving})
 
     def _stored(self, ids: Sequence[str]) -> dict[str, Payload]:
         store = self._writer.store
@@ -172,7 +170,3 @@ class Storing:
         points: Mapping[str, tuple[Vector | None, Payload]] = {one.id: (vector, payload)}
         self._writer.write(Write([row], dict(points), embedder=self._embedder.info))
         self._count(one, Fate.REPLACES)
-
-
-def _distinct(scopes: Sequence[Scope]) -> list[Scope]:
-    return [*{tuple(scope.items()): scope for scope in scopes}.values()]

@@ -1,4 +1,7 @@
-"""Locks as rows: what the processes of a fleet hold, so that others wait.
+"""Locks as rows: what the processes of a fleet hold or wait for, in the order of their coming.
+
+Whoever wants something adds its rows at once, behind all that are there, and has it as soon as
+nothing of another process that came before is in its way. So each has its turn.
 
 A row belongs to its process and goes with it: when that is over, others may take it away. One that
 an intent was begun under stays until the intent is settled, whatever has become of its thread: so
@@ -6,25 +9,29 @@ nobody writes to a memory of which it is not known what a write has done to it.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    FromClause,
+    Select,
     and_,
+    bindparam,
+    case,
     delete,
-    false,
+    func,
     insert,
     or_,
     select,
-    true,
+    union_all,
     update,
 )
 
 from app.errors import MemoryNotFound, ServiceBusy
 from app.security.scopes import SCOPE_KEYS, Scope
 from app.storage.history import tombstones
-from app.storage.history.schema import LOCKS, within
+from app.storage.history.schema import LOCKS
 from app.storage.vectors.paging import sliced
 
 KEYS_AT_ONCE = 500  # far below any database's bound on variables
@@ -32,6 +39,8 @@ LOST = "This process was taken for dead and its locks are gone; ask again."
 KEY, MEMORY, ANY, SCOPE = "key", "memory", "any", "scope"
 """What a row is: of a key alone; of a memory of its scope; of a memory of anybody's; of a scope,
 for which nobody else may write there."""
+
+Row = dict[str, str | None]
 
 
 class Under(NamedTuple):
@@ -47,55 +56,55 @@ class Under(NamedTuple):
 NO_LOCKS = Under()
 
 
-def is_held(connection: Connection, keys: Collection[str], process: str) -> bool:
-    """Whether another process has one of these keys."""
-    return any(
-        _any(connection, process, LOCKS.c.key.in_(some)) for some in sliced([*keys], KEYS_AT_ONCE)
-    )
+class Hold(NamedTuple):
+    """What a thread takes at once, and lets go at once."""
+
+    id: str
+    process: str
+    rows: Sequence[Row]
 
 
-def is_deleted(connection: Connection, scopes: Sequence[Scope] | None, process: str) -> bool:
-    """Whether another process has a scope that a memory of one of these is of; None: any."""
-    if not _any(connection, process, LOCKS.c.kind == SCOPE):  # nearly always
-        return False
-    return scopes is None or any(_any(connection, process, _spanning(one)) for one in scopes)
-
-
-def add_memories(
-    connection: Connection, process: str, hold: str, memories: Mapping[str, Scope | None]
-) -> None:
+def of_memories(memories: Mapping[str, Scope | None]) -> list[Row]:
     """By their ids; of None it is not known whose they are."""
-    rows = [
-        _row(process, hold, ANY if scope is None else MEMORY, id_, scope)
-        for id_, scope in memories.items()
+    return [
+        _row(ANY if scope is None else MEMORY, id_, scope or {}) for id_, scope in memories.items()
     ]
-    connection.execute(insert(LOCKS), rows)
 
 
-def add_key(connection: Connection, process: str, hold: str, key: str) -> None:
-    connection.execute(insert(LOCKS), _row(process, hold, KEY, key, None))
+def of_scope(scope: Scope) -> list[Row]:
+    return [_row(SCOPE, None, scope)]
 
 
-def add_scope(connection: Connection, process: str, hold: str, scope: Scope) -> int:
-    """The number of the row."""
-    added = connection.execute(insert(LOCKS), _row(process, hold, SCOPE, None, scope))
-    number: int = added.inserted_primary_key[0]  # type: ignore[index]  # of one row: set
-    return number
+def of_key(key: str) -> list[Row]:
+    return [_row(KEY, key, {})]
 
 
-def _row(
-    process: str, hold: str, kind: str, key: str | None, scope: Scope | None
-) -> dict[str, str | None]:
-    scoped = {**dict.fromkeys(SCOPE_KEYS), **(scope or {})}
-    return {"process": process, "hold": hold, "kind": kind, "key": key, **scoped}
+def _row(kind: str, key: str | None, scope: Scope) -> Row:
+    return {"kind": kind, "key": key, **dict.fromkeys(SCOPE_KEYS), **scope}
 
 
-def is_first(connection: Connection, number: int, scope: Scope, process: str) -> bool:
-    """Whether nobody of another process who came before the row `number` writes within `scope`."""
-    memory = (LOCKS.c.kind == MEMORY) & within(LOCKS, scope)
-    meeting = (LOCKS.c.kind == SCOPE) & _overlapping(scope)
-    before = (LOCKS.c.seq < number) & or_(LOCKS.c.kind == ANY, memory, meeting)
-    return not _any(connection, process, before)
+def add(connection: Connection, hold: Hold) -> None:
+    """Its rows, behind all that are there: in one transaction at a time."""
+    of_this = {"hold": hold.id, "process": hold.process}
+    connection.execute(insert(LOCKS), [{**row, **of_this} for row in hold.rows])
+
+
+def in_the_way(connection: Connection, hold: Hold) -> str | None:
+    """The kind of a row of another process that came before, and that it has to wait for; None
+    where there is none."""
+    for some in sliced(hold.rows, KEYS_AT_ONCE):
+        keys = [row["key"] for row in some]
+        asked = {"hold": hold.id, "process": hold.process, "keys": keys}
+        found = connection.execute(_IN_THE_WAY, asked).first()
+        if found:
+            kind: str = found.kind
+            return kind
+    return None
+
+
+def narrow(connection: Connection, hold: Hold, scope: Scope) -> None:
+    """Say whose its memories are, where that was not known when its rows were added."""
+    connection.execute(update(LOCKS).where(LOCKS.c.hold == hold.id).values(kind=MEMORY, **scope))
 
 
 def release(connection: Connection, hold: str) -> None:
@@ -108,43 +117,61 @@ def release_all(connection: Connection, process: str) -> None:
     connection.execute(delete(LOCKS).where(LOCKS.c.process == process, LOCKS.c.intent.is_(None)))
 
 
-def begin(connection: Connection, process: str, intent: int, under: Under) -> None:
-    """Let an intent go on `under` these locks.
+def begin(connection: Connection, process: str, intents: Mapping[int, Under]) -> None:
+    """Let intents, by their numbers, go on under these locks.
 
     Raises ServiceBusy where one is not held any more: the process was taken for dead. Raises
     MemoryNotFound where a memory is dead, see tombstones.py.
     """
-    if under is NO_LOCKS:  # as where no other process writes: not a statement is spent on it
-        return
-    if tombstones.is_dead(connection, under.changed):
+    if tombstones.is_dead(connection, [id_ for one in intents.values() for id_ in one.changed]):
         raise MemoryNotFound
     free = update(LOCKS).where(LOCKS.c.process == process, LOCKS.c.intent.is_(None))
-    bind = free.values(intent=intent).returning(LOCKS.c.key)
+    free = free.returning(LOCKS.c.key)
+    memories = {id_: number for number, one in intents.items() for id_ in one.memories}
+    scopes = {n: one.scope for n, one in intents.items() if one.scope is not None}
     bound: set[str | None] = set()
-    for some in sliced([*under.memories], KEYS_AT_ONCE):
-        bound |= {*connection.scalars(bind.where(LOCKS.c.key.in_(some)))}
-    if under.scope is not None:
-        mine = (LOCKS.c[key] == under.scope.get(key) for key in SCOPE_KEYS)
-        bound |= {*connection.scalars(bind.where(LOCKS.c.kind == SCOPE, *mine))}
-    if bound != {*under.memories, *([None] if under.scope is not None else [])}:
+    for some in sliced([*memories], KEYS_AT_ONCE):
+        its_own = case({id_: memories[id_] for id_ in some}, value=LOCKS.c.key)
+        bound |= {*connection.scalars(free.where(LOCKS.c.key.in_(some)).values(intent=its_own))}
+    if bound != memories.keys():
         raise ServiceBusy(LOST)
+    for number, scope in scopes.items():
+        mine = (LOCKS.c[key] == scope.get(key) for key in SCOPE_KEYS)
+        bind = free.where(LOCKS.c.kind == SCOPE, *mine).values(intent=number)
+        if not connection.scalars(bind).all():
+            raise ServiceBusy(LOST)
 
 
-def _any(connection: Connection, process: str, which: ColumnElement[bool]) -> bool:
-    query = select(LOCKS.c.seq).where(LOCKS.c.process != process, which).limit(1)
-    return connection.scalar(query) is not None
+_MINE, _OTHER = LOCKS.alias("mine"), LOCKS.alias("other")
 
 
-def _spanning(scope: Scope) -> ColumnElement[bool]:
-    """The rows of scopes that a memory of `scope` is within."""
-    mine = (or_(LOCKS.c[key].is_(None), _is(key, scope.get(key))) for key in SCOPE_KEYS)
-    return and_(LOCKS.c.kind == SCOPE, *mine)
+def _before(*which: ColumnElement[bool]) -> Select[tuple[str]]:
+    """Rows of others that were there before those of a hold."""
+    first = select(func.min(LOCKS.c.seq)).where(LOCKS.c.hold == bindparam("hold"))
+    others = (_OTHER.c.process != bindparam("process"), _OTHER.c.seq < first.scalar_subquery())
+    return select(_OTHER.c.kind).where(*others, *which)
 
 
-def _overlapping(scope: Scope) -> ColumnElement[bool]:
-    given = (or_(LOCKS.c[key].is_(None), _is(key, value)) for key, value in scope.items())
-    return and_(true(), *given)
+def _covers(scope: FromClause, other: FromClause) -> ColumnElement[bool]:
+    """Whether one row is of a scope, and another of what may be within. Where a memory lacks an
+    id, it has none; where a scope lacks one, or what may be anybody's, it may be any."""
+    return and_(
+        scope.c.kind == SCOPE,
+        other.c.kind != KEY,
+        *(
+            or_(
+                scope.c[key].is_(None),
+                scope.c[key] == other.c[key],
+                other.c[key].is_(None) & (other.c.kind != MEMORY),
+            )
+            for key in SCOPE_KEYS
+        ),
+    )
 
 
-def _is(key: str, value: Any) -> ColumnElement[bool]:
-    return false() if value is None else LOCKS.c[key] == value
+# Three selects and not one with three conditions: so each has its own way to few rows.
+_IN_THE_WAY = union_all(
+    _before(_OTHER.c.key.in_(bindparam("keys", expanding=True))),
+    _before(_MINE.c.hold == bindparam("hold"), _covers(_OTHER, _MINE)),
+    _before(_MINE.c.hold == bindparam("hold"), _covers(_MINE, _OTHER)),
+).limit(1)

@@ -71,7 +71,7 @@ class Intents:
         def write(connection: Connection) -> int:
             added = connection.execute(_ADD, {**row, "done": False, "collecting": collecting})
             number: int = added.inserted_primary_key[0]  # type: ignore[index]  # of one row: set
-            held.begin(connection, process, number, under)
+            held.begin(connection, process, {number: under})
             if first:
                 parts.add(connection, number, first)
             if repeat:

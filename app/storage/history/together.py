@@ -44,8 +44,8 @@ def begin(connection: Connection, process: str, new: Sequence[NewIntent]) -> lis
     these = INTENTS.c.id.in_([one.id for one in new])
     found = connection.execute(select(INTENTS.c.id, INTENTS.c.seq).where(these))
     numbers = {row.id: row.seq for row in found}
+    held.begin(connection, process, {numbers[one.id]: one.under for one in new})
     for one in new:
-        held.begin(connection, process, numbers[one.id], one.under)
         if one.repeat:
             answers.belongs_to(connection, process, one.repeat, numbers[one.id])
     return [numbers[one.id] for one in new]

@@ -51,7 +51,7 @@ def is_dead(connection: Connection, ids: Collection[str]) -> bool:
 
 def dead_among(connection: Connection, ids: Collection[str]) -> list[str]:
     """Those of them."""
-    if connection.scalar(_ids().limit(1)) is None:  # nearly always
+    if not ids or connection.scalar(_ids().limit(1)) is None:  # nearly always
         return []
     dead = _ids().where(_is_dead())
     found = (dead.where(TOMBSTONES.c.memory_id.in_(some)) for some in sliced([*ids], 500))

@@ -1,6 +1,6 @@
 """The one way to write: its locks, its intent, its points, its history."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import NamedTuple
@@ -44,17 +44,15 @@ class Writer:
     def alone_with(self, memory_id: str, find: Callable[[], Payload]) -> Iterator[Payload]:
         """The payload of a memory, as `find` gives it, that nobody else changes meanwhile, and of
         which nothing is unsure."""
-        with self.locks.changing(lambda: [scope_of(find())], [memory_id]):
+        with self.locks.changing(memory_id, lambda: scope_of(find())):
             self.journal.clear_way(self.store, [memory_id])
             yield find()
 
     @contextmanager
-    def alone_with_many(
-        self, memory_ids: Collection[str], scopes: Sequence[Scope]
-    ) -> Iterator[None]:
-        """The same for memories of several scopes, which may be there or not."""
-        with self.locks.changing(lambda: scopes, memory_ids):
-            self.journal.clear_way(self.store, memory_ids)
+    def alone_with_many(self, memories: Mapping[str, Scope]) -> Iterator[None]:
+        """The same for several, by their ids, which may be there or not."""
+        with self.locks.writing(memories):
+            self.journal.clear_way(self.store, memories)
             yield
 
     def write(self, write: Write) -> None:
@@ -65,7 +63,7 @@ class Writer:
         """New memories of `scope`."""
         # Who reads may find them before their history is written; a change waits for it, so that
         # each history begins with its ADD.
-        with self.locks.adding(dict.fromkeys(write.adds, scope)):
+        with self.locks.writing(dict.fromkeys(write.adds, scope)):
             self.journal.clear_way(self.store, scope=scope)
             self.journal.write(self.store, write)
 
@@ -75,7 +73,7 @@ class Writer:
         scopes = [*{tuple(scope.items()): scope for scope, _ in adds}.values()]
         writes = [write for _, write in adds]
         new = {id_: scope for scope, write in adds for id_ in write.adds}
-        with self.locks.adding(new):
+        with self.locks.writing(new):
             self.journal.clear_way_of_all(self.store, scopes)
             self.journal.write_all(self.store, writes)
 

@@ -217,7 +217,7 @@ class TestAdd:
 
         def brings(process: Process) -> None:
             brought = Write([row], {id_: (EAST, payload)}, embedder=EMBEDDER, given_ids=True)
-            with process.writer.alone_with_many([id_], [ALICE]):
+            with process.writer.alone_with_many({id_: ALICE}):
                 process.writer.write(brought)
 
         first.stops(lambda: brings(first))

@@ -1,5 +1,6 @@
-"""Another embedder than the one that made the stored vectors: refused, and the way out."""
+"""Another embedder than the one that made the stored vectors: refused, and the ways out."""
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -133,3 +134,33 @@ def test_with_the_model_down_it_says_so_and_loses_nothing(
         assert "Traceback" not in done.stderr
         local.start()
         assert listed(local) == memories
+
+
+def at_work(service: Service) -> bool:
+    """Whether memories are embedded again by themselves."""
+    embedder = service.http.get("/ready").json()["checks"]["embedder"]
+    return bool(embedder.get("code") == "being_embedded")
+
+
+def asked(openai: OpenAIServer) -> list[str]:
+    return [text for r in openai.requests if r.body for text in r.body["input"]]
+
+
+def test_embedding_by_itself_goes_on_after_a_crash_where_it_was(
+    tmp_path: Path, openai: OpenAIServer
+) -> None:
+    with Service(tmp_path / "data") as local:
+        memories = remember(local)
+    openai.fault("/v1/embeddings", delay=0.3)
+    with Service(tmp_path / "data", **by_openai(openai)) as service:
+        wait_for(lambda: at_work(service) and len(asked(openai)) > 32)
+        service.stop(signal.SIGKILL)
+        openai.clear_faults()
+        openai.requests.clear()
+        service.start()
+        wait_for(lambda: service.http.get("/ready").json()["status"] == "ok", 60)
+        assert len(asked(openai)) < len(TEXTS)
+        assert listed(service) == memories
+        found = service.ask("search", query="violin number 2", user_id="alice", explain=True)
+        assert "degraded" not in found
+        assert found["results"][0]["similarity"] == pytest.approx(1, abs=1e-3)

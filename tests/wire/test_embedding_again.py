@@ -1,12 +1,16 @@
-"""After a change of the embedder the embedded store is embedded again by itself."""
+"""After a change of the embedder the embedded store is embedded again by itself.
 
-import signal
+Killed in the middle of it: tests/soak/test_embedder_change.py.
+"""
+
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
+from app.storage.backup.door import NAME
 from tests.servers.openai import OpenAIServer
 from tests.service import Service, wait_for
 
@@ -24,13 +28,29 @@ def by_openai(openai: OpenAIServer) -> dict[str, str]:
     return {"OPENAI_API_KEY": "sk-x", "OPENAI_BASE_URL": f"{openai.url}/v1"}
 
 
-def filled(data: Path, **settings: str) -> dict[str, str]:
-    with Service(data, **settings) as service:
-        said = [{"role": "user", "content": text} for text in TEXTS]
+class Left(NamedTuple):
+    """What a service left behind that embedded by MiniLM."""
+
+    data: Path
+    memories: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Left:
+    data = tmp_path_factory.mktemp("minilm") / "data"
+    said = [{"role": "user", "content": text} for text in TEXTS]
+    with Service(data, **MINILM) as service:
         wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
         stored = service.ask("add", messages=said, user_id="alice", infer=False)["results"]
-        service.stop()
-    return {memory["id"]: memory["memory"] for memory in stored}
+    return Left(data, {memory["id"]: memory["memory"] for memory in stored})
+
+
+@pytest.fixture
+def left(original: Left, tmp_path: Path) -> Left:
+    """For one test alone."""
+    a_socket = shutil.ignore_patterns(NAME)
+    data = shutil.copytree(original.data, tmp_path / "data", ignore=a_socket)
+    return Left(data, original.memories)
 
 
 def listed(service: Service) -> dict[str, str]:
@@ -50,30 +70,24 @@ def at_work(service: Service) -> Any:
     return ready if ready["checks"]["embedder"].get("code") == "being_embedded" else None
 
 
-def asked(openai: OpenAIServer) -> list[str]:
-    return [text for r in openai.requests if r.body for text in r.body["input"]]
-
-
 def is_done(service: Service) -> bool:
     return bool(service.http.get("/ready").json()["status"] == "ok")
 
 
-def test_from_minilm_to_e5_nothing_has_to_be_done(tmp_path: Path) -> None:
-    memories = filled(tmp_path / "data", **MINILM)
-    with Service(tmp_path / "data") as service:
+def test_from_minilm_to_e5_nothing_has_to_be_done(left: Left) -> None:
+    with Service(left.data) as service:
         wait_for(lambda: is_done(service), 60)
-        assert listed(service) == memories
+        assert listed(service) == left.memories
         assert best(service, "a stringed instrument")["memory"].startswith("violin")
         log = service.log.read_text()
         assert "will be embedded again by local/multilingual-e5-small" in log
         assert "every memory is embedded by local/multilingual-e5-small" in log
 
 
-def test_meanwhile_words_answer_and_writes_work(tmp_path: Path, openai: OpenAIServer) -> None:
-    memories = filled(tmp_path / "data")
-    changed, deleted, described, *_ = memories
+def test_meanwhile_words_answer_and_writes_work(left: Left, openai: OpenAIServer) -> None:
+    changed, deleted, described, *_ = left.memories
     openai.fault("/v1/embeddings", delay=0.3)
-    with Service(tmp_path / "data", **by_openai(openai)) as service:
+    with Service(left.data, **by_openai(openai)) as service:
         ready = wait_for(lambda: at_work(service))
         assert ready["status"] == "degraded"
         assert " of 120 memories are embedded by " in ready["checks"]["embedder"]["detail"]
@@ -86,7 +100,7 @@ def test_meanwhile_words_answer_and_writes_work(tmp_path: Path, openai: OpenAISe
         added = service.ask("add", data="the dentist at nine", user_id="alice", infer=False)
         openai.clear_faults()
         wait_for(lambda: is_done(service), 60)
-        kept = {id_: text for id_, text in memories.items() if id_ != deleted}
+        kept = {id_: text for id_, text in left.memories.items() if id_ != deleted}
         now = kept | {changed: "a canoe on the lake", added["result"]: "the dentist at nine"}
         assert listed(service) == now
         assert service.ask("get", memory_id=described)["metadata"] == {"a": 1}
@@ -94,36 +108,17 @@ def test_meanwhile_words_answer_and_writes_work(tmp_path: Path, openai: OpenAISe
             assert best(service, text)["similarity"] == pytest.approx(1, abs=1e-3)
 
 
-def test_it_goes_on_after_a_crash_where_it_was(tmp_path: Path, openai: OpenAIServer) -> None:
-    memories = filled(tmp_path / "data")
-    openai.fault("/v1/embeddings", delay=0.3)
-    with Service(tmp_path / "data", **by_openai(openai)) as service:
-        wait_for(lambda: at_work(service) and len(asked(openai)) > 32)
-        service.stop(signal.SIGKILL)
-        openai.clear_faults()
-        openai.requests.clear()
-        service.start()
-        wait_for(lambda: is_done(service), 60)
-        assert len(asked(openai)) < len(TEXTS)
-        assert listed(service) == memories
-        assert best(service, "violin number 2")["similarity"] == pytest.approx(1, abs=1e-3)
-
-
-def test_a_text_that_the_model_refuses_is_found_by_words(
-    tmp_path: Path, openai: OpenAIServer
-) -> None:
-    filled(tmp_path / "data")
+def test_a_text_that_the_model_refuses_is_found_by_words(left: Left, openai: OpenAIServer) -> None:
     openai.refused = {"violin number 2"}
-    with Service(tmp_path / "data", **by_openai(openai)) as service:
+    with Service(left.data, **by_openai(openai)) as service:
         wait_for(lambda: is_done(service), 60)
         assert best(service, "violin number 5")["similarity"] == pytest.approx(1, abs=1e-3)
         found = best(service, "violin 2")
         assert (found["memory"], found["similarity"]) == ("violin number 2", 0)
 
 
-def test_manual_leaves_it_to_the_operator(tmp_path: Path) -> None:
-    filled(tmp_path / "data", **MINILM)
-    with Service(tmp_path / "data", REEMBED="manual") as service:
+def test_manual_leaves_it_to_the_operator(left: Left) -> None:
+    with Service(left.data, REEMBED="manual") as service:
         found = service.ask("search", query="violin number 2", user_id="alice")
         assert (found["degraded"], "python -m app.reembed" in found["reason"]) == (True, True)
         assert found["results"][0]["memory"] == "violin number 2"

@@ -8,14 +8,13 @@ back. Until the end is reached users and totals are counted by the store.
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from app.memory.background import Background
 from app.security.scopes import SCOPE_KEYS, Scope
 from app.storage.history.catalogue import Catalogue, Entry, entry
 from app.storage.history.filling import Filling
 from app.storage.journal.writer import Writer
-from app.storage.locks import different
 from app.storage.payloads import Payload
 from app.storage.vectors.paging import sliced
 from app.storage.vectors.store import VectorStore
@@ -96,7 +95,7 @@ class Cataloguing:
             if there.get(id_) != known.get(id_)
         }
         for ids in sliced([*differing], AT_ONCE):
-            with self._writer.alone_with_many(ids, _scopes(differing[id_] for id_ in ids)):
+            with self._writer.alone_with_many({id_: _scope(differing[id_]) for id_ in ids}):
                 self._filling.bring({**dict.fromkeys(ids), **self._stored(ids)})
 
     def _stored(self, ids: Sequence[str]) -> dict[str, Payload]:
@@ -104,5 +103,5 @@ class Cataloguing:
         return {one.id: one.payload for part in parts for one in self._store.get_many(part)}
 
 
-def _scopes(entries: Iterable[Entry]) -> list[Scope]:
-    return different({key: one[key] for key in SCOPE_KEYS if one[key]} for one in entries)
+def _scope(one: Entry) -> Scope:
+    return {key: one[key] for key in SCOPE_KEYS if one[key]}

@@ -13,7 +13,7 @@ from app.memory.totals import Totals
 from app.security.principal import Principal
 from app.security.scopes import SCOPE_KEYS, Scope
 from app.storage.history.rows import History
-from app.storage.listings import Listing, Listings
+from app.storage.listings import BEING_DELETED, Listing, Listings
 from app.storage.payloads import is_expired, to_memory
 from app.storage.vectors.filters import corpus_of, created_between, in_scope, is_empty
 from app.storage.vectors.paging import PAGE
@@ -140,14 +140,14 @@ class Reading:
             listing = self._listings.open(scope)
             parts = read()
             first = next(parts)
-            if not listing.broken:
+            if not listing.is_broken():
                 return chain((first,), _while_whole(listing, parts))
-        raise ServiceBusy("These memories are being deleted; try again.")
+        raise ServiceBusy(BEING_DELETED)
 
 
 def _while_whole(listing: Listing, parts: Iterator[T]) -> Iterator[T]:
     for part in parts:
-        if listing.broken:
+        if listing.is_broken():
             raise ServiceBusy("These memories were deleted while they were read.")
         yield part
 

@@ -10,6 +10,7 @@ from app.errors import ServiceBusy
 from app.security.scopes import Scope, overlap
 
 WAIT_S = 10.0
+BEING_DELETED = "These memories are being deleted; try again."
 
 
 class Listing:
@@ -17,8 +18,15 @@ class Listing:
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
-        self.broken = False
-        """Whether memories of its scope were deleted all at once since it was opened."""
+        self._broken = False
+
+    def is_broken(self) -> bool:
+        """Whether memories of its scope were deleted all at once while it was read. Asked after
+        each part that was read, before that is given."""
+        return self._broken
+
+    def break_off(self) -> None:
+        self._broken = True
 
 
 class Listings:
@@ -40,7 +48,7 @@ class Listings:
         with self._changed:
             while any(overlap(scope, deleting) for deleting in self._deleting):
                 if not self._changed.wait(until - time.monotonic()):
-                    raise ServiceBusy("These memories are being deleted; try again.")
+                    raise ServiceBusy(BEING_DELETED)
             listing = Listing(scope)
             self._open.add(listing)
         return listing
@@ -50,7 +58,7 @@ class Listings:
         with self._changed:
             for listing in self._open:
                 if overlap(scope, listing.scope):
-                    listing.broken = True
+                    listing.break_off()
 
     @contextmanager
     def deleting(self, scope: Scope) -> Iterator[None]:

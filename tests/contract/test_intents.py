@@ -137,7 +137,7 @@ class TestDeletions:
         number = begun(intents, first=Part(["0"], [row("m", new_memory="0")]), collecting=True)
         for n in range(1, count):
             intents.append(number, Part([f"{n}"], [row("m", new_memory=f"{n}")]))
-        intents.complete(number)
+        intents.complete(number, "i")
         return number
 
     def test_have_their_parts_in_order(self, intents: Intents, history: History) -> None:

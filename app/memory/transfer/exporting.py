@@ -1,7 +1,8 @@
 """Exports: memories as lines, read as they are taken."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, groupby
+from typing import Any
 
 from app.config import VERSION
 from app.errors import ServiceBusy
@@ -17,6 +18,9 @@ from app.storage.vectors.filters import Filter, in_scope
 from app.storage.vectors.paging import PAGE, Cursor, Listed, sliced
 from app.storage.vectors.points import Whole
 from app.storage.vectors.store import VectorStore
+
+Histories = Mapping[str, list[dict[str, Any]]]
+"""By the ids of memories."""
 
 HELD = 100  # ids, and more where many memories are of one time
 HISTORIES = 32  # that are read at once
@@ -40,16 +44,20 @@ class Exporting:
         listing = self._listings.open(scope)
         made_by = self._store.embedder() if asked.vectors else None
         digest = Digest()
-        for line in chain([lines.header(VERSION, made_by)], self._all(scope, asked)):
+        for part in chain([[lines.header(VERSION, made_by)]], self._parts(scope, asked)):
             _check(listing)
-            yield digest.add(line)
+            yield from map(digest.add, part)
         _check(listing)
         yield digest.end()
 
-    def _all(self, scope: Scope, asked: ExportRequest) -> Iterator[Line]:
+    def _parts(self, scope: Scope, asked: ExportRequest) -> Iterator[Iterable[Line]]:
+        """Lines of which all that they are made of was read."""
         for ids in self._ids(in_scope(scope, show_expired=True)):
-            for part in sliced(ids, self._store.read_at_once):
-                yield from self._memories(self._store.get_whole(part), scope, asked)
+            for some in sliced(ids, self._store.read_at_once):
+                found, histories = self._store.get_whole(some), {}
+                if asked.history != "none":
+                    histories = self._history.of_many([one.record.id for one in found], scope)
+                yield _memories(found, histories, asked)
         if asked.history == "all":
             yield from self._deleted(scope)
 
@@ -72,41 +80,40 @@ class Exporting:
             if after is None:
                 return
 
-    def _memories(
-        self, found: Sequence[Whole], scope: Scope, asked: ExportRequest
-    ) -> Iterator[Line]:
-        histories = {}
-        if asked.history != "none":
-            histories = self._history.of_many([one.record.id for one in found], scope)
-        for one in found:
-            rows = histories.get(one.record.id, [])
-            if rows and rows[-1]["event"] == "DELETE":
-                continue  # while it was read
-            payload = one.record.payload
-            line = {"type": "memory", **to_memory(one.record.id, payload)}
-            if (place := payload.get(PLACE)) is not None:
-                line["place"] = place
-            if rows:
-                line["history"] = [lines.event(row) for row in rows]
-            if asked.vectors and one.vector is not None:
-                line["vector"] = lines.packed(one.vector)
-            yield line
-
-    def _deleted(self, scope: Scope) -> Iterator[Line]:
+    def _deleted(self, scope: Scope) -> Iterator[Iterable[Line]]:
         """In the order of their deletion."""
         after = 0
         while found := self._history.deletions(scope, after, DELETIONS):
-            for part in sliced(found, HISTORIES):
-                histories = self._history.of_many([id_ for _, id_ in part], scope)
-                for number, id_ in part:
-                    rows = histories.get(id_, [])
-                    if rows and rows[-1]["seq"] == number:  # nothing came after its deletion
-                        ids = {key: rows[-1][key] for key in SCOPE_KEYS if rows[-1][key]}
-                        events = [lines.event(row) for row in rows]
-                        yield {"type": "deleted", "id": id_, **ids, "history": events}
+            for some in sliced(found, HISTORIES):
+                yield _deleted(some, self._history.of_many([id_ for _, id_ in some], scope))
             after = found[-1][0]
 
 
+def _memories(found: Sequence[Whole], histories: Histories, asked: ExportRequest) -> Iterator[Line]:
+    for one in found:
+        rows = histories.get(one.record.id, [])
+        if rows and rows[-1]["event"] == "DELETE":
+            continue  # while it was read
+        payload = one.record.payload
+        line = {"type": "memory", **to_memory(one.record.id, payload)}
+        if (place := payload.get(PLACE)) is not None:
+            line["place"] = place
+        if rows:
+            line["history"] = [lines.event(row) for row in rows]
+        if asked.vectors and one.vector is not None:
+            line["vector"] = lines.packed(one.vector)
+        yield line
+
+
+def _deleted(found: Sequence[tuple[int, str]], histories: Histories) -> Iterator[Line]:
+    for number, id_ in found:
+        rows = histories.get(id_, [])
+        if rows and rows[-1]["seq"] == number:  # nothing came after its deletion
+            ids = {key: rows[-1][key] for key in SCOPE_KEYS if rows[-1][key]}
+            events = [lines.event(row) for row in rows]
+            yield {"type": "deleted", "id": id_, **ids, "history": events}
+
+
 def _check(listing: Listing) -> None:
-    if listing.broken:
+    if listing.is_broken():
         raise ServiceBusy("These memories were deleted while they were read.")

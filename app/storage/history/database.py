@@ -33,6 +33,10 @@ class Backend(Protocol):
     def engine(self) -> Engine:
         """Its connections read: each statement for itself, without a transaction around it."""
 
+    @property
+    def glances(self) -> Engine:
+        """The same, for who would rather not know than wait."""
+
     def transactions(self) -> Transactions:
         """How it is written to."""
 
@@ -86,6 +90,7 @@ class Database:
     def close(self) -> None:
         self._transactions.close()
         self._backend.engine.dispose()
+        self._backend.glances.dispose()
 
     def fence_writes(self, fence: Fence) -> None:
         """From now on `fence` is called at the beginning of every transaction that writes. It
@@ -120,6 +125,15 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         with self._translated(), self._backend.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def glance(self) -> Iterator[Connection]:
+        """To read what others can do without: it fails within a few seconds where the database
+        does not answer, whatever is at work there."""
+        if not self._is_open:
+            raise HistoryUnavailable("The history database was not reached yet.")
+        with self._translated(), self._backend.glances.connect() as connection:
             yield connection
 
     def check(self) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, select, update
 
 from app.security.scopes import Scope
-from app.storage.history import answers, catalogue, job_rows, messages, parts, rows
+from app.storage.history import answers, catalogue, deletions, job_rows, messages, parts, rows
 from app.storage.history.erased import Erased
 from app.storage.history.schema import INTENTS
 
@@ -43,9 +43,11 @@ class Finishing:
     def some(self, after: int, connection: Connection) -> tuple[int | None, Erased]:
         """As much of it as one transaction should hold; the row to go on after, or None."""
         # With a lock on it: who finishes the same meanwhile waits.
-        mine = select(INTENTS.c.seq).where(numbered(self.number), ~INTENTS.c.done)
-        if connection.scalar(mine.with_for_update()) is None:
+        mine = select(INTENTS.c.id).where(numbered(self.number), ~INTENTS.c.done)
+        found = connection.execute(mine.with_for_update()).first()
+        if found is None:
             return None, Erased()  # it was finished before: others may have written since
+        deletions.end(connection, found.id)
         if parts.write_next(connection, self.number, catalogued=self.catalogued):
             return after, Erased()
         last, events = None, 0

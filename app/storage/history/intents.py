@@ -10,6 +10,7 @@ from app.security.scopes import Scope
 from app.storage.history import (
     answers,
     catalogue,
+    deletions,
     held,
     messages,
     parts,
@@ -64,7 +65,8 @@ class Intents:
         """Keep an intent, perhaps of the request with the idempotency key `repeat`; its number.
 
         A deletion brings its first part. One that is `collecting` gets more by `append`, and is
-        whole after `complete`. Raises what `held.begin` does.
+        whole after `complete`; when it is whole others see it, see deletions.py. Raises what
+        `held.begin` does.
         """
         row = {"process": process, "id": id_, "version": version, "body": body}
 
@@ -74,6 +76,8 @@ class Intents:
             held.begin(connection, process, {number: under})
             if first:
                 parts.add(connection, number, first)
+                if not collecting:
+                    deletions.begin(connection, id_, under.scope)
             if repeat:
                 answers.belongs_to(connection, process, repeat, number)
             return number
@@ -87,9 +91,10 @@ class Intents:
     def append(self, number: int, part: Part) -> None:
         self._database.write(lambda connection: parts.add(connection, number, part))
 
-    def complete(self, number: int) -> None:
+    def complete(self, number: int, id_: str, under: Under = NO_LOCKS) -> None:
         def write(connection: Connection) -> None:
             connection.execute(update(INTENTS).where(numbered(number)).values(collecting=False))
+            deletions.begin(connection, id_, under.scope)
 
         self._database.write(write)
 
@@ -170,6 +175,7 @@ class Intents:
             for number in connection.scalars(found).all():
                 answers.drop(connection, number)
                 drop(connection, numbered(number))
+            deletions.end(connection, id_)
 
         # It may be written down only now, by a transaction whose end nobody was told of.
         self._database.write(write, after_others=True)

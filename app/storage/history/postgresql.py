@@ -30,6 +30,9 @@ IDLE_S = 10
 ANSWER_S = STATEMENT_S + 5.0
 """When a server that does not even keep to its own limits is given up, as one that is stopped."""
 RENEWAL_S = 5.0
+GLANCE_S = 2.0
+GLANCES = 2
+"""Connections: each is free again within a millisecond or two."""
 MIGRATION_S = 600
 
 # Where nothing arrives any more, as behind a firewall that forgot the connection. In seconds, but
@@ -61,23 +64,24 @@ class PostgreSQL:
     def __init__(
         self, url: str, connections: int, *, answer_s: float = ANSWER_S, wait_s: float = LOCK_S
     ) -> None:
-        """`connections`: how many this process opens at most, beside the one of its lease. Who
-        finds them all at work waits for up to `wait_s`, and for an answer up to `answer_s`.
+        """`connections`: how many this process opens at most, beside the one of its lease and
+        GLANCES. Who finds them all at work waits for up to `wait_s`, and for an answer up to
+        `answer_s`.
 
         Nothing is asked yet. StartupError for an address that cannot be read.
         """
         self._conninfo = _conninfo(url)
-        self._wait_s = wait_s
-        self.engine = self._engine(connections, answer_s)
+        self.engine = self._engine(connections, answer_s, wait_s)
+        self.glances = self._engine(GLANCES, GLANCE_S, GLANCE_S)
 
     def transactions(self) -> Transactions:
         return self._transactions(self.engine)
 
     def renewals(self) -> Transactions:
         """For a lease: on a connection of their own, which is given up before the lease ends."""
-        return self._transactions(self._engine(1, RENEWAL_S))
+        return self._transactions(self._engine(1, RENEWAL_S, RENEWAL_S))
 
-    def _engine(self, connections: int, answer_s: float) -> Engine:
+    def _engine(self, connections: int, answer_s: float, wait_s: float) -> Engine:
         return create_engine(
             "postgresql+psycopg://",
             creator=partial(self._connect, answer_s),
@@ -85,7 +89,7 @@ class PostgreSQL:
             use_native_hstore=False,  # to look for it is a statement of each start
             pool_size=connections,
             max_overflow=0,
-            pool_timeout=self._wait_s,
+            pool_timeout=wait_s,
             pool_use_lifo=True,
             pool_pre_ping=True,  # after a restart of the server no request meets a dead connection
             hide_parameters=True,  # they are users' texts, and errors are logged

@@ -35,6 +35,7 @@ class SQLite:
             connect_args={"timeout": busy_timeout_s, "check_same_thread": False},
             hide_parameters=True,  # they are users' texts, and errors are logged
         )
+        self.glances = self.engine
         event.listen(self.engine, "connect", self._set_up)
         self._busy_timeout_s = busy_timeout_s
         self._log_has_texts = False

@@ -38,7 +38,6 @@ from app.storage.journal.recovery import Recovery
 from app.storage.journal.sharing import Alone, InFleet
 from app.storage.journal.unsure import Unsure
 from app.storage.journal.writes import Deletion, Intent, Write
-from app.storage.listings import Listings
 from app.storage.vectors.store import VectorStore
 
 DELETE_BATCH = 25_000
@@ -65,13 +64,12 @@ class Journal:
         flushed. `shared`: processes on other hosts write to the same."""
         self.answers = Answers(database)
         self.database = database
-        self.listings = Listings()
         self._intents = Intents(database, catalogued=shared)
         self._jobs = Jobs(database)
         self.liveness = liveness
         self._flushes = flushes
         self._sharing = InFleet(database, lambda: self.process) if shared else Alone()
-        self.locks = self._sharing.locks
+        self.locks, self.listings = self._sharing.locks, self._sharing.listings
         self._unsure = Unsure()
         self._execution = Execution(
             self._intents, self.listings, keep=flushes, delete_batch=delete_batch
@@ -132,6 +130,7 @@ class Journal:
     def _begin(
         self, deletion: Deletion, first: Part | None, rest: Iterable[Part], *, collecting: bool
     ) -> int:
+        under = self._sharing.under(deletion)
         number = self._intents.begin(
             self.process,
             deletion.id,
@@ -139,12 +138,12 @@ class Journal:
             deletion.to_json(),
             first=first,
             collecting=collecting,
-            under=self._sharing.under(deletion),
+            under=under,
         )
         for part in rest:
             self._intents.append(number, part)
         if collecting:
-            self._intents.complete(number)
+            self._intents.complete(number, deletion.id, under)
         return number
 
     @contextmanager

@@ -4,10 +4,13 @@ import logging
 from collections.abc import Callable
 
 from app.storage.history.database import Database
+from app.storage.history.deletions import Deletions
 from app.storage.history.held import NO_LOCKS, Under
 from app.storage.history.tombstones import Tombstones
 from app.storage.journal.writes import Deletion, Intent
+from app.storage.listings import Listings
 from app.storage.locks import Locks, ThreadLocks
+from app.storage.shared_listings import SharedListings
 from app.storage.shared_locks import SharedLocks
 from app.storage.vectors.store import VectorStore
 
@@ -19,6 +22,7 @@ class Alone:
 
     def __init__(self) -> None:
         self.locks: Locks = ThreadLocks()
+        self.listings = Listings()
 
     def under(self, intent: Intent) -> Under:
         """The locks that others must see as long as `intent` is open."""
@@ -34,7 +38,9 @@ class InFleet(Alone):
     def __init__(self, database: Database, process: Callable[[], str]) -> None:
         """`process`: see SharedLocks."""
         self.locks = self._shared = SharedLocks(database, process)
+        self.listings = SharedListings(database)
         self._tombstones = Tombstones(database)
+        self._deletions = Deletions(database)
 
     def under(self, intent: Intent) -> Under:
         if isinstance(intent, Deletion):
@@ -44,6 +50,7 @@ class InFleet(Alone):
     def tidy(self, store: VectorStore) -> None:
         """Also delete what arrived late."""
         self._shared.release_left()
+        self._deletions.sweep()
         if late := [record.id for record in store.get_many(self._tombstones.dead())]:
             store.delete_many(late)
             log.info("memories were deleted that arrived late: %d", len(late))

@@ -43,16 +43,16 @@ def test_a_listing_is_broken_by_a_deletion_that_it_may_meet(
 ) -> None:
     listings = Listings()
     listing = listings.open(shown)
-    assert not listing.broken
+    assert not listing.is_broken()
     with listings.deleting(deleted):
-        assert listing.broken is broken
-    assert not listings.open(shown).broken
+        assert listing.is_broken() is broken
+    assert not listings.open(shown).is_broken()
 
 
 def test_breaking_off_marks_what_is_open(listings: Listings) -> None:
     mine, other = listings.open(ALICE), listings.open(BOB)
     listings.break_off(ALICE)
-    assert (mine.broken, other.broken) == (True, False)
+    assert (mine.is_broken(), other.is_broken()) == (True, False)
 
 
 @pytest.fixture
@@ -63,10 +63,10 @@ def listings() -> Listings:
 def test_a_listing_waits_for_a_deletion_that_it_would_meet(listings: Listings) -> None:
     with ThreadPoolExecutor(1) as pool:
         with listings.deleting(ALICE):
-            assert not listings.open(BOB).broken
+            assert not listings.open(BOB).is_broken()
             opening = pool.submit(listings.open, {})
             assert not opening.done()
-        assert not opening.result(timeout=10).broken
+        assert not opening.result(timeout=10).is_broken()
 
 
 def test_a_listing_waits_for_all_of_several_deletions(listings: Listings) -> None:
@@ -84,7 +84,7 @@ def test_a_listing_waits_for_all_of_several_deletions(listings: Listings) -> Non
         deletions[0].result(timeout=10)
         assert not opening.done()
         second.set()
-        assert not opening.result(timeout=10).broken
+        assert not opening.result(timeout=10).is_broken()
 
 
 def test_who_has_waited_too_long_is_told_to_come_again() -> None:
@@ -96,7 +96,7 @@ def test_who_has_waited_too_long_is_told_to_come_again() -> None:
 def test_a_deletion_that_fails_lets_the_others_go_on(listings: Listings) -> None:
     with pytest.raises(OSError, match="full"), listings.deleting(ALICE):
         raise OSError("full")
-    assert not listings.open(ALICE).broken
+    assert not listings.open(ALICE).is_broken()
 
 
 class Interrupted(EdgeStore):

@@ -36,9 +36,11 @@ log = logging.getLogger(__name__)
 class SharedListings(Listings):
     """Also meets the deletions of other processes."""
 
-    def __init__(self, database: Database, seconds: float = WAIT_S) -> None:
+    def __init__(
+        self, database: Database, seconds: float = WAIT_S, *, rest_s: float = REST_S
+    ) -> None:
         super().__init__(seconds)
-        self._elsewhere = Elsewhere(Deletions(database), seconds)
+        self._elsewhere = Elsewhere(Deletions(database), seconds, rest_s)
 
     def open(self, scope: Scope) -> Listing:
         self._elsewhere.wait(scope)
@@ -76,11 +78,12 @@ class Seen:
 class Elsewhere:
     """The deletions of a fleet, as this process has seen them. Safe for many threads."""
 
-    def __init__(self, deletions: Deletions, seconds: float) -> None:
+    def __init__(self, deletions: Deletions, seconds: float, rest_s: float) -> None:
         """`seconds`: for how long after one was first seen at work readers wait for its end. From
         then on they are told at once, so that it does not take all threads."""
         self._deletions = deletions
         self._seconds = seconds
+        self._rest_s = rest_s
         self._seen: dict[int, Seen] = {}
         self._changing = threading.Lock()
         self._rests_until = -math.inf
@@ -110,12 +113,12 @@ class Elsewhere:
         if now > since + KEPT_S - SLACK_S:  # not all that took place since is known
             return True
         if self._rests_until > -math.inf:
-            self._rests_until = now + REST_S  # one tries, and the others go on
+            self._rests_until = now + self._rest_s  # one tries, and the others go on
         try:
             met = self._look(scope, since)
-        except HistoryUnavailable:
-            self._rests_until = time.monotonic() + REST_S
-            log.warning("the deletions of other processes are not known: a part may be shown")
+        except HistoryUnavailable as error:
+            self._rests_until = time.monotonic() + self._rest_s
+            log.warning("the deletions of other processes are not known: %s", error.detail)
             return None
         self._rests_until = -math.inf
         return met

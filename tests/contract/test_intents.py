@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from app.storage.history import held
 from app.storage.history.answers import KEPT_S, Answers, Claim
 from app.storage.history.database import Database
+from app.storage.history.held import Under
 from app.storage.history.intents import Intents
 from app.storage.history.messages import Messages, session_key
 from app.storage.history.parts import Part
@@ -42,6 +44,13 @@ def answers(database: Database) -> Answers:
 @pytest.fixture
 def history(database: Database) -> History:
     return History(database)
+
+
+@pytest.fixture
+def locked(database: Database) -> Under:
+    """What a deletion in a fleet begins under."""
+    database.write(lambda connection: held.add_scope(connection, "p", "hold", ALICE))
+    return Under(scope=ALICE)
 
 
 def begun(intents: Intents, id_: str = "i", process: str = "p", **options: Any) -> int:
@@ -154,6 +163,33 @@ class TestDeletions:
         assert len(history.get_history("m")) == 4
         assert place.sql("SELECT count(*) FROM intent_parts") == [(0,)]
         assert intents.of("p") == []
+
+    def test_of_a_fleet_are_seen_by_others_from_when_they_are_whole_until_they_end(
+        self, intents: Intents, place: Place, locked: Under
+    ) -> None:
+        known = "SELECT user_id, ended_at IS NOT NULL FROM deletions ORDER BY seq"
+        part, more = Part(["0"], [row("m")]), Part(["1"], [row("m")])
+        number = begun(intents, first=part, under=locked, collecting=True)
+        intents.append(number, more)
+        assert place.sql(known) == []
+        intents.complete(number, "i", locked)
+        assert place.sql(known) == [("alice", False)]
+        intents.finish_deletion(number, ALICE, keep=False, purge=False)
+        assert place.sql(known) == [("alice", True)]
+
+    def test_of_a_fleet_that_did_not_take_place_end_too(
+        self, intents: Intents, place: Place, locked: Under
+    ) -> None:
+        begun(intents, first=Part(["0"], []), under=locked)
+        assert place.sql("SELECT count(*) FROM deletions WHERE ended_at IS NULL") == [(1,)]
+        intents.cancel("i")
+        assert place.sql("SELECT count(*) FROM deletions WHERE ended_at IS NULL") == [(0,)]
+
+    def test_of_nothing_are_seen_by_nobody(
+        self, intents: Intents, place: Place, locked: Under
+    ) -> None:
+        begun(intents, under=locked)
+        assert place.sql("SELECT count(*) FROM deletions") == [(0,)]
 
     def test_cut_off_while_they_were_written_down_say_so(self, intents: Intents) -> None:
         begun(intents, first=Part(["0"], []), collecting=True)

@@ -54,7 +54,7 @@ class Deletions:
         of. Raises HistoryUnavailable within seconds."""
         asked = {**dict.fromkeys(SCOPE_KEYS), **scope, "within": timedelta(seconds=within_s)}
         with self._database.glance() as connection:
-            return [_found(row._tuple()) for row in connection.execute(_MEETING, asked)]
+            return [_found(*row) for row in connection.execute(_MEETING, asked)]
 
     def sweep(self) -> None:
         """Drop those that ended long ago; end those that nobody is at any more."""
@@ -92,12 +92,11 @@ def _now() -> ColumnElement[datetime]:
 
 def _may_be(column: Column[Any]) -> ColumnElement[bool]:
     """What it was deleted by, where the scope that is asked for has that value or none."""
-    asked: BindParameter[Any] = bindparam(column.name)
+    asked: BindParameter[Any] = bindparam(column.name, type_=column.type)
     return or_(column.is_(None), asked.is_(None), column == asked)
 
 
-def _found(row: tuple[int, float | None, *tuple[str | None, ...]]) -> Found:
-    number, ended_s, *ids = row
+def _found(number: int, ended_s: float | None, *ids: str | None) -> Found:
     scope = {key: id_ for key, id_ in zip(SCOPE_KEYS, ids, strict=True) if id_ is not None}
     return Found(number, scope, None if ended_s is None else float(ended_s))
 

@@ -62,17 +62,23 @@ class PostgreSQL:
     name = "The history in PostgreSQL (DATABASE_URL)"
 
     def __init__(
-        self, url: str, connections: int, *, answer_s: float = ANSWER_S, wait_s: float = LOCK_S
+        self,
+        url: str,
+        connections: int,
+        *,
+        answer_s: float = ANSWER_S,
+        wait_s: float = LOCK_S,
+        glance_s: float = GLANCE_S,
     ) -> None:
         """`connections`: how many this process opens at most, beside the one of its lease and
         GLANCES. Who finds them all at work waits for up to `wait_s`, and for an answer up to
-        `answer_s`.
+        `answer_s`; who glances, for each up to `glance_s`.
 
         Nothing is asked yet. StartupError for an address that cannot be read.
         """
         self._conninfo = _conninfo(url)
         self.engine = self._engine(connections, answer_s, wait_s)
-        self.glances = self._engine(GLANCES, GLANCE_S, GLANCE_S)
+        self.glances = self._engine(GLANCES, glance_s, glance_s)
 
     def transactions(self) -> Transactions:
         return self._transactions(self.engine)

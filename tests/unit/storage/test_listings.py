@@ -1,8 +1,6 @@
-"""Listings and the deletions that they must not survive in part."""
+"""Listings of a service that meet deletions; tests/contract/test_listings.py has the rest."""
 
-import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,7 +8,6 @@ import pytest
 from app.errors import ServiceBusy, VectorStoreTimeout
 from app.memory.answers import Page
 from app.memory.requests import GetAllRequest
-from app.security.scopes import Scope
 from app.storage.history.intents import Intents
 from app.storage.history.parts import Part
 from app.storage.journal.writes import Deletion
@@ -18,85 +15,16 @@ from app.storage.listings import Listings
 from app.storage.payloads import new_payload
 from app.storage.vectors.edge import EdgeStore
 from app.storage.vectors.ranking import Record
-from tests.service import wait_for
 from tests.unit.memory.test_operations import ALICE, Parts
 
 BOB = {"user_id": "bob"}
 
 
-@pytest.mark.parametrize(
-    ("shown", "deleted", "broken"),
-    [
-        (ALICE, ALICE, True),
-        (ALICE, BOB, False),
-        (ALICE, {}, True),
-        ({}, ALICE, True),
-        (ALICE, {"run_id": "r"}, True),
-        (ALICE | {"run_id": "r"}, ALICE, True),
-        (ALICE | {"run_id": "r"}, ALICE | {"run_id": "s"}, False),
-        (ALICE | {"run_id": "r"}, BOB | {"run_id": "r"}, False),
-    ],
-    ids=str,
-)
-def test_a_listing_is_broken_by_a_deletion_that_it_may_meet(
-    shown: Scope, deleted: Scope, broken: bool
-) -> None:
+def test_breaking_off_marks_what_is_open() -> None:
     listings = Listings()
-    listing = listings.open(shown)
-    assert not listing.is_broken()
-    with listings.deleting(deleted):
-        assert listing.is_broken() is broken
-    assert not listings.open(shown).is_broken()
-
-
-def test_breaking_off_marks_what_is_open(listings: Listings) -> None:
     mine, other = listings.open(ALICE), listings.open(BOB)
     listings.break_off(ALICE)
     assert (mine.is_broken(), other.is_broken()) == (True, False)
-
-
-@pytest.fixture
-def listings() -> Listings:
-    return Listings()
-
-
-def test_a_listing_waits_for_a_deletion_that_it_would_meet(listings: Listings) -> None:
-    with ThreadPoolExecutor(1) as pool:
-        with listings.deleting(ALICE):
-            assert not listings.open(BOB).is_broken()
-            opening = pool.submit(listings.open, {})
-            assert not opening.done()
-        assert not opening.result(timeout=10).is_broken()
-
-
-def test_a_listing_waits_for_all_of_several_deletions(listings: Listings) -> None:
-    first, second = threading.Event(), threading.Event()
-
-    def delete(until: threading.Event) -> None:
-        with listings.deleting(ALICE):
-            until.wait(timeout=30)
-
-    with ThreadPoolExecutor(3) as pool:
-        deletions = [pool.submit(delete, event) for event in (first, second)]
-        wait_for(lambda: len(listings._deleting) == 2)
-        opening = pool.submit(listings.open, ALICE)
-        first.set()
-        deletions[0].result(timeout=10)
-        assert not opening.done()
-        second.set()
-        assert not opening.result(timeout=10).is_broken()
-
-
-def test_who_has_waited_too_long_is_told_to_come_again() -> None:
-    listings = Listings(seconds=0.05)
-    with listings.deleting({}), pytest.raises(ServiceBusy):
-        listings.open(ALICE)
-
-
-def test_a_deletion_that_fails_lets_the_others_go_on(listings: Listings) -> None:
-    with pytest.raises(OSError, match="full"), listings.deleting(ALICE):
-        raise OSError("full")
-    assert not listings.open(ALICE).is_broken()
 
 
 class Interrupted(EdgeStore):

@@ -160,6 +160,17 @@ class TestLimits:
             with pytest.raises(HistoryUnavailable, match="too slow"):
                 database.write(slow)
 
+    def test_who_glances_is_soon_told_that_it_takes_longer(
+        self, postgresql_place: PostgreSQLPlace
+    ) -> None:
+        backend = PostgreSQL(postgresql_place.url, connections=1, glance_s=0.1)
+        with (
+            closing(Database(backend)) as database,
+            pytest.raises(HistoryUnavailable),
+            database.glance() as connection,
+        ):
+            connection.execute(text("SELECT pg_sleep(30)"))
+
     def test_when_all_connections_are_at_work_who_comes_is_told(
         self, postgresql_place: PostgreSQLPlace
     ) -> None:
@@ -177,6 +188,8 @@ class TestLimits:
                 begun.wait(30)
                 with pytest.raises(HistoryUnavailable, match="too slow"):
                     database.check()
+                with database.glance() as connection:
+                    assert connection.scalar(text("SELECT 1")) == 1
                 go.set()
                 holding.result(30)
 

@@ -9,10 +9,11 @@ import pytest
 from qdrant_client import QdrantClient
 
 from app.embeddings import EmbedderInfo
-from app.errors import MemoryNotFound, ServiceBusy, VectorStoreTimeout
+from app.errors import MemoryNotFound, ServiceBusy, VectorStoreRefused, VectorStoreTimeout
 from app.security.scopes import Scope
 from app.storage.history.database import Database
 from app.storage.history.messages import Messages
+from app.storage.history.parts import Part
 from app.storage.history.rows import History
 from app.storage.journal.journal import Journal
 from app.storage.journal.liveness import FileLocks
@@ -22,6 +23,7 @@ from app.storage.payloads import Payload, changed_payload, history_row, new_id, 
 from app.storage.vectors.filters import in_scope
 from app.storage.vectors.server import Options, ServerStore
 from app.storage.vectors.server.connection import Connection
+from tests.contract.test_listings import read
 from tests.databases import PostgreSQLPlace
 from tests.servers.qdrant import QdrantServer
 
@@ -306,6 +308,65 @@ class TestDeletion:
         assert second.ids() == {new}
         assert second.events(new) == ["ADD"]
         assert second.events(old[0]) == (["ADD", "DELETE"] if scope else [])
+
+
+class TestListing:
+    """Of a process that reads what another one deletes."""
+
+    def test_goes_on_where_memories_of_others_are_deleted(
+        self, first: Process, second: Process
+    ) -> None:
+        first.add("tea")
+        listing = second.journal.listings.open({"user_id": "bob"})
+        first.delete_all(ALICE)
+        assert not listing.is_broken()
+
+    def test_goes_on_where_a_scope_without_memories_is_deleted(
+        self, first: Process, second: Process
+    ) -> None:
+        first.add("tea", {"user_id": "bob"})
+        listing = second.journal.listings.open({})
+        first.delete_all(ALICE)
+        assert not listing.is_broken()
+
+    @pytest.mark.parametrize("scope", [ALICE, {}], ids=["scope", "reset"])
+    def test_is_broken_by_a_deletion_that_was_cut_off_until_that_is_settled(
+        self, first: Process, second: Process, scope: Scope
+    ) -> None:
+        first.add("tea")
+        listing = second.journal.listings.open(ALICE)
+        first.stops(lambda: first.delete_all(scope) if scope else first.writer.reset())
+        assert listing.is_broken()
+        second.settles()
+        assert listing.is_broken()
+        assert not second.journal.listings.open(ALICE).is_broken()
+        assert second.ids() == set()
+
+    def test_goes_on_until_a_deletion_of_many_parts_is_written_down(
+        self, first: Process, second: Process
+    ) -> None:
+        ids = [first.add(f"{number}") for number in range(3)]
+        listing = second.journal.listings.open(ALICE)
+
+        def parts() -> Iterator[Part]:
+            for id_ in ids:
+                yield Part([id_], [])
+                assert not listing.is_broken()
+
+        with first.writer.locks.deleting(ALICE):
+            first.journal.delete(first.store, Deletion(ALICE), parts())
+        assert listing.is_broken()
+
+    def test_of_a_deletion_that_the_store_refuses_is_whole_when_it_starts_over(
+        self, first: Process, second: Process, qdrant: QdrantServer
+    ) -> None:
+        id_ = first.add("tea")
+        refused = qdrant.fault("/collections/memories/points/delete", status=403)
+        with pytest.raises(VectorStoreRefused):
+            first.delete_all(ALICE)
+        refused.clear()
+        assert not read(second.journal.listings, ALICE).is_broken()
+        assert second.ids() == {id_}
 
 
 class TestLocks:

@@ -1,15 +1,26 @@
-"""What a failure of PostgreSQL means, in words for who runs the service; never what it quotes."""
+"""What a failure of PostgreSQL, or of a pooler before it, means in words for who runs the service;
+never what it quotes."""
 
 import re
+from typing import NamedTuple
 
 from psycopg import Error
 from sqlalchemy.exc import DBAPIError
 
 NO_ANSWER = "PostgreSQL does not answer; DATABASE_URL says where it is asked."
+READ_ONLY = (
+    "PostgreSQL is read-only, as a standby is, or a disk that is too full: name the primary in "
+    "DATABASE_URL, or see its default_transaction_read_only."
+)
+_NO_CONNECTION = (
+    "PostgreSQL has no connection left: raise max_connections there, or lower DATABASE_CONNECTIONS."
+)
+_STARTING = "PostgreSQL is shutting down or starting; DATABASE_URL says where it is asked."
+_SLOW = "PostgreSQL is too slow to answer."
 
 # By SQLSTATE, or the beginning of one; see "PostgreSQL Error Codes" in its manual.
 _BY_STATE = {
-    "25006": "PostgreSQL is read-only, as a standby is: name the primary in DATABASE_URL.",
+    "25006": READ_ONLY,
     "40": "PostgreSQL had to undo it; ask again.",
     "42501": (
         "The user of DATABASE_URL may not do this: make it the owner of the database, or grant it "
@@ -17,67 +28,144 @@ _BY_STATE = {
     ),
     "42P01": "PostgreSQL has lost a table of the history: restore its database from a backup.",
     "53100": "The disk of PostgreSQL is full.",
-    "53300": "PostgreSQL has no connection left: raise max_connections there, or lower "
-    "DATABASE_CONNECTIONS.",
+    "53300": _NO_CONNECTION,
     "53": "PostgreSQL is short of memory or other means.",
     "55P03": "PostgreSQL is too slow to answer: another write holds what this one needs.",
-    "57014": "PostgreSQL is too slow to answer.",
-    "57P": "PostgreSQL is shutting down or starting; DATABASE_URL says where it is asked.",
+    "57014": _SLOW,
+    "57P": _STARTING,
     "58": "PostgreSQL cannot read or write its own files.",
+    "XX000": "PostgreSQL, or the pooler before it, failed within: see its log.",
     "XX": "PostgreSQL found its own files damaged.",
 }
+# With these states poolers say what they have no other one for.
+_OF_POOLERS = ("08P01", "XX000")
+
+
+class _Said(NamedTuple):
+    words: str
+    why: str
+    later: bool = False
+    """It may well be there later, and nobody has to change DATABASE_URL or the service."""
+
+
 # What was said before a connection was made has no SQLSTATE. The server's words are English unless
-# its lc_messages say otherwise; then a reason of _NOT_MADE is the most that is known.
-_BY_WORDS = {
-    r"password authentication failed|no password supplied|role \".*\" does not exist": (
-        "PostgreSQL refuses the user or the password of DATABASE_URL."
+# its lc_messages say otherwise; then _NOT_MADE is the most that is known. The first that fits: what
+# one of several addresses said of the user counts more than that another one did not answer.
+_SAID = (
+    _Said(
+        r"no more connections allowed|[Mm]ax client",
+        "The pooler before PostgreSQL takes no more connections: raise its limit "
+        "(max_client_conn), or lower DATABASE_CONNECTIONS.",
+        later=True,
     ),
-    r"database \".*\" does not exist": "PostgreSQL has no database of the name in DATABASE_URL.",
-    r"pg_hba\.conf": (
+    _Said(
+        r"query_wait_timeout|unable to check out",
+        "The pooler before PostgreSQL had no connection free in time: raise its pool "
+        "(default_pool_size), or lower DATABASE_CONNECTIONS.",
+        later=True,
+    ),
+    _Said(r"query timeout|idle transaction timeout", _SLOW, later=True),
+    _Said(
+        r"server_login_retry|server login|server conn crashed|server down|compute node",
+        "The pooler before PostgreSQL cannot reach it, or not log in there: see the pooler's log.",
+        later=True,
+    ),
+    _Said(
+        r"(is|been) (temporarily )?disabled|quota|active endpoints",
+        "This database is disabled, or over its quota: see where it, or the pooler before it, is "
+        "managed.",
+        later=True,
+    ),
+    _Said(
+        r"transaction blocks not allowed",
+        "The pooler before PostgreSQL gives each statement another connection: its pool_mode must "
+        "be transaction or session.",
+    ),
+    _Said(
+        r"[Uu]nsupported startup parameter",
+        "The pooler before PostgreSQL takes no options: leave them out of DATABASE_URL, and set "
+        "what they say by ALTER ROLE.",
+    ),
+    _Said(
+        r"[Tt]enant",
+        "The pooler before PostgreSQL does not know whose database it is: copy host and user of "
+        "DATABASE_URL from where it is managed; a user there is postgres.PROJECT.",
+    ),
+    _Said(r"too many (clients|connections)|remaining connection slots", _NO_CONNECTION, later=True),
+    _Said(
+        r"(password|SASL) authentication failed|no password supplied|no such user"
+        r"|role \".*\" does not exist",
+        "PostgreSQL refuses the user or the password of DATABASE_URL.",
+    ),
+    _Said(
+        r"database \".*\" does not exist|no such database",
+        "PostgreSQL has no database of the name in DATABASE_URL.",
+    ),
+    _Said(
+        r"pg_hba\.conf",
         "PostgreSQL lets nobody in from here with this user, database and encryption: see its "
-        "pg_hba.conf, and sslmode in DATABASE_URL."
+        "pg_hba.conf, and sslmode in DATABASE_URL.",
     ),
-    r"permission denied": "The user of DATABASE_URL may not connect to this database.",
-    r"SSL|certificate": "Encryption or certificate do not fit: see sslmode in DATABASE_URL.",
-}
-_LATER = {
-    r"too many (clients|connections)|remaining connection slots": _BY_STATE["53300"],
-    r"is starting up|is shutting down|recovery": _BY_STATE["57P"],
-    r"could not translate host name|failed to resolve": (
-        "PostgreSQL is not found: nobody knows the name of the host in DATABASE_URL."
+    _Said(r"permission denied", "The user of DATABASE_URL may not connect to this database."),
+    _Said(
+        r"SSL|certificate|insecure|channel binding",
+        "Encryption or certificate do not fit: see sslmode, sslrootcert and channel_binding in "
+        "DATABASE_URL.",
     ),
-    r"[Cc]onnection refused|No such file|timeout|unreachable|No route|closed|reset": NO_ANSWER,
-}
+    _Said(r"session is read-only|hot standby", READ_ONLY, later=True),
+    _Said(r"the database system is|is shutting down|recovery", _STARTING, later=True),
+    _Said(
+        r"could not translate host name|failed to resolve",
+        "PostgreSQL is not found: nobody knows the name of the host in DATABASE_URL.",
+        later=True,
+    ),
+    _Said(
+        r"Network is unreachable|Cannot assign requested address|No route",
+        "There is no way to PostgreSQL from here: see the host in DATABASE_URL. One that has an "
+        "IPv6 address alone needs IPv6 here too, or the address of its pooler.",
+        later=True,
+    ),
+    _Said(
+        r"[Cc]onnection refused|No such file|timeout|unreachable|closed|reset",
+        NO_ANSWER,
+        later=True,
+    ),
+)
 _NOT_MADE = "PostgreSQL refuses the connection: see its log, and DATABASE_URL."
 
 
 def reason(error: DBAPIError) -> str:
-    state = _state(error)
-    if state:
+    if said := _said(error):
+        return said.why
+    if state := state_of(error.orig):
         known = (_BY_STATE.get(state[:length]) for length in (5, 3, 2))
         return next((words for words in known if words), f"PostgreSQL failed ({state}).")
-    if _was_connected(error):
-        return NO_ANSWER
-    said = str(error.orig)
-    found = (why for words, why in (_LATER | _BY_WORDS).items() if re.search(words, said))
-    return next(found, _NOT_MADE)
+    return NO_ANSWER if _was_connected(error) else _NOT_MADE
 
 
 def is_away(error: DBAPIError) -> bool:
     """Whether it may well be there later, and nobody has to change anything."""
-    state = _state(error)
-    if state:
-        return state.startswith(("53", "57P", "08"))
-    return any(re.search(words, str(error.orig)) for words in _LATER)
+    if said := _said(error):
+        return said.later
+    return (state_of(error.orig) or "").startswith(("53", "57P", "08", "25006"))
 
 
 def was_undone(error: DBAPIError) -> bool:
     """Two transactions waited for each other, and this one was chosen to be undone."""
-    return (_state(error) or "").startswith("40")
+    return (state_of(error.orig) or "").startswith("40")
 
 
-def _state(error: DBAPIError) -> str | None:
-    return error.orig.sqlstate if isinstance(error.orig, Error) else None
+def state_of(error: BaseException | None) -> str | None:
+    """The SQLSTATE of a failure that the server told."""
+    return error.sqlstate if isinstance(error, Error) else None
+
+
+def _said(error: DBAPIError) -> _Said | None:
+    state = state_of(error.orig)
+    if state not in _OF_POOLERS if state else _was_connected(error):
+        return None
+    said = str(error.orig)
+    return next((one for one in _SAID if re.search(one.words, said)), None)
 
 
 def _was_connected(error: DBAPIError) -> bool:

@@ -36,12 +36,15 @@ class OwnTransactions:
         engine: Engine,
         lock: Callable[[Connection], None],
         *,
+        begin: Callable[[Connection], None],
         was_undone: Callable[[DBAPIError], bool],
     ) -> None:
-        """`lock` makes a transaction the only one of its kind. `was_undone`: whether a failure
-        means that nothing took place, and that the same may well succeed now."""
+        """`lock` makes a transaction the only one of its kind. `begin` is called in each other one
+        first. `was_undone`: whether a failure means that nothing took place, and that the same may
+        well succeed now."""
         self._engine = engine
         self._lock = lock
+        self._begin = begin
         self._was_undone = was_undone
 
     def run(self, work: Callable[[Connection], T]) -> T:
@@ -55,6 +58,7 @@ class OwnTransactions:
 
     def _once(self, work: Callable[[Connection], T]) -> T:
         with self._engine.begin() as connection:
+            self._begin(connection)
             return work(connection)
 
     @contextmanager

@@ -48,13 +48,16 @@ WebAddresses = Annotated[Names, AfterValidator(_web_addresses)]
 
 
 def _database_address(value: SecretStr) -> SecretStr:
-    if not re.match(r"postgres(ql)?://", value.get_secret_value()):
+    # SQLAlchemy's addresses name a driver too, as postgresql+asyncpg does.
+    scheme = re.match(r"postgres(ql)?(\+\w+)?://", value.get_secret_value())
+    if not scheme:
         raise ValueError("must begin with postgresql://, as postgresql://user:password@host/name")
-    return value
+    return SecretStr(f"postgresql://{value.get_secret_value()[scheme.end() :]}")
 
 
 DatabaseAddress = Annotated[SecretStr, AfterValidator(_database_address)]
-"""An address of PostgreSQL; a secret, because it mostly has a password in it."""
+"""An address of PostgreSQL that begins with postgresql://; a secret, because it mostly has a
+password in it."""
 
 
 def origin(url: str) -> tuple[str, str, int]:

@@ -43,6 +43,16 @@ def test_a_database_that_cannot_be_is_refused(given: dict[str, str], words: str)
     assert "secret" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    "scheme", ["postgresql", "postgres", "postgresql+psycopg", "postgres+pg8000"]
+)
+def test_a_database_is_read_as_other_programs_name_it(scheme: str) -> None:
+    given = {"DATABASE_URL": f"{scheme}://u:p@h/d?a=b", "QDRANT_URL": "http://127.0.0.1:6333"}
+    url = Settings.from_env(given).database_url
+    assert url
+    assert url.get_secret_value() == "postgresql://u:p@h/d?a=b"
+
+
 def test_a_database_is_told_without_its_password() -> None:
     given = {"DATABASE_URL": "postgres://u:secret@h/d", "QDRANT_URL": "http://127.0.0.1:6333"}
     assert "secret" not in Settings.from_env(given).describe()

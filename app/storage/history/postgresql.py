@@ -21,7 +21,7 @@ from app.storage.history.postgresql_connection import (
     limit,
     limit_migration,
 )
-from app.storage.history.postgresql_reasons import is_away, reason, was_undone
+from app.storage.history.postgresql_reasons import is_away, reason, was_undone, what_the_server_said
 from app.storage.history.transactions import OwnTransactions, Transactions
 
 RENEWAL_S = 5.0
@@ -84,8 +84,8 @@ class PostgreSQL:
         return reason(error)
 
     def why_not_opened(self, error: DBAPIError) -> str:
-        said = str(error.orig).strip().partition("\n")[0]
-        return f"{reason(error)} It said: {said}"
+        said = what_the_server_said(error)
+        return f"{reason(error)} It said: {said}" if said else reason(error)
 
     def is_away(self, error: DBAPIError) -> bool:
         return is_away(error)

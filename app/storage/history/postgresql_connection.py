@@ -6,6 +6,7 @@ prepared in one. Any pooler is told by what it says of the server's process, whi
 number and no process's (the message BackendKeyData, see "Message Formats" in PostgreSQL's manual).
 """
 
+import re
 from typing import Any, cast
 
 import psycopg
@@ -35,6 +36,18 @@ _NETWORK = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
+
+UNREADABLE = (
+    "DATABASE_URL: cannot be read; a right one is postgresql://user:password@host:5432/name, where "
+    "@ : / ? # % in a password are written %40 %3A %2F %3F %23 %25"
+)
+_PORTS = re.compile(r"(\d*,)*\d*")
+_OF_OTHERS = {"pgbouncer", "supa", "connection_limit", "pool_timeout", "prepare_threshold"} | {
+    *("prepared_statement_cache_size", "statement_cache_size", "schema", "currentSchema", "ssl"),
+    *("serverVersion", "charset", "uselibpqcompat", "workaround"),
+}
+"""Of what Prisma, asyncpg, JDBC, Doctrine and others put behind an address. Another name is not
+told: it may be of a password."""
 
 
 def _limits(statement_s: int, lock_s: int, idle_s: int, *, transaction: bool) -> str:
@@ -87,11 +100,14 @@ def conninfo(url: str) -> str:
     """What libpq connects by. StartupError for an address that cannot be read."""
     try:
         given = conninfo_to_dict(url)
-    except psycopg.ProgrammingError:  # which quotes it, its password too
-        raise StartupError(
-            "DATABASE_URL: cannot be read; a right one is postgresql://user:password@host:5432/"
-            "name, where @ : / ? # % in a password are written %40 %3A %2F %3F %23 %25"
-        ) from None
+    except psycopg.ProgrammingError as error:  # which quotes it, its password too
+        unknown = (name for name in _OF_OTHERS if f'parameter: "{name}"' in str(error))
+        if name := next(unknown, None):
+            raise StartupError(f"DATABASE_URL: {name} is not PostgreSQL's, leave it out") from None
+        raise StartupError(UNREADABLE) from None
+    # A password with an @ or a / in it ends where that is, and the rest passes for another part.
+    if "@" in str(given.get("host", ""))[1:] or not _PORTS.fullmatch(str(given.get("port", ""))):
+        raise StartupError(UNREADABLE)
     ours: dict[str, Any] = {
         "connect_timeout": CONNECT_S,
         "application_name": "memory-service",

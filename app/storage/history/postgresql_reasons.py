@@ -108,7 +108,7 @@ _SAID = (
     ),
     _Said(r"permission denied", "The user of DATABASE_URL may not connect to this database."),
     _Said(
-        r"SSL|certificate|insecure|channel binding",
+        r"SSL|sslmode|certificate|insecure|channel binding",
         "Encryption or certificate do not fit: see sslmode, sslrootcert and channel_binding in "
         "DATABASE_URL.",
     ),
@@ -153,6 +153,15 @@ def is_away(error: DBAPIError) -> bool:
 def was_undone(error: DBAPIError) -> bool:
     """Two transactions waited for each other, and this one was chosen to be undone."""
     return (state_of(error.orig) or "").startswith("40")
+
+
+def what_the_server_said(error: DBAPIError) -> str:
+    """Its first line; empty where only libpq says something, which may quote the address."""
+    said = str(error.orig).strip().partition("\n")[0]
+    if state_of(error.orig):
+        return said
+    found = re.search(r"(FATAL|ERROR): .*", said)
+    return found[0] if found else ""
 
 
 def state_of(error: BaseException | None) -> str | None:

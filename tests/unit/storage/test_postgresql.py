@@ -40,11 +40,17 @@ class TestOpening:
         [
             ("postgresql://u:{password}@h:po%rt/d", "DATABASE_URL: cannot be read"),
             ("postgresql://u:{password}@h/d?odd=1", "DATABASE_URL: cannot be read"),
+            ("postgresql://u:{password}@{password}@h/d", "cannot be read.*%40"),
+            ("postgresql://u:{password}/{password}@h/d", "cannot be read.*%2F"),
+            ("postgresql://u:{password}@h/d?pgbouncer=true", "pgbouncer is not PostgreSQL's"),
+            ("postgresql://u:{password}@127.0.0.1/d?sslmode=no-verify", "see sslmode"),
             ("postgresql://who:{password}@127.0.0.1:{port}/postgres", "refuses the user or the pa"),
             ("postgresql://postgres:{password}1@127.0.0.1:{port}/postgres", "refuses the user or"),
             ("postgresql://postgres@127.0.0.1:{port}/postgres", "refuses the user or"),
             ("postgresql://postgres:{password}@127.0.0.1:{port}/none", "has no database of the na"),
             ("postgresql://postgres:{password}@127.0.0.1:{port}/a?sslmode=require", "sslmode"),
+            ("postgresql://u@127.0.0.1:{port}/a?channel_binding=require", "channel_binding"),
+            ("postgresql://u:{password}@127.0.0.1:1,127.0.0.1:{port}/a", "refuses the user or the"),
         ],
     )
     def test_a_wrong_address_is_told_without_the_password(

@@ -2,88 +2,20 @@
 
 import contextlib
 import itertools
-import math
 import random
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any
 
 import httpx
 
 from tests.model.looking import Memories
+from tests.model.ops import ROUTES, SCOPED, Op
 from tests.service import Service
 
 SHARES = {"add": 44, "text": 22, "metadata": 12, "delete": 21, "delete_all": 1}
-ROUTES = {"text": "update", "metadata": "update", "purge": "delete_all"}
-READS = ("get", "get_all", "history")
-SCOPED = ("delete_all", "purge", "get_all")
 TRIES = 2  # of an add with an idempotency key
 PAUSE_S = 0.05
-
-
-@dataclass
-class Op:
-    """One request. `started` and `ended` are numbers in the order in which things happened."""
-
-    kind: str
-    user: str
-    started: int
-    memory_id: str = ""
-    values: dict[str, Any] = field(default_factory=dict)  # what it sets, by field
-    texts: list[str] = field(default_factory=list)  # what an add stores
-    key: str | None = None  # its Idempotency-Key
-    ids: list[str] = field(default_factory=list)  # what it was told that they are
-    ended: float = math.inf  # never, while it is not known whether it took place
-    status: int | None = None
-    answer: Any = None
-
-    def __str__(self) -> str:
-        ended = "" if self.ended == math.inf else self.ended
-        set_ = self.texts or self.values or ""
-        return f"[{self.started} to {ended}: {self.kind} of {self.user} {set_} -> {self.status}]"
-
-    @property
-    def done(self) -> bool:
-        return self.status in (200, 201)
-
-    @property
-    def unknown(self) -> bool:
-        """Cut off, or failed: it may have taken place all the same, and may do so yet."""
-        return self.kind not in READS and self.status not in (200, 201, 404)
-
-    @property
-    def deletes(self) -> bool:
-        return self.kind in ("delete", "delete_all", "purge", "reset")
-
-    @property
-    def sets_fields(self) -> bool:
-        return self.kind in ("text", "metadata")
-
-    def is_about(self, memory_id: str, user: str) -> bool:
-        """Whether a memory of that user is among those that it is about."""
-        if self.kind in SCOPED:
-            return self.user == user
-        return self.kind == "reset" or self.memory_id == memory_id
-
-    def body(self) -> dict[str, Any]:
-        match self.kind:
-            case "add":
-                said = [{"role": "user", "content": text} for text in self.texts]
-                given = {"messages": said, "metadata": self.values}
-                return {**given, "user_id": self.user, "infer": False}
-            case "text":
-                return {"memory_id": self.memory_id, "data": self.values["memory"]}
-            case "metadata":
-                return {"memory_id": self.memory_id, "metadata": self.values}
-            case "delete" | "get" | "history":
-                return {"memory_id": self.memory_id}
-            case "reset":
-                return {}
-            case "purge":
-                return {"user_id": self.user, "purge": True}
-        return {"user_id": self.user}
 
 
 class Clients:

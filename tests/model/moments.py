@@ -7,7 +7,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from tests.model.calls import Clients, Op
+from tests.model.calls import Clients
+from tests.model.ops import Op
 
 
 class TimedClients(Clients):

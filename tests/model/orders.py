@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tests.model.calls import Op
 from tests.model.judge import Life
 from tests.model.linear import ABSENT, Order, State, Step, find_order
 from tests.model.looking import Memories, Row, values
+from tests.model.ops import Op
 
 EARLIER = -1  # when memories were born that were there before the first of these calls
 
@@ -38,6 +38,8 @@ def steps_of(memory_id: str, life: Life) -> Iterator[Step]:
     if born.started != EARLIER:
         yield Step("add", born.started, born.ended, sets=as_state(born.values))
     for op in life.asked:
+        if op.void and not op.done:
+            continue
         if op.kind == "history" or (op.kind == "get" and not (op.done or op.status == 404)):
             continue
         if op.status == 404:

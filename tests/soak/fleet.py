@@ -5,9 +5,10 @@ import itertools
 import os
 import random
 import signal
-import threading
+import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -19,23 +20,36 @@ from tests.model.looking import Row, kill
 from tests.servers.passage import Passage
 from tests.servers.postgresql import PostgreSQLServer
 from tests.servers.qdrant import QdrantServer
-from tests.service import Service, wait_for
+from tests.service import ADMIN_KEY, Service, wait_for
 
 PROCESSES = 3
 QDRANT_S = 2
 LEASE_S = 15  # app/storage/journal/leases.py
 SETTLED_S = 6 * LEASE_S  # who took part in a failure waits for its own, and then for another's
+BEYOND_LEASE_S = (LEASE_S + 3, LEASE_S + 6)
+WITHIN_S = (0.0, 12.0)
+"""When a thing happens that does not last."""
 PATIENCE_S = 8
 SPARED = 0.98
 ROWS = "SELECT memory_id, event, old_memory, new_memory FROM history ORDER BY seq"
-OPEN = "SELECT (SELECT count(*) FROM intents) + (SELECT count(*) FROM locks)"
+OPEN = """SELECT (SELECT count(*) FROM intents) + (SELECT count(*) FROM locks)
+    + (SELECT count(*) FROM jobs WHERE lane IS NOT NULL)"""
+
+
+class Member(Service):
+    """Asked by its admin, unless a request says otherwise."""
+
+    def client(self) -> httpx.Client:
+        client = super().client()
+        client.headers["Authorization"] = f"Bearer {ADMIN_KEY}"
+        return client
 
 
 class Fleet:
     """Asked like one Service: each request goes to the next of its processes."""
 
     def __init__(
-        self, services: list[Service], postgresql: PostgreSQLServer, database: str
+        self, services: Sequence[Service], postgresql: PostgreSQLServer, database: str
     ) -> None:
         self.services = services
         self.postgresql = postgresql
@@ -61,8 +75,9 @@ class Fleet:
                     for way in ways:
                         for name, url in settings.items():
                             settings[name] = url.replace(f":{way.target}", f":{way.port}")
-                service = Service(
+                service = Member(
                     folder / f"data-{number}",
+                    ADMIN_API_KEY=ADMIN_KEY,
                     QDRANT_TIMEOUT=str(QDRANT_S),
                     FLUSH_SECONDS="1",
                     **settings,
@@ -73,45 +88,73 @@ class Fleet:
             fleet.wait_until_ready()
             yield fleet
 
-    def post(self, route: str, body: Any = None, **options: Any) -> httpx.Response:
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Raises httpx.TimeoutException where nobody answers in time. One that stands still is
         asked seldom, as behind a proxy: else all clients would soon wait for it."""
         service = self._next()
         if service is self.standing and random.random() < SPARED:
             service = self._next()
-        return service.post(route, body, timeout=PATIENCE_S, **options)
+        return service.http.request(method, path, timeout=PATIENCE_S, **options)
+
+    def post(self, route: str, body: Any = None, **options: Any) -> httpx.Response:
+        return self.request("POST", f"/memory/{route}", json=body, **options)
 
     def ask(self, route: str, **fields: Any) -> Any:
         return self._next().ask(route, **fields)
 
     # ---- what happens to it
 
-    def kill(self, rng: random.Random, stop: threading.Event) -> None:
+    def happen(self, names: Sequence[str], rng: random.Random) -> None:
+        """All of these methods, beside each other."""
+        with ThreadPoolExecutor(len(names)) as pool:
+            seeds = [random.Random(rng.getrandbits(32)) for _ in names]
+            happening = [
+                pool.submit(getattr(self, name), rng)
+                for name, rng in zip(names, seeds, strict=True)
+            ]
+            for one in happening:
+                one.result()
+
+    def kill(self, rng: random.Random) -> None:
         """A process, at any instant; another is there soon."""
-        service = rng.choice(self.services)
+        time.sleep(rng.uniform(*WITHIN_S))
+        service = rng.choice([one for one in self.services if one is not self.standing])
         kill(service)
-        stop.wait(rng.uniform(0, 1))
+        time.sleep(rng.uniform(0, 1))
         service.start()
 
-    def restart_postgresql(self, rng: random.Random, stop: threading.Event) -> None:
-        """As good as a crash: all that it was at is undone, and all connections break off."""
+    def crash_postgresql(self, rng: random.Random) -> None:
+        """All that it was at is undone, and all connections break off."""
+        time.sleep(rng.uniform(*WITHIN_S))
         self.postgresql.stop(signal.SIGQUIT)
-        stop.wait(rng.uniform(0, 2))
+        time.sleep(rng.uniform(0, 2))
         self.postgresql.start()
 
-    def stop(self, rng: random.Random, stop: threading.Event) -> None:
+    def stop(self, rng: random.Random) -> None:
         """A process stands still until the others have taken it for dead, and goes on."""
         self.standing = rng.choice(self.services)
         with signalled(self.standing.workers()):
-            stop.wait(LEASE_S + rng.uniform(3, 6))
+            time.sleep(rng.uniform(*BEYOND_LEASE_S))
             self.standing = None
 
-    def hang(self, rng: random.Random, stop: threading.Event) -> None:
-        """Nothing of what a process sends arrives, to one of the two or to both."""
+    def hang(self, rng: random.Random) -> None:
+        """Nothing of what a process sends arrives, until the others have taken it for dead."""
+        with self._hanging(rng):
+            time.sleep(rng.uniform(*BEYOND_LEASE_S))
+
+    def stutter(self, rng: random.Random) -> None:
+        """The same, for a moment."""
+        time.sleep(rng.uniform(*WITHIN_S))
+        with self._hanging(rng):
+            time.sleep(rng.uniform(1, 5))
+
+    @contextmanager
+    def _hanging(self, rng: random.Random) -> Iterator[None]:
+        """To PostgreSQL, to Qdrant, or to both."""
         hanging = rng.choice([self.ways[:1], self.ways[1:], self.ways])
         for way in hanging:
             way.pause()
-        stop.wait(rng.choice([rng.uniform(1, 5), LEASE_S + rng.uniform(3, 6)]))
+        yield
         for way in hanging:
             way.go_on()
 

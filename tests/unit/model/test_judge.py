@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.model.calls import Op
 from tests.model.judge import Judge
 from tests.model.looking import Memories, Row
+from tests.model.ops import Op
 
 ADD = {"add": 1}
 

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
+from itertools import permutations
 from typing import Any, NamedTuple
 
 from tests.model.looking import Memories
@@ -76,14 +76,13 @@ def changed_after_the_end(looks: Iterable[Look]) -> Iterator[str]:
                 yield f"{look} came after {before[0]}"
 
 
-def at_once(final: Mapping[str, Look]) -> Iterator[str]:
-    """Of one user: those that were carried out at the same time."""
-    by_user: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for look in final.values():
-        if look.answer and look.state == SUCCEEDED:
-            by_user[look.answer["user_id"]].append(look.answer)
-    for done in by_user.values():
-        done.sort(key=lambda job: (job["started_at"], job["ended_at"]))
-        for before, after in pairwise(done):
-            if before["ended_at"] > after["started_at"]:
-                yield f"{after} began before the end of {before}"
+def out_of_turn(accepted: Sequence[Op], final: Mapping[str, Look]) -> Iterator[str]:
+    """Those of one user are carried out one after the other, as they were accepted."""
+    done = [(op, final[op.job].answer or {}) for op in accepted if op.ids]
+    for (op, mine), (other, others) in permutations(done, 2):
+        if op.user != other.user or mine["started_at"] > others["started_at"]:
+            continue
+        if others["started_at"] < mine["ended_at"]:
+            yield f"{others} beside {mine}"
+        elif other.accepted < op.started and mine["started_at"] < others["started_at"]:
+            yield f"{others} after {mine}, which was accepted later"

@@ -20,7 +20,7 @@ class FleetJudge(Judge):
         "jobs lost",
         "jobs doubled",
         "jobs ended twice",
-        "jobs at once",
+        "jobs out of turn",
         "repeats told otherwise",
         "revoked but accepted",
         "good but refused",
@@ -60,7 +60,7 @@ class FleetJudge(Judge):
         self.found["jobs lost"] += jobs.lost(accepted, ends, clients.ops)
         self.found["jobs doubled"] += jobs.doubled(accepted, after)
         self.found["jobs ended twice"] += jobs.changed_after_the_end(clients.jobs.looks)
-        self.found["jobs at once"] += jobs.at_once(ends)
+        self.found["jobs out of turn"] += jobs.out_of_turn(accepted, ends)
         self.counts["repeats"] += len(clients.repeats)
         told = self._repeats.told_otherwise(clients.ops, clients.repeats)
         self.found["repeats told otherwise"] += told

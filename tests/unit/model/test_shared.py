@@ -88,13 +88,24 @@ class TestJob:
         assert [*jobs.changed_after_the_end([*looks, look("running", 5)])]
         assert [*jobs.changed_after_the_end([*looks, Look("j", 5, 6, None)])]
 
-    def test_that_runs_beside_another_of_its_user_is_found(self) -> None:
-        times = [("1", "2"), ("2", "4"), ("3", "5")]
-        ends = {
-            begin: look("succeeded", started_at=begin, ended_at=end, **STORED)
-            for begin, end in times
-        }
-        assert len([*jobs.at_once(ends)]) == 1
+    @pytest.mark.parametrize(
+        ("first", "second", "is_right"),
+        [
+            (("1", "2"), ("2", "4"), True),
+            (("1", "3"), ("2", "4"), False),
+            (("3", "4"), ("1", "2"), False),
+        ],
+    )
+    def test_comes_after_those_of_its_user_that_were_accepted_before(
+        self, first: tuple[str, str], second: tuple[str, str], is_right: bool
+    ) -> None:
+        accepted, ends = [], {}
+        for number, (began, ended) in enumerate((first, second)):
+            name, sent = str(number), 10 * number
+            op = Op("add", "ann", sent, status=202, job=name, accepted=sent + 1, ids=["m"])
+            accepted.append(op)
+            ends[name] = look("succeeded", started_at=began, ended_at=ended, **STORED)
+        assert ([*jobs.out_of_turn(accepted, ends)] == []) is is_right
 
 
 class TestKey:

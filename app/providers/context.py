@@ -9,11 +9,14 @@ _KINDS = re.compile(
     r"|maximum (model|input|prompt) length|maximum number of tokens allowed"
     r"|prompt( is)? too long|range of input length|input length .*exceeds"
     r"|reduce the length of the (messages|prompt|input)|request too large"
-    r"|too large for model|max_new_tokens` must be <=",
+    r"|too large for model|max_new_tokens` must be <=|exceeds? max length|超长|长度限制"
+    r"|exceeded model token limit|model max length exceeded|too many tokens: |max_seq_len"
+    r"|tokens? .{0,40}exceed max|must have less than \d+ tokens|msg: token limit|tokens_limit",
     re.IGNORECASE,
 )
-"""As llama.cpp, vLLM, SGLang, TGI, LM Studio, Ollama, OpenAI, Mistral, Gemini, DashScope and Groq
-say it, in `error.message` or `error.code`."""
+"""As llama.cpp, vLLM, SGLang, TGI, LM Studio, Ollama, OpenAI, Mistral, Gemini, DashScope, Groq,
+Zhipu, Moonshot, Cohere, SiliconFlow, Volcengine, MiniMax and Hunyuan say it, in `error.message` or
+`error.code`."""
 
 _LIMITS = re.compile(
     r"n_ctx\D{1,4}(\d+)"

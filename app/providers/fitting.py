@@ -19,6 +19,9 @@ CERTAIN_BYTES = 8191
 LEAST_BYTES = 64  # a text that is refused at this length is refused for something else
 UNSURE_BYTES = 512  # no service refuses so short a text for its length
 
+OF_SIZE = (EmbedderInputTooLong, ProviderTooManyTexts)
+"""Some services call a text too long a batch too large."""
+
 Ask = Callable[[list[str]], list[Vector]]
 
 
@@ -43,13 +46,13 @@ class FittingCalls:
         sent = [cut(text, self._bytes) for text in texts]
         try:
             return ask(sent)
-        except EmbedderInputTooLong:
-            return self._shorter(sent, ask)
-        except ProviderTooManyTexts:
+        except OF_SIZE as refused:
             if len(sent) == 1:
-                raise
+                return self._shorter(sent[0], ask)
+            # What is too long may be one of them, or all together.
             vectors = self._halves(sent, ask)
-            self._keep((len(sent) + 1) // 2)
+            if isinstance(refused, ProviderTooManyTexts):
+                self._keep((len(sent) + 1) // 2)
             return vectors
         except ProviderRefused as refused:
             if type(refused) is not ProviderRefused:
@@ -86,13 +89,13 @@ class FittingCalls:
                 *(self._model, size),
             )
 
-    def _shorter(self, texts: list[str], ask: Ask) -> list[Vector]:
-        """Of a call whose texts are too long by what the service says: cut until it takes them."""
-        limit = max(len(text.encode("utf-8", "surrogatepass")) for text in texts) // 2
+    def _shorter(self, text: str, ask: Ask) -> list[Vector]:
+        """Of a call for one text, too long by what the service says: cut until it takes it."""
+        limit = len(text.encode("utf-8", "surrogatepass")) // 2
         while True:
             try:
-                vectors = ask([cut(text, limit) for text in texts])
-            except EmbedderInputTooLong:
+                vectors = ask([cut(text, limit)])
+            except OF_SIZE:
                 limit //= 2
                 if limit < LEAST_BYTES:
                     raise

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Self
 MAX_WORDS = 4000  # characters that are looked at
 # What a service quotes of the request: a user's words must not pass for its own.
 _QUOTED = {"input", "inputs", "prompt", "messages", "content", "request", "body", "ctx"}
+_QUOTED |= {"failed_generation"}  # Groq's, of the model's answer
 
 # OpenAI and most others; FastAPI; SiliconFlow, Zhipu; Baidu; MiniMax.
 _OF_ERRORS = ("error", "errors", "detail", "code", "message", "error_code", "base_resp")

@@ -11,33 +11,52 @@ def _any(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE)
 
 
-# DeepSeek, new-api, OpenAI, OpenRouter, Moonshot, SiliconFlow, DashScope (Arrearage), Zhipu.
+# DeepSeek, new-api, OpenAI, OpenRouter, Moonshot, SiliconFlow, DashScope (Arrearage), Zhipu,
+# LiteLLM (budgets), Volcengine, Azure API Management, Hunyuan, Hugging Face.
 QUOTA = _any(
     r"insufficient[ _](?:\w+[ _])?(?:quota|balance|credits?|funds|tokens)|quota is not enough"
     r"|exceeded your current quota|quota[ _]exceeded|(?:balance|credits?) (?:is |are )?"
     r"(?:not enough|insufficient|too low|exhausted|depleted)|arrear|overdue|billing[ _](?:hard|not)"
     r"|more credits|in good standing|out of credits|requires? payment|payment required"
     r"|key limit exceeded|spend(?:ing)? limit|recharge|余额不足|余额已|额度不足|额度已|欠费|充值"
+    r"|已用尽"
+    r"|budget has been exceeded|exceeded\w*budget|over budget|crossed budget|budget_exceeded"
+    r"|free tier .{0,40}exhausted|freetieronly|call volume quota|(?:inference|usage) limit for"
+    r"|setlimitexceeded|requires billing|billing account|credit limit exceeded|prepa(?:id|yment)"
+    r"|(?:calls?|requests?|tokens|credits) ?(?:/|per) ?month|monthly (?:included|limit|quota|usage)"
 )
+SURELY_QUOTA_WORDS = _any(r"PerDay|prepa(?:id|yment)|credits? (?:are|is) depleted")
+"""Also where a wait is named, which is then none that helps."""
+USED_UP = _any(r"额度已|已用尽|TokenStatusExhausted|insufficient (?:balance|quota|credits?)")
+"""Also under 401, where one-api says it of a key."""
+OF_A_MINUTE = _any(r"Throttling|allocated quota|token-limit|(?:token|requests?)s? ?(?:/|per) ?min")
+"""DashScope says "insufficient_quota" of these too."""
 SURELY_QUOTA = {"insufficient_quota", "insufficient_user_quota", "billing_hard_limit_reached"}
-# Azure, OpenAI, DashScope (DataInspectionFailed), DeepSeek, Zhipu, Gemini, OpenRouter.
+# Azure, OpenAI, DashScope (DataInspectionFailed), DeepSeek, Zhipu, Gemini, OpenRouter, MiniMax,
+# xAI, Moonshot, iFlytek, Cohere.
 FILTERED = _any(
     r"content[ _-]?(?:management )?(?:filter|policy)|ResponsibleAIPolicy|data_?inspection_?failed"
     r"|inappropriate content|content exists risk|sensitive (?:content|words?|information)"
     r"|sensitive_words|prohibited_content|flagged (?:by|for|as)|moderation"
     r"|safety (?:system|setting)"
-    r"|violat\w+ (?:our|the) .{0,30}polic|敏感|违规|风险"
+    r"|violat\w+ (?:our|the) .{0,30}polic|敏感|违规|风险|不安全"
+    r"|(?:input|output) new_sensitive|(?:input|prompt|content) (?:was |is )?flagged"
+    r"|usage guidelines"
+    r"|safety_check|responsible ai|considered high risk|legal reasons|blocked output|output blocked"
+    r"|(?:blocked by |text)audit"
 )
 STREAM = _any(
     r"non-?stream|only supports? stream|stream(?:ing)? (?:mode )?(?:only|is required)"
-    r"|stream=true|(?:set|enable) .?stream|stream.{0,20}must be|must .{0,20}stream"
+    r"|stream=true|(?:set|enable) .?stream|stream.{0,20}must be|must .{0,20}stream|流式"
 )
-LOADING = _any(r"loading model|model is (?:currently )?loading|still loading|warming up")
+LOADING = _any(r"loading model|model .{0,80}(?:currently|still) loading|still loading|warming up")
+TLS_WANTED = _any(r"(?:plain |an )http request (?:was sent )?to (?:an )?https|plain http to an ssl")
+"""nginx, Go's servers, Apache."""
 REGION = _any(r"unsupported_country|(?:country|region|location).{0,40}not (?:supported|available)")
 KEY = _any(
     r"api[ _-]?key.{0,20}(?:not valid|invalid|incorrect|missing|expired|not found)"
     r"|(?:invalid|incorrect|missing|expired|wrong|no)[ _](?:\w+[ _])?"
-    r"(?:api[ _-]?key|token|credential)"
+    r"(?:api[ _-]?key|token\b|credential|authorization)|login fail"
     r"|api_key_invalid|authentication|unauthori[sz]ed|unauthenticated|令牌"
 )
 MODEL = _any(
@@ -46,7 +65,20 @@ MODEL = _any(
     r"(?:not found|not exist|not available|not supported|no access|access to|is not a valid|不存在)"
     r"|no (?:available )?(?:models? loaded|channels? for|endpoints found|models? matched)"
     r"|deploymentnotfound|deployment.{0,60}not exist|not a valid model|model_not|无可用渠道"
+    r"|not found the model|decommissioned|model access denied|model disabled|modelnotopen"
+    r"|not activated the model|function .{0,80}not found for account|multiple models are loaded"
+    r"|模型.{0,20}(?:不存在|未开通|已下线)"
 )
+MODEL_AT_ANY_STATUS = _any(
+    r"not allowed to access model|(?:could not|failed to) load model|reached its end of life"
+)
+# llama.cpp, Ollama, LM Studio, vLLM, Azure, OpenAI.
+OTHER_USE = _any(
+    r"not support (?:the )?(?:embeddings|chat|completions|generate)\b|model is not embedding"
+    r"|generate embeddings from|does not work with the specified model|not a chat model"
+    r"|only supported in v1/|not an? embedding model"
+)
+"""Of a model that is there, and serves for something else."""
 ADDRESS = _any(
     r"unexpected endpoint|unknown (?:url|route|path|endpoint)|invalid (?:url|path|endpoint)"
     r"|no (?:route|handler|such (?:route|path|endpoint))|page not found|not implemented"
@@ -55,26 +87,36 @@ ADDRESS = _any(
 PARAMETER = _any(
     r"unsupported|not supported|does not support|unknown (?:name|field|parameter|argument)"
     r"|unrecognized|extra_forbidden|extra (?:inputs|fields)|must be|unexpected keyword"
-    r"|invalid value"
+    r"|invalid value|is not enabled|unavailable now|must contain the word|valid range|range of max_"
+    r"|(?:only|is) .{0,8}allowed|is too large: \d|maximum allowed number|parse grammar|参数"
+    r"|jinja|roles must alternate"
 )
 RATE = _any(r"rate.?limit|too many requests|throttl|resource_exhausted|速率|频率|请求过于频繁")
-# SiliconFlow and TEI, llama.cpp, vLLM, OpenAI, Ollama, DashScope, Gemini, Jina, Voyage.
+# SiliconFlow and TEI, llama.cpp, vLLM, OpenAI, Ollama, DashScope, Gemini, Jina, Voyage, Zhipu,
+# Hunyuan, Bedrock; PyTorch itself (Xinference, Infinity) by its tensors.
 TOO_LONG = _any(
     r"must have less than \d+ tokens|too large to process|(?:context|input) length"
     r"|length of the input|range of input length|token (?:limit|count)|too many tokens"
     r"|tokens? (?:in|of) (?:the )?(?:input|text)|too long|maximum (?:sequence|number of tokens)"
     r"|max(?:imum)? (?:allowed )?tokens|longer than|exceed\w* (?:the )?(?:max|context|token)"
-    r"|max_(?:model_len|position_embeddings|seq_len)|长度"
+    r"|max_(?:model_len|position_embeddings|seq_len)|长度|超长|(?:token|字符).{0,6}(?:限制|超过)"
+    r"|payload size exceeds|context size|exceeds? \d+ tokens|max_new_tokens|maxlength"
+    r"|size of (?:the )?tensor"
 )
-# DashScope, TEI, SiliconFlow, Gemini, OpenAI, Voyage.
+# DashScope, TEI, SiliconFlow, Gemini, OpenAI, Voyage, Cohere, Vertex, Zhipu, Baidu, Mistral.
 BATCH = _any(
     r"batch[ _]?size|per (?:submitted )?batch|in one batch|array length|array.{0,20}too long"
     r"|too many (?:inputs|texts|items|documents)|(?:at most|maximum of) \d+ "
     r"(?:inputs|texts|items|elements|requests)"
+    r"|number of (?:the )?(?:input|text|item|document)s?\b(?! tokens)"
+    r"|max (?:input )?texts|texts size|instance\(s\) is allowed|only one (?:text|input)"
+    r"|tokens[ _]per[ _]request|split into more batches|数组最大|文本数量|批量|最多.{0,6}[条个]"
 )
-ONE_TEXT = _any(r"too large to process")  # llama.cpp's "physical batch" is one of tokens
+# llama.cpp's "physical batch" is one of tokens, and so is Baidu's.
+ONE_TEXT = _any(r"too large to process|max tokens per batch")
 # The parameters that are sent, or that LLM_EXTRA_BODY is known to be used for.
 PARAMETERS = _any(
-    r"response_format|json_schema|max_completion_tokens|max_tokens|temperature|encoding_format"
+    r"response_format|json_schema|json mode|max_completion_tokens|max_tokens|temperature"
+    r"|encoding_format|grammar"
     r"|dimensions|enable_thinking|reasoning_effort|thinking|keep_alive|num_ctx|truncate|stream|seed"
 )

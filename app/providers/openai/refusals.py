@@ -1,5 +1,6 @@
 """Which failures are refusals that another form of the request may help against."""
 
+from app.providers import words
 from app.providers.adaptation import REFUSALS
 from app.providers.openai.failures import refusal_of
 
@@ -7,4 +8,8 @@ from app.providers.openai.failures import refusal_of
 def refusal(error: Exception) -> str | None:
     """What the service said in words, for `Adaptation`; None for every other failure."""
     refused = refusal_of(error)
-    return refused.words if refused and refused.status in REFUSALS else None
+    if refused is None:
+        return None
+    # llama.cpp and LiteLLM give 500 for some; of others it may be about anything.
+    named = refused.status in (500, 501) and words.PARAMETER.search(refused.words)
+    return refused.words if refused.status in REFUSALS or named else None

@@ -30,17 +30,28 @@ def choices(model: str) -> dict[str, Choice]:
         "enable_thinking": Choice([None, False], ["enable_thinking"]),
         "stream": Choice([None, True], ["streaming", "stream mode", "stream=", "'stream'"]),
         "response_format": Choice(
-            formats, ["response_format", "schema", "json_object", "grammar", "structured output"]
+            formats,
+            [
+                *("response_format", "response format", "schema", "json_object", "json mode"),
+                *("grammar", "structured output", "json_validate_failed"),  # Groq says the last
+            ],
         ),
         "temperature": Choice(temperatures, ["temperature"]),
         # vLLM counts the cap as a part of what must fit into the context.
         "cap": Choice(
             caps,
-            ["max_tokens", "max_completion_tokens", "max_output_tokens", "in the completion"],
+            [
+                *("max_tokens", "max_completion_tokens", "max_output_tokens", "output tokens"),
+                "in the completion",
+            ],
         ),
         "system": Choice(
             [True, False],
-            ["system role", "'system'", "system message", "developer instruction"],
+            [
+                *("system role", "'system'", "system message", "developer instruction"),
+                # Templates of Gemma and Mistral, MiniMax.
+                *("roles must alternate", "role: system", "role system", "unexpected role"),
+            ],
         ),
     }
 

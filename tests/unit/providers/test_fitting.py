@@ -103,7 +103,29 @@ def test_a_text_that_is_too_long_is_embedded_by_its_beginning_from_then_on(
         calls(["茶" * 2000], service)
     assert service.sent == ["short", "茶" * 125, "茶" * 125]
     assert "test/m takes no longer texts" in caplog.messages[0]
-    assert service.calls == [2, 2, 2, 2, 1]
+    assert service.calls == [2, 1, 1, 1, 1, 1, 1]
+
+
+def test_texts_that_are_too_long_together_stay_whole() -> None:
+    class Together(Embedder):
+        def __call__(self, texts: list[str]) -> list[list[float]]:
+            if sum(map(len, texts)) > 1000:
+                raise EmbedderInputTooLong("no")
+            return super().__call__(texts)
+
+    service = Together()
+    FittingCalls("m")(["x" * 400] * 5, service)
+    assert service.sent == ["x" * 400] * 5
+
+
+def test_one_text_of_which_the_service_says_that_it_is_a_batch_too_large_is_shortened() -> None:
+    class Batches(Embedder):
+        def __call__(self, texts: list[str]) -> list[list[float]]:
+            if sum(map(len, texts)) > 1000:
+                raise ProviderTooManyTexts("no")
+            return super().__call__(texts)
+
+    assert FittingCalls("m")(["x" * 1600], Batches()) == [[800.0]]
 
 
 def test_a_text_that_is_refused_at_any_length_is_refused() -> None:

@@ -28,6 +28,9 @@ from app.providers.refusals import Refusal
 from app.providers.retry_after import seconds_to_wait
 from tests.servers import gateways
 from tests.servers.gateways import GatewayError
+from tests.service import ROOT
+
+DATA = ROOT / "tests" / "data"
 
 KINDS: list[tuple[list[GatewayError], type[ServiceError], str]] = [
     (gateways.QUOTA, ProviderQuotaExceeded, "quota"),
@@ -71,6 +74,38 @@ def test_an_error_of_a_service_is_known(
     error: GatewayError, to_us: type[ServiceError], says: str
 ) -> None:
     failure = failure_of(refusal(error), names())
+    assert type(failure) is to_us, failure.detail
+    assert says in failure.detail
+
+
+MORE: dict[str, tuple[type[ServiceError], str]] = {
+    "provider_quota_exceeded": (ProviderQuotaExceeded, "quota"),
+    "provider_rate_limited": (ProviderRateLimited, "rate limited"),
+    "provider_content_filtered": (ProviderContentFiltered, "content filter"),
+    "model": (ProviderMisconfigured, "_MODEL"),
+    "use": (ProviderMisconfigured, "for embeddings"),
+    "provider_auth_failed": (ProviderAuthFailed, "_API_KEY"),
+    "tls": (ProviderMisconfigured, "https://"),
+    "batch": (ProviderTooManyTexts, "EMBEDDER_BATCH"),
+    "too_long": (EmbedderInputTooLong, "EMBEDDER_MAX_TOKENS"),
+    "provider_context_too_small": (ContextTooSmall, "context"),
+    "parameter": (ProviderRefused, "does not take the parameter"),
+}
+"""Of each group of tests/data/refusals.json; its `source` is a report, or whose words they are."""
+
+
+def reported() -> Iterator[Any]:
+    for group, errors in json.loads((DATA / "refusals.json").read_text()).items():
+        for error in errors:
+            yield pytest.param(group, error, id=f"{group}-{error['service']}")
+
+
+@pytest.mark.parametrize(("group", "error"), [*reported()])
+def test_what_users_report_of_more_services_is_known(group: str, error: dict[str, Any]) -> None:
+    body = error["body"] if isinstance(error["body"], str) else json.dumps(error["body"])
+    role = "LLM" if group == "provider_context_too_small" else "EMBEDDER"
+    failure = failure_of(Refusal.read(error["status"], {}, body), names(role))
+    to_us, says = MORE[group]
     assert type(failure) is to_us, failure.detail
     assert says in failure.detail
 

@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from app.config import Settings
-from app.errors import ContextTooSmall, ProviderBadAnswer, ProviderContentFiltered, ProviderRefused
+from app.errors import (
+    ContextTooSmall,
+    ProviderBadAnswer,
+    ProviderContentFiltered,
+    ProviderRefused,
+    ProviderUnavailable,
+)
 from app.providers.asked import asked as asked_of
 from app.providers.chat import THINKING_TOKENS, ChatAnswer, ChatRequest, with_extra
 from app.providers.openai.chat import OpenAIChat
@@ -184,6 +190,26 @@ REFUSALS: dict[str, tuple[Callable[[dict[str, Any]], Any], str, dict[str, Any]]]
         "This model only support stream mode, please enable the stream parameter.",
         {"stream": True},
     ),
+    "Groq, of what the model wrote": (
+        format_is("json_schema", "json_object"),
+        "Failed to generate JSON. Please adjust your prompt. json_validate_failed",
+        {"response_format": None},
+    ),
+    "Moonshot, of a temperature": (
+        lambda body: "temperature" in body,
+        "invalid temperature: only 1 is allowed for this model",
+        {"temperature": None},
+    ),
+    "Gemini, of Gemma": (
+        format_is("json_schema", "json_object"),
+        "JSON mode is not enabled for models/gemma-3-27b-it",
+        {"response_format": None},
+    ),
+    "a template of Gemma": (
+        lambda body: body["messages"][0]["role"] == "system",
+        "Jinja Exception: Conversation roles must alternate user/assistant/user/assistant/...",
+        {"messages": [{"role": "user", "content": f"{SYSTEM['content']}\n\n{USER['content']}"}]},
+    ),
     "Gemma": (
         lambda body: body["messages"][0]["role"] == "system",
         "System role not supported",
@@ -214,6 +240,28 @@ def at(body: Any, path: str) -> Any:
     for name in path.split("."):
         body = body.get(name) if isinstance(body, dict) else None
     return body
+
+
+def test_a_server_that_fails_over_a_parameter_is_asked_without_it(
+    server: Picky, client: Client
+) -> None:
+    server.refuses = lambda body: (
+        "litellm.UnsupportedParamsError: ollama does not support parameters: ['response_format']"
+        if "response_format" in body
+        else None
+    )
+    server.status = 500
+    assert chat(client, "a-model")(ASKED, SECONDS) == ChatAnswer(FOUND)
+
+
+def test_a_server_that_fails_over_something_else_is_asked_the_same_again(
+    server: Picky, client: Client
+) -> None:
+    server.refuses = lambda _: "upstream failed, response_format was json_schema"
+    server.status = 500
+    with pytest.raises(ProviderUnavailable):
+        chat(client, "a-model")(ASKED, SECONDS)
+    assert all(format_is("json_schema")(request.body) for request in server.requests)
 
 
 def test_several_things_are_found_out_one_after_another(server: Picky, client: Client) -> None:

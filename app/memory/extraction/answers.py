@@ -11,19 +11,28 @@ from typing import Any, NamedTuple
 
 import json_repair
 
+from app.memory.extraction.items import is_passed_over, items_of, text_of
+
 MAX_MEMORY = 100_000  # characters of one memory, the same limit as in requests
 MAX_MENDED = 20_000  # characters of an answer that is repaired: at worst it takes 3 s
-MAX_WRAPPERS = 3  # objects around the list: {"result": {"memory": [...]}}
 
 Fact = dict[str, str]
 """`text`, and `attributed_to` where the LLM gave it."""
 
-_LISTS = ("memory", "memories", "facts", "fact")
-_TEXTS = ("text", "memory", "fact", "content")
-_THOUGHTS_END = re.compile(r".*(</think(ing)?>|</thoughts?>|</reasoning>|<\|message\|>)", re.DOTALL)
-_THOUGHTS_BEGIN = re.compile(r"\s*<(think(ing)?|thoughts?|reasoning)>")
+_THOUGHTS = (
+    r"(?:\w+:)?(?:think(?:ing)?|thoughts?|reasoning|reason|reflect(?:ion)?|analysis|scratchpad)"
+)
+_THOUGHTS_END = re.compile(
+    rf".*(</{_THOUGHTS}>|\[/think\]|◁/think▷|<\|message\|>)", re.DOTALL | re.IGNORECASE
+)
+_THOUGHTS_BEGIN = re.compile(rf"\s*(<{_THOUGHTS}>|\[think\]|◁think▷)", re.IGNORECASE)
+_END = re.compile(r"<\|(?:im_end|eot_id|end|endoftext|return|end_of_text)\|>|</s>")
+"""Of an answer, by templates that let it pass: what comes after it is another."""
 _START = re.compile(r"[\[{]")
 _BROKEN = re.compile(r"""[\[{]\s*["'“{\[]""")  # a start of JSON, and no brace in plain text
+_WIDE = str.maketrans("：，｛｝［］", ":,{}[]")
+"""Of Chinese and Japanese keyboards, in the place of JSON's own."""
+_TEXT_OR_WIDE = re.compile(r'"(?:[^"\\]|\\.)*"|“[^”]*”|[：，｛｝［］]', re.DOTALL)
 _DECODER = json.JSONDecoder(strict=False)
 
 
@@ -40,7 +49,7 @@ class Reading(NamedTuple):
 def read(text: str, *, cut: bool = False) -> Reading:
     """The facts of an answer. `cut`: it is known to be cut off. Raises Unreadable."""
     thoughts = _THOUGHTS_END.match(text)
-    spoken = text[thoughts.end() :] if thoughts else text
+    spoken = _END.split(text[thoughts.end() :] if thoughts else text)[0]
     if _THOUGHTS_BEGIN.match(spoken):
         raise Unreadable("it is thoughts alone")
     try:
@@ -56,11 +65,11 @@ def _read(text: str, cut: bool) -> Reading:
         values, broken = _values(text)
     except RecursionError:
         raise Unreadable("it is nested too deeply") from None
-    items = [item for value in values for item in _items(value) or []]
-    if not broken and any(_items(value) is not None for value in values):
+    items = [item for value in values for item in items_of(value) or []]
+    if not broken and any(items_of(value) is not None for value in values):
         return Reading(_facts(items), whole=True)
     cut = cut or _unfinished(text)
-    mended = _items(_mended(text))
+    mended = items_of(_mended(text))
     if mended is None and not items:
         raise Unreadable("there is no list under memory" if values else "it holds no JSON")
     # Of a cut answer the last item may be cut, too.
@@ -74,6 +83,7 @@ def _values(text: str) -> tuple[list[Any], bool]:
         text = whole  # JSON within a JSON text
     elif whole is not None:
         return [whole], False
+    text = _with_narrow_punctuation(text)
     values: list[Any] = []
     broken = False
     start = _START.search(text)
@@ -101,9 +111,18 @@ def _mended(text: str) -> Any:
     if len(text) > MAX_MENDED:
         return None
     try:
-        return json_repair.loads(text)
+        return json_repair.loads(_with_narrow_punctuation(text))
     except (ValueError, RecursionError):
         return None
+
+
+def _with_narrow_punctuation(text: str) -> str:
+    """`text` as it would be in JSON; what stands in quotation marks stays."""
+    if len(text) > MAX_MENDED:
+        return text
+    return _TEXT_OR_WIDE.sub(
+        lambda found: found[0] if found[0][0] in '"“' else found[0].translate(_WIDE), text
+    )
 
 
 def _unfinished(text: str) -> bool:
@@ -112,60 +131,15 @@ def _unfinished(text: str) -> bool:
     return opened > closed
 
 
-def _items(value: Any, depth: int = 0) -> list[Any] | None:
-    """The items of `value`: [] where there is nothing to remember, None where it is no answer."""
-    match value:
-        case list():
-            return [item for element in value for item in _element(element)]
-        case dict() if not value:
-            return []
-        case dict() if name := next((name for name in _LISTS if name in value), None):
-            return _under(value[name])
-        case dict() if _text(value) is not None:
-            return [value]
-        case dict() if len(value) == 1 and depth < MAX_WRAPPERS:
-            return _items(next(iter(value.values())), depth + 1)
-    return None
-
-
-def _element(value: Any) -> list[Any]:
-    """The items of an element of a list, which is one item, or a whole answer with several."""
-    answer = isinstance(value, dict) and _text(value) is None and _items(value)
-    return answer or [value]
-
-
-def _under(value: Any) -> list[Any] | None:
-    """The items in the value of "memory"."""
-    match value:
-        case list():
-            return value
-        case None | "":
-            return []
-        case str():
-            inner = _loaded(value)  # a text, or JSON in a text
-            return _items(inner) if isinstance(inner, list | dict) else [value]
-        case dict() if _text(value) is not None:
-            return [value]
-        case dict() if value and all(key.isdecimal() for key in value):
-            return [*value.values()]  # by their numbers
-    return None
-
-
-def _text(item: Any) -> str | None:
-    if isinstance(item, dict):
-        if "role" in item:
-            return None  # a message of the conversation, repeated
-        item = next((item[name] for name in _TEXTS if isinstance(item.get(name), str)), None)
-    return item if isinstance(item, str) else None
-
-
 def _facts(items: Iterable[Any], *, empty: bool = False) -> list[Fact]:
     """The facts of `items`, without doubles. Raises Unreadable where no item is usable, unless
     `empty` is allowed."""
     facts: dict[str, Fact] = {}
     wrong = 0
     for item in items:
-        text = _text(item)
+        text = text_of(item)
+        if is_passed_over(item):
+            continue
         if text is None or len(text) > MAX_MEMORY or not _storable(text):
             wrong += 1
         elif any(character.isalnum() for character in text):  # not a placeholder such as "..."

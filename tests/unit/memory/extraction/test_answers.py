@@ -45,6 +45,27 @@ READ_AS_REX = {
     "thoughts with a draft": '<think>{"memory": ["A draft"]}</think>' + REX,
     "all of it among the thoughts": f"<think>It is {REX}</think>",
     "channels": f"<|channel|>analysis<|message|>A dog.<|end|><|channel|>final<|message|>{REX}",
+    "thoughts by another name": f'<reflection>{{"memory": ["A draft"]}}</reflection>{REX}',
+    "thoughts of Seed": f'<seed:think>{{"memory": ["A draft"]}}</seed:think>{REX}',
+    "thoughts of Magistral": f'[THINK]{{"memory": ["A draft"]}}[/THINK]{REX}',
+    "thoughts of Kimi": f"◁think▷A dog [Rex].◁/think▷{REX}",
+    "what comes after its end": f'{REX}<|eot_id|>assistant\n{{"memory": ["Another"]}}',
+    "wide punctuation": '｛"memory"：［{"text"："Has a dog named Rex"}］｝',
+    "the call of a tool": '<tool_call>{"name": "extract", "arguments": ' + REX + "}</tool_call>",
+    "arguments in a text": json.dumps({"name": "extract", "arguments": REX}),
+    "beside a status": f'{{"status": "success", "result": {REX}}}',
+    "in the schema": '{"type": "object", "properties": {"memory": ["Has a dog named Rex"]}}',
+    "capitals": '{"Memory": [{"Text": "Has a dog named Rex"}]}',
+    "Chinese names": '{"记忆": [{"内容": "Has a dog named Rex"}]}',
+    "value": '{"memory": [{"id": 0, "value": "Has a dog named Rex"}]}',
+    "a text in an object": '{"memory": [{"text": {"content": "Has a dog named Rex"}}]}',
+    "lists in a list": '{"memory": [["Has a dog named Rex"]]}',
+    "a number to each": '{"memory": [{"0": "Has a dog named Rex"}]}',
+    "numbered names": '{"memory": {"fact_1": "Has a dog named Rex"}}',
+    "numbered names alone": '{"memory_1": "Has a dog named Rex"}',
+    "by what it is about": '{"memory": {"pets": ["Has a dog named Rex"], "home": []}}',
+    "beside what stays": '{"memory": [{"text": "Has a dog named Rex", "event": "ADD"}, '
+    '{"text": "Likes tea", "event": "NONE"}]}',
     "a raw line break in a text": '{"memory": [{"text": "Has a dog named Rex\\n"}]}\n\n',
     "beside a number": '{"memory": [5, {"text": "Has a dog named Rex"}, {"text": 5}, null]}',
     "beside an empty one": '{"memory": [{"text": " "}, {}, {"text": "Has a dog named Rex"}]}',
@@ -64,6 +85,7 @@ def test_what_can_be_had_without_guessing_is_read(answer: str) -> None:
 
 
 READ_AS_TWO = {
+    "wide punctuation": '{"memory"：[{"text"："Likes tea"}，{"text"："Has a dog named Rex"}]}',
     "as asked": TWO,
     "lines of objects": '{"text": "Likes tea"}\n{"text": "Has a dog named Rex"}',
     "two answers": '{"memory": ["Likes tea"]} and {"memory": ["Has a dog named Rex"]}',
@@ -72,6 +94,11 @@ READ_AS_TWO = {
     "a broken key between": '{"memory": [{"text": "Likes tea", "x}, {"text": "Has a dog named '
     'Rex"}]}',
 }
+
+
+def test_wide_punctuation_in_a_text_stays() -> None:
+    answer = '{"memory"：["说：“好，｛是｝”", "Rex：a dog",]}'
+    assert [fact["text"] for fact in read(answer).facts] == ["说：“好，｛是｝”", "Rex：a dog"]
 
 
 @pytest.mark.parametrize("answer", READ_AS_TWO.values(), ids=READ_AS_TWO)
@@ -96,7 +123,11 @@ def test_who_it_is_about_is_kept_where_it_is_said() -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    ["{}", "[]", '{"memory": []}', '{"memory": null}', '{"memory": ""}', '{"memory": [" "]}'],
+    [
+        *("{}", "[]", '{"memory": []}', '{"memory": null}', '{"memory": ""}', '{"memory": [" "]}'),
+        *('{"memory": "None"}', '{"memory": ["N/A."]}', '{"memory": ["无"]}'),
+        '{"memory": [{"text": "Likes tea", "event": "DELETE"}]}',
+    ],
 )
 def test_nothing_to_remember_is_an_answer(answer: str) -> None:
     assert read(answer) == ([], True)
@@ -124,6 +155,8 @@ def test_nothing_to_remember_is_an_answer(answer: str) -> None:
         '<think>It could be {"memory": ["A draft"]}',
         "[" * 100_000,
         '{"a":' * 100_000,
+        '{"text":' * 900 + "5" + "}" * 900,
+        '{"memory":[' * 400 + "5" + "]}" * 400,
     ],
     ids=lambda text: text[:40],
 )

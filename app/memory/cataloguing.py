@@ -16,7 +16,7 @@ from app.storage.history.catalogue import Catalogue, Entry, entry
 from app.storage.history.filling import Filling
 from app.storage.journal.writer import Writer
 from app.storage.payloads import Payload
-from app.storage.vectors.paging import sliced
+from app.storage.vectors.paging import ROWS, sliced
 from app.storage.vectors.store import VectorStore
 
 log = logging.getLogger(__name__)
@@ -32,12 +32,19 @@ class Cataloguing:
     """Looks after the filling in each round of maintenance, in every process."""
 
     def __init__(
-        self, store: VectorStore, writer: Writer, catalogue: Catalogue, filling: Filling
+        self,
+        store: VectorStore,
+        writer: Writer,
+        catalogue: Catalogue,
+        filling: Filling,
+        page: int = ROWS,
     ) -> None:
+        """`page`: how many memories are compared at once."""
         self._store = store
         self._writer = writer
         self._catalogue = catalogue
         self._filling = filling
+        self._page = page
         self._work = Background("filling the catalogue", self._look_at_some, self._progress)
 
     def look(self) -> None:
@@ -75,7 +82,7 @@ class Cataloguing:
         process, progress = self._writer.journal.process, self._filling.progress()
         if progress.complete or progress.process != process:
             return False
-        owned, after = self._store.owned(progress.after)
+        owned, after = self._store.owned(progress.after, self._page)
         known = self._catalogue.between(progress.after, after, MOST)
         if len(known) == MOST:  # far more than the store has here
             after = [*known][-1]

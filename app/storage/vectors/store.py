@@ -17,7 +17,6 @@ from app.storage.vectors.filters import Filter, in_scope
 from app.storage.vectors.guarded import GuardedStore
 from app.storage.vectors.paging import (
     PAGE,
-    ROWS,
     Chunk,
     Cursor,
     Listed,
@@ -175,10 +174,10 @@ class VectorStore(GuardedStore):
             if after is None:
                 return
 
-    def owned(self, after: str | None) -> tuple[dict[str, Payload], str | None]:
-        """Up to a thousand memories of a store that is shared, see Engine._owned. Who goes on with
+    def owned(self, after: str | None, limit: int) -> tuple[dict[str, Payload], str | None]:
+        """Up to `limit` memories of a store that is shared, see Engine._owned. Who goes on with
         `after` meets every memory that is there all the while."""
-        return _or((dict[str, Payload](), None), self._owned, after, ROWS)
+        return _or((dict[str, Payload](), None), self._owned, after, limit)
 
     def get(self, point_id: str) -> Record | None:
         found = self.get_many([point_id])

@@ -24,7 +24,7 @@ from app.storage.vectors.filters import in_scope
 from app.storage.vectors.server import Options, ServerStore
 from app.storage.vectors.server.connection import Connection
 from tests.contract.test_listings import read
-from tests.databases import PostgreSQLPlace
+from tests.databases import Place, PostgreSQLPlace
 from tests.servers.qdrant import QdrantServer
 
 EMBEDDER = EmbedderInfo("test/model", 2)
@@ -70,14 +70,22 @@ for _name in WRITES:
 class Process:
     """What one process has of its own."""
 
-    def __init__(self, qdrant: QdrantServer, place: PostgreSQLPlace, folder: Path) -> None:
+    def __init__(
+        self,
+        qdrant: QdrantServer,
+        place: Place,
+        folder: Path,
+        store: type[SlowStore] = SlowStore,
+        *,
+        shared: bool = True,
+    ) -> None:
         client = QdrantClient(url=qdrant.url, check_compatibility=False)
-        self.store = SlowStore(Connection.by(client), "memories", Options(shared=True))
+        self.store = store(Connection.by(client), "memories", Options(shared=shared))
         self.store.prepare(EMBEDDER)
         self.database = Database(place.backend())
         self.history = History(self.database)
         self.journal = Journal(
-            self.database, FileLocks(folder / "processes"), flushes=False, shared=True
+            self.database, FileLocks(folder / "processes"), flushes=False, shared=shared
         )
         self.writer = Writer(self.store, Messages(self.database), self.journal)
 

@@ -1,19 +1,18 @@
 """The operations that read."""
 
-from collections.abc import Callable, Iterator
-from itertools import chain
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from typing import Any
 
-from app.errors import MemoryNotFound, ServiceBusy
+from app.errors import MemoryNotFound
 from app.memory.answers import Entity, Found, Page
 from app.memory.choosing import Choosing
 from app.memory.requests import GetAllRequest, GetRequest, HistoryRequest, SearchRequest
 from app.memory.search import Search
 from app.memory.totals import Totals
 from app.security.principal import Principal
-from app.security.scopes import SCOPE_KEYS, Scope
+from app.security.scopes import SCOPE_KEYS
 from app.storage.history.rows import History
-from app.storage.listings import BEING_DELETED, Listing, Listings
+from app.storage.listings import Listings
 from app.storage.payloads import is_expired, to_memory
 from app.storage.vectors.filters import corpus_of, created_between, in_scope, is_empty
 from app.storage.vectors.paging import PAGE
@@ -22,9 +21,6 @@ from app.storage.vectors.store import VectorStore
 
 MAX_IDS = 1000  # of users, agents, apps and runs each, that are counted
 MAX_ENTITIES = 1_000_000  # of each kind: whoever deletes them one by one has to see them all
-STARTS = 5  # of a listing that meets deletions
-
-T = TypeVar("T")
 
 
 class Reading:
@@ -87,7 +83,7 @@ class Reading:
                 memories = [to_memory(record.id, record.payload) for record in chunk.items]
                 yield Page(memories, total, chunk.cursor.encode() if chunk.cursor else None)
 
-        return self._unbroken(scope, read)
+        return self._listings.unbroken(scope, read)
 
     def found(self, principal: Principal, asked: SearchRequest) -> Iterator[Found]:
         scope = principal.narrowed(asked.scope())
@@ -105,7 +101,7 @@ class Reading:
             for part in results:
                 yield Found([_search_result(one, asked.explain) for one in part], degraded)
 
-        return self._unbroken(scope, read)
+        return self._listings.unbroken(scope, read)
 
     def scopes(self, principal: Principal) -> dict[str, list[dict[str, Any]]]:
         return {
@@ -132,24 +128,6 @@ class Reading:
         if not rows:
             self.find(principal, asked.memory_id)  # mem0 may have stored it without a history
         return rows
-
-    def _unbroken(self, scope: Scope, read: Callable[[], Iterator[T]]) -> Iterator[T]:
-        """What `read` gives, all of it or a ServiceBusy: it starts over where a deletion by scope
-        came in between before its first part was taken, and breaks off where later."""
-        for _ in range(STARTS):
-            listing = self._listings.open(scope)
-            parts = read()
-            first = next(parts)
-            if not listing.is_broken():
-                return chain((first,), _while_whole(listing, parts))
-        raise ServiceBusy(BEING_DELETED)
-
-
-def _while_whole(listing: Listing, parts: Iterator[T]) -> Iterator[T]:
-    for part in parts:
-        if listing.is_broken():
-            raise ServiceBusy("These memories were deleted while they were read.")
-        yield part
 
 
 def _search_result(result: Ranked, explain: bool) -> dict[str, Any]:

@@ -2,15 +2,20 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
+from typing import TypeVar
 from weakref import WeakSet
 
 from app.errors import ServiceBusy
 from app.security.scopes import Scope, overlap
 
 WAIT_S = 10.0
+STARTS = 5  # of a listing that meets deletions
 BEING_DELETED = "These memories are being deleted; try again."
+
+T = TypeVar("T")
 
 
 class Listing:
@@ -53,6 +58,18 @@ class Listings:
             self._open.add(listing)
         return listing
 
+    def unbroken(self, scope: Scope, read: Callable[[], Iterator[T]]) -> Iterator[T]:
+        """What `read` gives of a scope, in one part or more, all of them or a ServiceBusy: it
+        starts over where a deletion came in between before the first part was taken, and breaks
+        off where later. With its last part it has read everything."""
+        for _ in range(STARTS):
+            listing = self.open(scope)
+            parts = read()
+            first = next(parts)
+            if not listing.is_broken():
+                return chain((first,), _while_whole(listing, parts))
+        raise ServiceBusy(BEING_DELETED)
+
     def break_off(self, scope: Scope) -> None:
         """Mark every open listing that may show memories of `scope`."""
         with self._changed:
@@ -73,3 +90,10 @@ class Listings:
             with self._changed:
                 self._deleting.remove(scope)
                 self._changed.notify_all()
+
+
+def _while_whole(listing: Listing, parts: Iterator[T]) -> Iterator[T]:
+    for part in parts:
+        if listing.is_broken():
+            raise ServiceBusy("These memories were deleted while they were read.")
+        yield part

@@ -5,14 +5,13 @@ from itertools import chain, groupby
 from typing import Any
 
 from app.config import VERSION
-from app.errors import ServiceBusy
 from app.memory.transfer import lines
 from app.memory.transfer.lines import Digest, Line
 from app.memory.transfer.requests import ExportRequest
 from app.security.principal import Principal
 from app.security.scopes import SCOPE_KEYS, Scope
 from app.storage.history.rows import History
-from app.storage.listings import Listing, Listings
+from app.storage.listings import Listings
 from app.storage.payloads import PLACE, to_memory
 from app.storage.vectors.filters import Filter, in_scope
 from app.storage.vectors.paging import PAGE, Cursor, Listed, sliced
@@ -41,17 +40,15 @@ class Exporting:
         of the scope are deleted all at once. One that is changed meanwhile comes as it was or as it
         is; one that is deleted is left out."""
         scope = principal.narrowed(asked.scope())
-        listing = self._listings.open(scope)
+        parts = self._listings.unbroken(scope, lambda: self._parts(scope, asked))
         made_by = self._store.embedder() if asked.vectors else None
         digest = Digest()
-        for part in chain([[lines.header(VERSION, made_by)]], self._parts(scope, asked)):
-            _check(listing)
+        for part in chain([[lines.header(VERSION, made_by)]], parts):
             yield from map(digest.add, part)
-        _check(listing)
         yield digest.end()
 
     def _parts(self, scope: Scope, asked: ExportRequest) -> Iterator[Iterable[Line]]:
-        """Lines of which all that they are made of was read."""
+        """Lines, of each part when all was read that they are made of; the last part has none."""
         for ids in self._ids(in_scope(scope, show_expired=True)):
             for some in sliced(ids, self._store.read_at_once):
                 found, histories = self._store.get_whole(some), {}
@@ -60,6 +57,7 @@ class Exporting:
                 yield _memories(found, histories, asked)
         if asked.history == "all":
             yield from self._deleted(scope)
+        yield ()
 
     def _ids(self, where: Filter) -> Iterator[Sequence[str]]:
         """In an order that does not depend on the engine, some at a time."""
@@ -112,8 +110,3 @@ def _deleted(found: Sequence[tuple[int, str]], histories: Histories) -> Iterator
             ids = {key: rows[-1][key] for key in SCOPE_KEYS if rows[-1][key]}
             events = [lines.event(row) for row in rows]
             yield {"type": "deleted", "id": id_, **ids, "history": events}
-
-
-def _check(listing: Listing) -> None:
-    if listing.is_broken():
-        raise ServiceBusy("These memories were deleted while they were read.")

@@ -1,5 +1,6 @@
 """Listings of a service that meet deletions; tests/contract/test_listings.py has the rest."""
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -8,12 +9,14 @@ import pytest
 from app.errors import ServiceBusy, VectorStoreTimeout
 from app.memory.answers import Page
 from app.memory.requests import GetAllRequest
+from app.memory.transfer.requests import ExportRequest
 from app.storage.history.intents import Intents
 from app.storage.history.parts import Part
 from app.storage.journal.writes import Deletion
 from app.storage.listings import Listings
 from app.storage.payloads import new_payload
 from app.storage.vectors.edge import EdgeStore
+from app.storage.vectors.points import Whole
 from app.storage.vectors.ranking import Record
 from tests.unit.memory.test_operations import ALICE, Parts
 
@@ -43,9 +46,17 @@ class Interrupted(EdgeStore):
 
     def _retrieve(self, ids: Sequence[str]) -> list[Record]:
         found = super()._retrieve(ids)
+        self.happens()
+        return found
+
+    def _retrieve_whole(self, ids: Sequence[str]) -> list[Whole]:
+        found = super()._retrieve_whole(ids)
+        self.happens()
+        return found
+
+    def happens(self) -> None:
         interrupt, self.interrupt = self.interrupt, lambda: None
         interrupt()
-        return found
 
 
 @pytest.fixture
@@ -69,6 +80,11 @@ def test_a_listing_that_was_not_sent_yet_starts_over(parts: Parts) -> None:
     add(parts, 20)
     parts.store.interrupt = lambda: parts.service.delete_all(ALICE)
     assert parts.service.search("tea", ALICE, limit=100) == []
+    add(parts, 20)
+    parts.store.interrupt = lambda: parts.service.delete_all(ALICE)
+    service = parts.service
+    lines = service.service.transfer.export_lines(service.principal, ExportRequest())
+    assert json.loads([*lines][1])["type"] == "end"
     parts.service.close()
 
 

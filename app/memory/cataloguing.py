@@ -21,7 +21,7 @@ from app.storage.vectors.store import VectorStore
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 100
+AT_ONCE = 50
 """Memories that are locked at the same time, for some tenths of a second at most."""
 MOST = 10_000  # rows of the catalogue that are held at once
 

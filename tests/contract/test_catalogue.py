@@ -260,7 +260,7 @@ class TestIntents:
         self.finished(intents, **{id_: of(ALICE) for id_ in "abcd"})
         number = self.begun(intents, first=Part(["a", "b"], [row("a")]), collecting=True)
         intents.append(number, Part(["c"], []))
-        intents.complete(number)
+        intents.complete(number, "i")
         intents.finish_deletion(number, ALICE, keep=False, purge=False)
         assert [*memories.between(None, None, 9)] == ["d"]
 

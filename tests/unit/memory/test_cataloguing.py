@@ -91,7 +91,7 @@ class Member(Process):
         payload = new_payload("tea", ALICE, {})
         row = history_row("ADD", id_, None, payload)
         write = Write([row], {id_: (EAST, payload)}, embedder=EMBEDDER, given_ids=True)
-        with self.writer.alone_with_many([id_], [ALICE]):
+        with self.writer.alone_with_many({id_: ALICE}):
             self.writer.write(write)
 
     def adds_several(self, number: int) -> None:

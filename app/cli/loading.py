@@ -15,7 +15,7 @@ from app.cli.progress import Progress
 from app.memory.transfer import formats
 from app.memory.transfer.foreign import as_lines
 from app.memory.transfer.formats.finishing import finished
-from app.memory.transfer.formats.recognition import OWN, told
+from app.memory.transfer.formats.recognition import OWN, recognised
 from app.memory.transfer.lines import is_own
 from app.memory.transfer.records import Item, NotThisFormat, Refused
 from app.security.scopes import SCOPE_KEYS
@@ -76,7 +76,7 @@ class Loading:
     def _pieces(self, stream: BinaryIO) -> Iterator[Piece]:
         beginning = stream.read(formats.LOOKED_AT)
         stream.seek(0)
-        name = self._asked.format or told(stream) or (OWN if is_own(beginning) else None)
+        name = self._asked.format or recognised(stream) or (OWN if is_own(beginning) else None)
         if name == OWN:
             if is_whole(stream) is False and not self._asked.incomplete:
                 raise Stopped(NOT_WHOLE)

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO, NamedTuple
 
 from app.memory.transfer import lines
+from app.memory.transfer.completeness import Completeness
 from app.memory.transfer.foreign import Line
 from app.memory.transfer.records import Refused
 from app.memory.transfer.splitting import split
-from app.memory.transfer.whole import Whole
 
 LINES, BYTES = 500, 2_000_000
 Refuse = Callable[[Refused], None]
@@ -91,13 +91,13 @@ def of_foreign(
 
 def is_whole(stream: BinaryIO) -> bool | None:
     """Whether `stream` is an export that is complete; None where it is no export."""
-    whole = Whole()
+    completeness = Completeness()
     for _, raw in split(stream.read):
         if raw is not None and raw.startswith(END):
-            whole.end(lines.digest_of(raw))
+            completeness.end(lines.digest_of(raw))
             continue
         if raw is not None and raw.startswith(HEADER):
-            whole.begin()
-        whole.add(raw or b"")
+            completeness.begin()
+        completeness.add(raw or b"")
     stream.seek(0)
-    return whole.verdict()
+    return completeness.verdict()

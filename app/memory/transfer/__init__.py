@@ -1,1 +1,1 @@
-"""Memories that leave the service as lines and come back, and those that come from elsewhere."""
+"""Export and import of memories as lines, and import from the formats of other services."""

@@ -1,4 +1,4 @@
-"""A memory on its way in: its payload as it will be stored, and what it brings beside that."""
+"""A memory that is being imported: the payload to store, its history and its vector."""
 
 import json
 import uuid
@@ -23,7 +23,7 @@ from app.storage.payloads import (
 )
 
 OWN_IDS = uuid.UUID("5d0c9d4e-3f4c-5b57-9b0e-6f0a1c6f2d11")
-"""The name space of the ids that are made of what a memory says (RFC 9562, version 5)."""
+"""The name space for ids that are made from the content of a memory (RFC 9562, version 5)."""
 
 _NOT_CONTENT = {"updated_at", "hash", "id", "text_lemmatized", "created_at", PLACE, ASKS, REVISION}
 
@@ -36,27 +36,27 @@ class Arriving:
     events: Sequence[EventLine] = ()
     """Its history, oldest first."""
     vector: Vector | None = None
-    """Where it brings one that can be used here."""
+    """Its vector from the file, where that can be used here."""
     is_dated: bool = True
-    """Whether it says when it was created; else that is now."""
+    """Whether the file says when it was created; if not, the payload has the current time."""
 
     @property
     def scope(self) -> Scope:
         return scope_of(self.payload)
 
     def is_same(self, stored: Payload) -> bool:
-        """Whether `stored` says the same; when it was last changed is no part of that."""
+        """Whether `stored` has the same content and creation time; `updated_at` does not count."""
         if self.is_dated and not _same_time(self.payload["created_at"], stored.get("created_at")):
             return False
         return _content(self.payload) == _content(stored)
 
     def replacing(self, stored: Payload) -> Payload:
-        """Its payload in the place of another: changed now, as every change is."""
+        """The payload that replaces `stored`, with the current time as `updated_at`."""
         created_at = self.payload if self.is_dated else stored
         return {**self.payload, "created_at": created_at["created_at"], "updated_at": now()}
 
     def rows(self, written_by: str | None, *, with_history: bool) -> list[Payload]:
-        """The rows of its history: its own, or one that says that it was added now."""
+        """The rows for the history: those of the file, or one ADD of the current time."""
         if with_history and self.events:
             return _restored(self.id, self.scope, self.payload, self.events)
         time = now()
@@ -67,8 +67,8 @@ class Arriving:
 def of_memory(
     line: int, read: MemoryLine, made_by: EmbedderInfo | None, here: EmbedderInfo
 ) -> Arriving:
-    """`made_by`: who made the vectors of the file. One is used where that is the embedder `here`,
-    and the text is still the one that it was made of."""
+    """A memory from a line. `made_by` is the embedder that made the vectors of the file, `here` the
+    current one. The line's vector is used if they are the same and its text was not changed."""
     scope = read.scope()
     payload = new_payload(
         read.memory,
@@ -90,7 +90,7 @@ def of_memory(
 
 
 def of_conversation(line: int, read: ConversationLine) -> list[Arriving]:
-    """Each message as a memory, in their order, except what the system said."""
+    """A memory for each message of a conversation, except those of the system."""
     scope = read.scope()
     first = read.timestamp or next((one.time for one in read.messages if one.time), None)
     arriving = []
@@ -101,7 +101,7 @@ def of_conversation(line: int, read: ConversationLine) -> list[Arriving]:
         if time := said.time or first:
             payload = said_at(payload, time, 0 if said.time else place)
             payload["updated_at"] = payload["created_at"]
-        if first:  # their order is known, and no other conversation has these numbers
+        if first:  # the time makes numbers that no other conversation has
             payload[PLACE] = _microseconds(first) + place
         id_ = _id(said.content, scope, read.id or first, said.role, place)
         arriving.append(Arriving(line, id_, payload, is_dated=bool(time)))
@@ -113,7 +113,7 @@ def _restored(
 ) -> list[Payload]:
     rows = restored_rows(id_, scope, events)
     if all(row["event"] != "ADD" for row in rows):
-        # mem0 stored it without a history: each begins with what was there before the changes.
+        # mem0 stored the memory without a history: it begins with the text before the changes.
         was = {**payload, "data": events[0].old_memory, "updated_at": payload["created_at"]}
         rows.insert(0, history_row("ADD", id_, None, was))
     return rows
@@ -127,7 +127,7 @@ def restored_rows(id_: str, scope: Scope, events: Sequence[EventLine]) -> list[P
 
 
 def _id(text: str, scope: Scope, *rest: Any) -> str:
-    """The same for the same, so that a line without an id is imported once."""
+    """An id made from the content, so that a line without an id is imported only once."""
     return str(uuid.uuid5(OWN_IDS, json.dumps([text, sorted(scope.items()), *rest])))
 
 
@@ -138,7 +138,7 @@ def _content(payload: Payload) -> Payload:
 def _same_time(one: str, other: Any) -> bool:
     try:
         return one == other or instant(one) == instant(other)
-    except (ValueError, TypeError, OverflowError):  # whoever stored it did not know times
+    except (ValueError, TypeError, OverflowError):  # another program stored no valid time
         return False
 
 

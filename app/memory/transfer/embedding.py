@@ -1,4 +1,4 @@
-"""Vectors for what arrives: what one text makes fail fails its own line alone."""
+"""Embeds the memories of an import. A text that is refused fails only its own line."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,15 +9,15 @@ from app.memory.transfer.arriving import Arriving
 from app.memory.transfer.report import Report
 
 TEXTS, CHARACTERS = 64, 100_000
-"""Of one call, so that others' requests come in between."""
-FEW = 8  # texts that an embedder has time for which has none for many
-HOPELESS = 20  # texts that were refused, and none that was not: so will the others be
+"""The bound of one call to the embedder, so that other requests can be served in between."""
+FEW = 8  # texts in one call, after a call with more of them was too slow
+HOPELESS = 20  # after so many refused texts, and none embedded, the import fails
 
 Points = Sequence[tuple[Arriving, Vector]]
 
 
 class ArrivingEmbedder:
-    """The embedder, for one import."""
+    """Embeds the memories of one import."""
 
     def __init__(self, embedder: CollectionEmbedder, report: Report) -> None:
         self._embedder = embedder
@@ -26,8 +26,8 @@ class ArrivingEmbedder:
         self._embedded = self._refused = 0
 
     def __call__(self, arriving: Sequence[Arriving]) -> Points:
-        """Those with a vector, their own or one that is made now; whose text is refused is
-        reported. Raises what is not of one text."""
+        """The memories with their vectors, from the file or made now. One whose text is refused is
+        reported and left out. Raises failures that do not concern one text."""
         lacking = [one for one in arriving if one.vector is None]
         if not lacking:
             self._embedder.prepare()
@@ -66,7 +66,8 @@ class ArrivingEmbedder:
     def _divided(
         self, some: Sequence[Arriving], failure: ServiceError
     ) -> Iterator[Sequence[Arriving]]:
-        """In what smaller calls to ask again; none, where it is of the one text."""
+        """The smaller calls to make after `failure`; none where it concerns a single text, which
+        is then reported."""
         if type(failure) is ProviderTimeout and len(some) > FEW:
             self._most = FEW
             yield from (some[start : start + FEW] for start in range(0, len(some), FEW))

@@ -1,4 +1,4 @@
-"""Exports: memories as lines, read as they are taken."""
+"""Exports memories as lines, which are read from the stores while they are sent."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, groupby
@@ -19,15 +19,15 @@ from app.storage.vectors.points import Whole
 from app.storage.vectors.store import VectorStore
 
 Histories = Mapping[str, list[dict[str, Any]]]
-"""By the ids of memories."""
+"""The history of each memory, by its id."""
 
-HELD = 100  # ids, and more where many memories are of one time
-HISTORIES = 32  # that are read at once
-DELETIONS = 500  # of which the histories are looked up at once
+HELD = 100  # ids held at once; more where many memories have the same time
+HISTORIES = 32  # histories that are read at once
+DELETIONS = 500  # deletions that are looked up at once
 
 
 class Exporting:
-    """Reads from the vectors and the history; sees what the principal may see."""
+    """Exports what the principal may see, from the vectors and the history."""
 
     def __init__(self, store: VectorStore, history: History, listings: Listings) -> None:
         self._store = store
@@ -35,10 +35,12 @@ class Exporting:
         self._listings = listings
 
     def lines(self, principal: Principal, asked: ExportRequest) -> Iterator[bytes]:
-        """Newest first, those of one time by their ids; then the deleted ones; the last line fits
-        those before it. Raises what a listing raises: ServiceBusy, also on the way, where memories
-        of the scope are deleted all at once. One that is changed meanwhile comes as it was or as it
-        is; one that is deleted is left out."""
+        """The lines: a header, the memories (newest first, then by id), the deleted ones, and a
+        last line with a digest of the others.
+
+        A memory that is changed meanwhile is exported in its old or new state, and one that is
+        deleted is left out. Raises ServiceBusy, also between two lines, where a deletion by scope
+        comes in between."""
         scope = principal.narrowed(asked.scope())
         parts = self._listings.unbroken(scope, lambda: self._parts(scope, asked))
         made_by = self._store.embedder() if asked.vectors else None
@@ -60,7 +62,7 @@ class Exporting:
         yield ()
 
     def _ids(self, where: Filter) -> Iterator[Sequence[str]]:
-        """In an order that does not depend on the engine, some at a time."""
+        """The ids of the memories, some at a time, in an order that is the same on each engine."""
         in_order = groupby(self._listed(where), key=lambda one: one.time)
         held: list[str] = []
         for _, same in in_order:
@@ -79,7 +81,7 @@ class Exporting:
                 return
 
     def _deleted(self, scope: Scope) -> Iterator[Iterable[Line]]:
-        """In the order of their deletion."""
+        """The lines of deleted memories, in the order of their deletion."""
         after = 0
         while found := self._history.deletions(scope, after, DELETIONS):
             for some in sliced(found, HISTORIES):

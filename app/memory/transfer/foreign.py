@@ -1,4 +1,4 @@
-"""Records of other formats as lines of this service's own, which an import takes."""
+"""Converts records of other formats into lines of the service's own format."""
 
 import io
 import json
@@ -14,17 +14,17 @@ from app.memory.transfer.splitting import RawLine, Read
 from app.security.scopes import Scope
 
 JSON_FORMATS = ("mem0", "chatgpt", "claude")
-"""Those that one body of JSON can have; the others are archives and stores."""
+"""Formats that are a single JSON body; the others are archives and stores."""
 
 Line = RawLine | Refused
-"""Each with the place that its source has it at."""
+"""A line with the number that it has in its source."""
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def lines_of(read: Read, format_name: str, default: Scope) -> Iterator[Line]:
-    """The lines that a body of the format `format_name` becomes; `default` are the ids of what has
-    none. Raises InvalidRequest where it is no body of that format."""
+    """The lines of a body in the format `format_name`. Records without ids get those of `default`.
+    Raises InvalidRequest where the body is not in that format."""
     stream = io.BufferedReader(_Stream(read))
     try:
         yield from as_lines(finished(format_name, FORMATS[format_name].read(stream), default))
@@ -53,7 +53,7 @@ def _line(record: Record) -> Line:
 
 
 class _Stream(io.RawIOBase):
-    """What `read` gives, as a stream that can only be read on."""
+    """`read` as a stream that cannot seek."""
 
     def __init__(self, read: Read) -> None:
         self._read = read

@@ -1,4 +1,4 @@
-"""Imports: lines as they come, checked one by one and stored some at a time."""
+"""Imports lines while they are received: each is checked, and several are stored together."""
 
 import json
 from collections.abc import Iterable
@@ -11,6 +11,7 @@ from app.memory.limits import ConcurrencyLimiter
 from app.memory.strict_json import STRICT
 from app.memory.transfer import arriving
 from app.memory.transfer.arriving import Arriving
+from app.memory.transfer.completeness import Completeness
 from app.memory.transfer.foreign import Line
 from app.memory.transfer.inferring import Inferring
 from app.memory.transfer.lines import MAX_LINE
@@ -27,23 +28,22 @@ from app.memory.transfer.report import Report
 from app.memory.transfer.requests import ImportRequest
 from app.memory.transfer.splitting import RawLine
 from app.memory.transfer.storing import Storing
-from app.memory.transfer.whole import Whole
 from app.memory.validation import Request, validated
 from app.security.principal import Principal
 from app.storage.history.rows import History
 from app.storage.journal.writer import Writer
 
 TOGETHER, TOGETHER_BYTES = 200, 2_000_000
-"""Memories, and bytes of their lines, that are stored at once: Edge holds every thread while it
-takes them, 15 ms for 200."""
+"""Memories, and bytes of their lines, that are stored together. Edge stops all threads while it
+stores them, 15 ms for 200."""
 AT_ONCE = 4
-"""Imports: each has a thread for as long as its sender takes."""
+"""Imports that may run at once: each occupies a thread while its sender sends."""
 
-MAX_WRONG = 5  # fields of a line that are named
+MAX_WRONG = 5  # wrong fields of a line that are reported
 
 
 class Importing:
-    """Stores what lines bring, for whoever sends them."""
+    """Runs imports."""
 
     def __init__(
         self, writer: Writer, history: History, embedder: CollectionEmbedder, adding: Adding
@@ -57,8 +57,9 @@ class Importing:
         )
 
     def run(self, principal: Principal, asked: ImportRequest, lines: Iterable[Line]) -> Report:
-        """What became of each line. A failure that is not of one line ends it: what was stored
-        before stays, and the error says so. Sent again, what is there is passed over."""
+        """The report of all lines. A failure that does not concern one line ends the import; what
+        was stored before remains, and the error says so. In a repeat, memories that are already
+        there count as unchanged."""
         principal.must_write()
         if asked.infer and not self._adding.extracts:
             raise LLMNotConfigured
@@ -82,15 +83,15 @@ class _Run:
         inferring: Inferring | None,
         here: EmbedderInfo,
     ) -> None:
-        """Without `inferring`, each message of a conversation is a memory. `here`: the embedder
-        whose vectors are of use."""
+        """Without `inferring`, each message of a conversation becomes a memory. `here` is the
+        current embedder: only its vectors can be used."""
         self._principal = principal
         self._report = report
         self._storing = storing
         self._inferring = inferring
         self._here = here
         self._made_by: EmbedderInfo | None = None
-        self._whole = Whole()
+        self._completeness = Completeness()
         self._held: dict[str, Arriving] = {}
         self._deleted: dict[str, DeletedLine] = {}
         self._held_bytes = 0
@@ -113,7 +114,7 @@ class _Run:
                 "it again: what is there is passed over."
             )
             raise
-        self._report.whole = self._whole.verdict()
+        self._report.whole = self._completeness.verdict()
         return self._report
 
     def _take(self, raw: RawLine) -> None:
@@ -121,21 +122,21 @@ class _Run:
             self._report.fail(raw.number, "payload_too_large", f"is longer than {MAX_LINE} bytes")
             return
         if not raw.text.strip():
-            self._whole.add(raw.text)
+            self._completeness.add(raw.text)
             return
         try:
             line = parsed(raw.text, self._principal)
         except (InvalidRequest, Forbidden) as error:
             self._report.fail(raw.number, error.code, _reason(error))
-            self._whole.add(raw.text)
+            self._completeness.add(raw.text)
             return
         if isinstance(line, EndLine):
-            self._whole.end(line.sha256)
+            self._completeness.end(line.sha256)
             return
         if isinstance(line, HeaderLine):
-            self._whole.begin()
+            self._completeness.begin()
             self._made_by = line.embedder.info() if line.embedder else None
-        self._whole.add(raw.text)
+        self._completeness.add(raw.text)
         self._bring(line, raw)
 
     def _bring(self, line: Request, raw: RawLine) -> None:
@@ -153,7 +154,7 @@ class _Run:
                 self._hold(one, len(one.payload["data"]))
 
     def _hold(self, one: Arriving, size: int) -> None:
-        """Until there are enough to be stored together, each id once."""
+        """Hold the memory until enough are held to be stored together. Each id is held once."""
         if one.id in self._held or one.id in self._deleted or self._is_full(size):
             self._store()
         self._held[one.id] = one
@@ -178,8 +179,8 @@ class _Run:
 
 
 def parsed(raw: bytes, principal: Principal) -> Request:
-    """A line as the model of its type. Raises InvalidRequest, and Forbidden for the scope of
-    another."""
+    """A line as the model of its type. Raises InvalidRequest, and Forbidden for another scope than
+    the caller's."""
     try:
         given = STRICT.decode(raw.decode("utf-8-sig"))
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""Conversations that are imported through the LLM."""
+"""Imports conversations by the LLM: it finds the memories in them."""
 
 import hashlib
 import json
@@ -14,12 +14,12 @@ from app.memory.validation import validated
 from app.security.principal import Principal
 from app.storage.vectors.paging import sliced
 
-ASKED_AT_ONCE = 20  # messages: about what an agent adds at once
+ASKED_AT_ONCE = 20  # messages in one call, about as many as an agent adds at once
 OF_ONE_CONVERSATION = (*OF_ONE_TEXT, ProviderBadAnswer)
 
 
 class Inferring:
-    """Asks the LLM what is worth remembering, as an add does."""
+    """Adds conversations with `infer`."""
 
     def __init__(
         self, adding: Adding, principal: Principal, asked: ImportRequest, report: Report
@@ -30,8 +30,9 @@ class Inferring:
         self._report = report
 
     def find(self, number: int, line: ConversationLine) -> None:
-        """Each part is asked for with a key of its own, made of what it says: sent again within a
-        day it is not asked again. Raises the failures that are not of this conversation."""
+        """Add a conversation in parts. Each part has an idempotency key made from its content, so
+        that a repeat of the import does not ask the LLM again. Raises failures that do not concern
+        this conversation alone."""
         for part in sliced(line.messages, ASKED_AT_ONCE):
             if self._dry_run or all(one.role == "system" for one in part):
                 continue

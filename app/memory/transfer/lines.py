@@ -1,4 +1,4 @@
-"""The service's own lines: JSON Lines that an export gives and an import takes.
+"""The service's own format: JSON Lines that an export writes and an import reads.
 
     {"type": "header", "format": "memory-service", "version": 1, "service": "0.2.0",
      "embedder": {"name": ..., "dimensions": ...}}
@@ -6,7 +6,7 @@
     {"type": "deleted", "id": ..., "user_id": ..., "history": [...]}
     {"type": "end", "memories": 2, "deleted": 1, "events": 5, "sha256": ...}
 
-`sha256` is over all bytes before the last line. Beside these an import takes lines of the type
+`sha256` is the hash of all bytes before the last line. An import also takes lines of the type
 "conversation", and a line without a type is a memory.
 """
 
@@ -23,7 +23,7 @@ from app.memory.transfer.records import ImportedConversation, ImportedEvent, Imp
 
 FORMAT, VERSION = "memory-service", 1
 MAX_LINE = 16 * 2**20
-"""Bytes. A memory of 100,000 characters with twenty changes of it takes at most 12 MB."""
+"""Bytes. A memory of 100,000 characters with twenty changes has at most 12 MB."""
 
 Line = Mapping[str, Any]
 
@@ -36,7 +36,7 @@ def dumped(line: Line) -> bytes:
 
 
 def header(service: str, embedder: EmbedderInfo | None) -> Line:
-    """`embedder`: who made the vectors of the lines, where they have some."""
+    """The header. `embedder` made the vectors of the lines; None where they have none."""
     line = {"type": "header", "format": FORMAT, "version": VERSION, "service": service}
     if embedder is None:
         return line
@@ -44,18 +44,18 @@ def header(service: str, embedder: EmbedderInfo | None) -> Line:
 
 
 def event(row: Mapping[str, Any]) -> Line:
-    """A row of the history, without its id, which is made anew."""
+    """A row of the history as an event; without the row's id, which an import makes anew."""
     names = ImportedEvent.__dataclass_fields__
     return {name: row[name] for name in names if row.get(name) is not None}
 
 
 def packed(vector: Vector) -> str:
-    """Base64 of 32-bit floats, little-endian: exact, and a third of what digits take."""
+    """`vector` as base64 of little-endian 32-bit floats: exact, and a third as long as digits."""
     return b64encode(np.asarray(vector, _DTYPE).tobytes()).decode()
 
 
 def unpacked(text: str) -> Vector:
-    """Raises ValueError."""
+    """The vector in `text`, see `packed`. Raises ValueError."""
     vector: Vector = np.frombuffer(b64decode(text, validate=True), _DTYPE).tolist()
     return vector
 
@@ -89,14 +89,14 @@ def _fields(one: ImportedEvent) -> Mapping[str, Any]:
 
 
 class Digest:
-    """What the last line says of those before it."""
+    """Counts and hashes lines, for the last line."""
 
     def __init__(self) -> None:
         self._counts = {"memories": 0, "deleted": 0, "events": 0}
         self._sha256 = hashlib.sha256()
 
     def add(self, line: Line) -> bytes:
-        """As it is written."""
+        """`line` as it is written."""
         if line["type"] != "header":
             self._counts["memories" if line["type"] == "memory" else "deleted"] += 1
         self._counts["events"] += len(line.get("history", ()))
@@ -109,19 +109,19 @@ class Digest:
 
 
 def is_own(beginning: bytes) -> bool:
-    """Whether what begins so is lines that an import takes: the first is an object with the text
-    of a memory, with messages, or with a type."""
+    """Whether `beginning` is of a file in the service's own format: the first line is an object
+    with a type or a memory."""
     first = beginning.lstrip(b"\xef\xbb\xbf \t\r\n").split(b"\n", 1)[0]
     try:
         line = json.loads(first)
     except ValueError:
-        # It may be longer than its beginning; lists and objects over several lines are not ours.
+        # The line may be longer than `beginning`.
         return first.startswith((b'{"type":"', b'{"type": "', b'{"memory":', b'{"memory": "'))
     return isinstance(line, dict) and not {"type", "memory"}.isdisjoint(line)
 
 
 def joined(lines: Iterable[bytes], size: int) -> Iterable[bytes]:
-    """Several lines as one piece of about `size` bytes: each piece costs a call of the system."""
+    """`lines` joined into pieces of about `size` bytes, because sending each piece has a cost."""
     held: list[bytes] = []
     length = 0
     for line in lines:
@@ -135,7 +135,7 @@ def joined(lines: Iterable[bytes], size: int) -> Iterable[bytes]:
 
 
 def digest_of(end: bytes) -> str:
-    """The digest that a last line tells; "" where it tells none."""
+    """The hash in a last line; "" where it has none."""
     try:
         found = json.loads(end)["sha256"]
     except (ValueError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""What each kind of line may have; strict, as the bodies of requests are."""
+"""The models of the lines; as strict as those of requests."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -81,7 +81,7 @@ Events = Annotated[list[EventLine], Field(max_length=MAX_EVENTS)]
 
 
 class MemoryLine(InScope):
-    """As `/memory/get` shows a memory, and what a restored one needs beside that."""
+    """A memory as `/memory/get` shows it, with its history, place and vector."""
 
     type: Literal["memory"] = "memory"
     memory: MemoryText
@@ -106,7 +106,7 @@ class MemoryLine(InScope):
 
 
 class DeletedLine(InScope):
-    """The history of a memory that is gone."""
+    """The history of a deleted memory."""
 
     type: Literal["deleted"]
     id: MemoryId

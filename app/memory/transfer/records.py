@@ -1,7 +1,7 @@
-"""What an import brings, whatever it was read from.
+"""The records that the readers of all formats produce.
 
-Records are as their source has them: nothing is checked here, but when they are imported. A source
-that has no value for a field leaves it out. Times are texts of ISO 8601, dates `YYYY-MM-DD`.
+Records have the values of their source; they are checked only when they are imported. A field
+without a value is None or empty. Times are texts of ISO 8601, dates are `YYYY-MM-DD`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,21 +25,21 @@ class ImportedEvent:
     actor_id: str | None = None
     role: str | None = None
     written_by: str | None = None
-    """The id of the key that was used."""
+    """The id of the API key that was used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportedMemory:
-    """A memory that another service, or this one, has known."""
+    """A memory of another service, or of this one."""
 
     line: int
-    """Where its source has it, counted from 1: a line, or an item of a list."""
+    """The number of the line or list item in the source, counted from 1."""
     memory: str
     """Its text."""
     scope: Scope
     id: str | None = None
-    """A UUID. Without one it gets one that is made of what it says, see `identity`, so that the
-    same file twice gives the same."""
+    """The source's id, of which `finishing` makes a UUID. Without an id the import makes one from
+    the content, so that importing a file twice stores its memories once."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     created_at: str | None = None
     updated_at: str | None = None
@@ -47,14 +47,14 @@ class ImportedMemory:
     role: str | None = None
     actor_id: str | None = None
     attributed_to: str | None = None
-    """`user` or `assistant`: mem0's word for who said it."""
+    """`user` or `assistant`: who said it."""
     place: int | None = None
-    """In the order of writing, see app.storage.payloads.PLACE."""
+    """The place in the order of writing, see app.storage.payloads.PLACE."""
     history: Sequence[ImportedEvent] = ()
-    """Oldest first; without any it gets an ADD."""
+    """Oldest first; where it is empty, the import adds an ADD."""
     vector: Vector | None = None
     embedder: EmbedderInfo | None = None
-    """Who made the vector; without one it is not used."""
+    """The embedder of the vector, which is not used without this."""
 
 
 class ImportedMessage(NamedTuple):
@@ -67,34 +67,34 @@ class ImportedMessage(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportedConversation:
-    """What was said, for an LLM to find memories in, or to be stored message by message."""
+    """A conversation. An LLM finds memories in it, or each message is stored as one."""
 
     line: int
-    """As that of ImportedMemory."""
+    """The number of the line or list item in the source, counted from 1."""
     messages: Sequence[ImportedMessage]
     scope: Scope
     id: str | None = None
-    """As its source knows it: any text."""
+    """The id in the source: any text."""
     title: str | None = None
     timestamp: str | None = None
-    """When it was held, for messages that have no time of their own."""
+    """When it took place, for messages without a time of their own."""
 
 
 class Refused(NamedTuple):
-    """What a source has there cannot be read."""
+    """An item of a source that cannot be read."""
 
     line: int
     reason: str
-    """For the user. Without any text of the source."""
+    """The reason for the user, without quoting the source."""
 
 
 Record = ImportedMemory | ImportedConversation
 Item = Record | Refused
 
 Reader = Callable[[BinaryIO], Iterator[Item]]
-"""Reads a stream, which can be sought in where it is a file, in bounded memory as far as its format
-allows. Raises NotThisFormat where nothing of it can be read."""
+"""Reads a stream, in bounded memory as far as the format allows. The stream can seek only where it
+is a file. Raises NotThisFormat where nothing can be read."""
 
 
 class NotThisFormat(Exception):
-    """The text says what is wrong with the whole source, for the user."""
+    """The whole source cannot be read; the text tells the user why."""

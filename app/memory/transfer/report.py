@@ -1,4 +1,4 @@
-"""What became of the lines of an import."""
+"""The report of an import."""
 
 from collections import Counter
 from typing import Any, NamedTuple
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from app.observability.metrics import IMPORTED
 
 MAX_FAILED = 1000
-"""Lines that are named; more are counted."""
+"""The most failed lines that a report names; further ones are only counted."""
 
 
 OUTCOMES = frozenset(("imported", "unchanged", "replaced", "skipped", "failed"))
@@ -15,25 +15,25 @@ OUTCOMES = frozenset(("imported", "unchanged", "replaced", "skipped", "failed"))
 class Failed(NamedTuple):
     line: int
     code: str
-    """Of the set that openapi.yaml lists."""
+    """One of the codes that openapi.yaml lists."""
     detail: str
-    """Without any text of the line."""
+    """The reason, without quoting the line."""
 
 
 class Report:
-    """Counts memories by what became of them, and names the lines that failed."""
+    """Counts memories by their outcomes, and names the lines that failed."""
 
     def __init__(self, *, dry_run: bool) -> None:
         self._dry_run = dry_run
         self._counts: Counter[str] = Counter()
         self._failed: list[Failed] = []
         self.lines = 0
-        """How many were read."""
+        """How many lines were read."""
         self.whole: bool | None = None
-        """Whether the last line fits those before it; None where no header promised one."""
+        """Whether all lines of an export were received unchanged; None where no header was."""
 
     def count(self, what: str, number: int = 1) -> None:
-        """`what`: one of the names that `to_json` gives a number."""
+        """`what`: one of the counters in `to_json`."""
         self._counts[what] += number
         if what in OUTCOMES and not self._dry_run:
             IMPORTED.labels(what).inc(number)

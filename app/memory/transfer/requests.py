@@ -1,4 +1,4 @@
-"""What an export and an import are asked for."""
+"""The requests of exports and imports."""
 
 from typing import Literal
 
@@ -7,24 +7,24 @@ from app.memory.validation import Request, Scoped
 
 
 class ExportRequest(Scoped):
-    """Of the memories of a scope, or of all that the caller may see; the expired ones too."""
+    """Exports a scope, or all that the caller may see, including expired memories."""
 
     vectors: bool = False
     history: Literal["none", "memories", "all"] = "memories"
-    """`all`: also of those that were deleted."""
+    """`all` includes the histories of deleted memories."""
 
 
 class ImportRequest(Request):
     on_conflict: Literal["fail", "replace", "skip"] = "fail"
-    """What to do where a memory of the same id says something else."""
+    """What to do with a memory whose id exists already with another content."""
     infer: bool = False
-    """Let the LLM find memories in conversations, in the place of each message as it is."""
+    """Let the LLM find memories in conversations, instead of storing each message."""
     dry_run: bool = False
-    """Read, compare and report, and write nothing."""
+    """Read, compare and report, but write nothing."""
 
 
 class ForeignRequest(ImportRequest):
-    """Of a body in the format of another service."""
+    """Imports a body in the format of another service."""
 
     user_id: Omittable[ScopeId] = None
-    """Of what names no user there."""
+    """The user of records that name none."""

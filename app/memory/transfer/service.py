@@ -17,7 +17,7 @@ from app.storage.journal.writer import Writer
 
 
 class Transfer:
-    """Gives memories out as lines, and takes them in."""
+    """Exports and imports memories."""
 
     def __init__(
         self, writer: Writer, history: History, embedder: CollectionEmbedder, adding: Adding
@@ -36,7 +36,7 @@ class Transfer:
     def import_foreign(
         self, principal: Principal, format_name: str, asked: ForeignRequest, read: Read
     ) -> Report:
-        """Of a body in one of JSON_FORMATS; see Importing.run, and lines_of for what it raises."""
+        """Import a body in one of JSON_FORMATS, see Importing.run; for errors see `lines_of`."""
         if format_name not in JSON_FORMATS:
             wrong = FieldError("format", f"must be one of {', '.join(JSON_FORMATS)}")
             raise InvalidRequest("There is no such format.", [wrong])

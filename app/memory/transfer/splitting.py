@@ -1,4 +1,4 @@
-"""A stream of bytes as its lines, of which none is held that is longer than it may be."""
+"""Splits a stream of bytes into lines, without holding a line that is too long."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -9,19 +9,18 @@ READ_BYTES = 64 * 1024
 
 
 Read = Callable[[int], bytes]
-"""At most so many bytes of a body; none at its end."""
+"""Reads at most so many bytes of a body; none at its end."""
 
 
 class RawLine(NamedTuple):
     number: int
     """Counted from 1."""
     text: bytes | None
-    """With its end; None where it is longer than MAX_LINE."""
+    """The line with its line break; None where it is longer than MAX_LINE."""
 
 
 def split(read: Read, max_line: int = MAX_LINE) -> Iterator[RawLine]:
-    """The lines of what `read` gives, at most so many bytes at a time and none at the end. The last
-    one may lack its end."""
+    """The lines of the body that `read` reads. The last one may lack its line break."""
     held: list[bytes] = []
     size, number = 0, 1
     while data := read(READ_BYTES):

@@ -1,4 +1,5 @@
-"""Some arriving memories at a time: compared with what is there, embedded, and written as one."""
+"""Stores imported memories, some at a time: compares them with the stored ones, embeds them, and
+writes them together."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -34,11 +35,11 @@ class Fate(Enum):
 
 
 class Conflict(Exception):
-    """The text is for the caller."""
+    """The memory's id cannot be used; the text tells the caller why."""
 
 
 class Storing:
-    """Writes what arrives for one caller, and reports it."""
+    """Stores the memories of one import, and reports their outcomes."""
 
     def __init__(
         self,
@@ -58,20 +59,22 @@ class Storing:
         self._embed = ArrivingEmbedder(embedder, report)
 
     def store(self, arriving: Sequence[Arriving]) -> None:
-        """Memories of different ids, each whole or not at all. Raises what keeps all of them."""
+        """Store memories with different ids; each is stored with its history or not at all. Raises
+        failures that concern all of them."""
         left = arriving
         while left:
-            with self._alone_with(left):  # what is at work or unsure there is no answer yet
+            with self._alone_with(left):  # waits for unfinished writes of these memories
                 stored = self._stored([one.id for one in left])
             wanted = [one for one in left if self._is_wanted(one, stored.get(one.id))]
             if self._asked.dry_run:
                 return
             ready = self._embed(wanted)
-            # What somebody else wrote or deleted meanwhile is looked at once more.
+            # Memories that another writer changed meanwhile are compared again.
             left = self._write(ready) if ready else []
 
     def store_deleted(self, deleted: Sequence[DeletedLine]) -> None:
-        """The histories of different memories that are gone, unless something is known of them."""
+        """Store the histories of deleted memories with different ids, except those that have a
+        memory or a history here."""
         if self._principal.scope:
             self._report.count("histories_left_out", len(deleted))
             return
@@ -96,7 +99,7 @@ class Storing:
         return {record.id: record.payload for part in parts for record in store.get_many(part)}
 
     def _is_wanted(self, one: Arriving, stored: Payload | None) -> bool:
-        """Whether it is to be written; the others are reported here."""
+        """Whether the memory has to be written; if not, its outcome is reported."""
         try:
             fate = self._fate(one, stored)
         except Conflict as conflict:
@@ -128,7 +131,7 @@ class Storing:
             self._report.count("histories_left_out")
 
     def _write(self, ready: Points) -> list[Arriving]:
-        """Write them, except those that must be looked at again, which are given back."""
+        """Write the memories. Returns those that must be compared again."""
         with self._alone_with([one for one, _ in ready]):
             stored = self._stored([one.id for one, _ in ready])
             self._write_new([(one, vector) for one, vector in ready if one.id not in stored])
@@ -152,7 +155,8 @@ class Storing:
         known = self._history.known([one.id for one, _ in new if one.events])
         rows = []
         for one, _ in new:
-            # A history that is known here goes on; and only the admin may say who wrote what.
+            # A history that exists here is continued. Only the admin may import histories, since
+            # they say which key wrote what.
             with_history = one.id not in known and not self._principal.scope
             rows += one.rows(self._principal.key_id, with_history=with_history)
         points = {one.id: (vector, one.payload) for one, vector in new}
@@ -164,7 +168,8 @@ class Storing:
             self._count(one, Fate.NEW)
 
     def _replace(self, one: Arriving, vector: Vector, old: Payload) -> None:
-        # By itself: a change that was cut off is told by the time of its memory alone.
+        # One write for each, because recovery recognises an interrupted change by the time of its
+        # one memory.
         payload = one.replacing(old)
         row = history_row("UPDATE", one.id, old, payload, self._principal.key_id)
         points: Mapping[str, tuple[Vector | None, Payload]] = {one.id: (vector, payload)}

@@ -67,7 +67,7 @@ def check(name: str, source: bytes) -> None:
 @given(st.binary(max_size=200))
 def test_any_bytes(name: str, source: bytes) -> None:
     check(name, source)
-    recognition.told(io.BytesIO(source))
+    recognition.recognised(io.BytesIO(source))
 
 
 @pytest.mark.parametrize("name", FORMATS)

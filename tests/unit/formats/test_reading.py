@@ -196,7 +196,7 @@ def test_a_file_in_a_zip_that_is_no_zip_with_that_name_is_passed_over() -> None:
 )
 def test_a_format_is_told_by_what_the_file_says(source: Any, name: str | None) -> None:
     stream: BinaryIO = source()
-    assert recognition.told(stream) == name
+    assert recognition.recognised(stream) == name
     assert stream.tell() == 0
 
 
@@ -208,7 +208,7 @@ def test_a_format_is_told_by_the_beginning_of_a_stream(name: str) -> None:
         "mem0": "mem0-v3-pages.json",
     }
     beginning = sample(samples[name])[:2000]
-    assert [one for one, known in FORMATS.items() if known.is_told_by(beginning)] == [name]
+    assert [one for one, known in FORMATS.items() if known.recognises(beginning)] == [name]
 
 
 def test_a_zip_must_be_a_file() -> None:

@@ -1,4 +1,4 @@
-"""The formats that can be imported: one module for each, and its line in FORMATS."""
+"""The formats that can be imported. Each has a module, and an entry in FORMATS."""
 
 from collections.abc import Callable
 from functools import partial
@@ -8,11 +8,11 @@ from app.memory.transfer.formats import chatgpt, claude, mem0, openmemory
 from app.memory.transfer.formats.recognition import begins_as
 from app.memory.transfer.records import NotThisFormat, Reader
 
-LOOKED_AT = 4096  # bytes from the beginning of a source, by which its format is told
+LOOKED_AT = 4096  # first bytes of a source, by which its format is recognised
 
 
 class Format(NamedTuple):
-    is_told_by: Callable[[bytes], bool]
+    recognises: Callable[[bytes], bool]
     """Whether a source that begins with these bytes is of this format."""
     read: Reader
 
@@ -20,21 +20,22 @@ class Format(NamedTuple):
 FORMATS: dict[str, Format] = {
     "chatgpt": Format(partial(begins_as, "chatgpt"), chatgpt.read),
     "claude": Format(partial(begins_as, "claude"), claude.read),
-    "openmemory": Format(lambda beginning: False, openmemory.read),  # a zip tells it at its end
+    # A zip has its table of files at its end, so that its beginning does not tell.
+    "openmemory": Format(lambda beginning: False, openmemory.read),
     "mem0": Format(partial(begins_as, "mem0"), mem0.read),
 }
-"""By the names that `format` may have; the first that is told by the beginning is taken."""
+"""The formats by their names. The first one that recognises a beginning is taken."""
 
 
 def chosen(name: str | None, beginning: bytes) -> Reader:
-    """The reader of the format `name`, or else of the one that `beginning`, LOOKED_AT bytes or the
-    whole source, is told by. Raises NotThisFormat."""
+    """The reader of the format `name`, or without one of the format that recognises `beginning`,
+    the first LOOKED_AT bytes of the source. Raises NotThisFormat."""
     if name is not None:
         if name not in FORMATS:
             raise NotThisFormat(f"There is no such format; known are {', '.join(FORMATS)}.")
         return FORMATS[name].read
     for one in FORMATS.values():
-        if one.is_told_by(beginning):
+        if one.recognises(beginning):
             return one.read
     raise NotThisFormat(
         f"The format cannot be told by the beginning: name one of {', '.join(FORMATS)}."

@@ -1,4 +1,4 @@
-"""The files of an export: those inside a zip, or the one that was given."""
+"""The files of an export: those in a zip, or the given file itself."""
 
 import re
 import struct
@@ -8,7 +8,7 @@ from typing import IO, BinaryIO
 
 from app.memory.transfer.records import NotThisFormat
 
-# What zipfile raises for a table or a header that makes no sense, and for passwords.
+# Exceptions of zipfile for a wrong table or header, and for archives with a password.
 DAMAGED = (
     *(zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, OSError, EOFError),
     struct.error,
@@ -18,16 +18,17 @@ ZIP = b"PK\x03\x04"
 
 MAX_UNPACKED = 1024 * 1024 * 1024
 MAX_RATIO = 100
-"""A file in a zip is refused that is larger than MAX_UNPACKED bytes and was packed better than so:
-JSON of conversations packs to between a third and a thirtieth, and deflate at best to 1/1032."""
+"""Protection against zip bombs. A file in a zip is refused if it is larger than MAX_UNPACKED bytes
+and its size is more than MAX_RATIO times its packed size. JSON of conversations has ratios from 3
+to 30; deflate's highest is 1032."""
 
 
 def files(
     stream: BinaryIO, wanted: re.Pattern[str], most: int = MAX_UNPACKED
 ) -> Iterator[BinaryIO]:
-    """Those in the zip `stream` whose path `wanted` matches as a whole, in the order of their
-    names; or `stream` itself where it is no zip. Raises NotThisFormat, also for a file of more than
-    `most` bytes that was packed too well."""
+    """The files in the zip `stream` whose whole path matches `wanted`, sorted by name; or `stream`
+    itself where it is no zip. Raises NotThisFormat, also for a zip bomb, see MAX_RATIO; `most`
+    stands for MAX_UNPACKED."""
     if is_zip(stream):
         yield from _unzipped(stream, wanted, most)
     else:
@@ -35,8 +36,8 @@ def files(
 
 
 def is_zip(stream: BinaryIO) -> bool:
-    """Whether it is one that can be opened: its table of files is at its end. Whatever it is, it
-    is left at its beginning."""
+    """Whether `stream` is a zip and can seek, which reading a zip needs. Leaves the stream at its
+    beginning."""
     if not stream.seekable():
         return False
     stream.seek(0)

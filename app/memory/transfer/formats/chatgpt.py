@@ -1,15 +1,16 @@
-"""The data export of ChatGPT: a zip with `conversations.json`, or in newer ones
-`conversations-000.json` and on; or one of these files.
+"""The data export of ChatGPT: a zip with `conversations.json`, or with `conversations-000.json`,
+`-001.json` and so on in newer ones; or one of these files alone.
 
-OpenAI publishes no schema. A list of conversations, each with `conversation_id`, `title`,
-`create_time` and a tree of messages (see chatgpt_messages). Sources: mitkury/chatgpt-export-parser,
-docs/chatgpt-data-export-format.md; TomzxCode/llm-conversations-viewer, docs/formats.md;
-pionxzh/chatgpt-exporter, src/api.ts, for the kinds of content.
+OpenAI publishes no schema. The file is a list of conversations, each with `conversation_id`,
+`title`, `create_time` and a tree of messages (see chatgpt_messages). Sources:
+mitkury/chatgpt-export-parser, docs/chatgpt-data-export-format.md;
+TomzxCode/llm-conversations-viewer, docs/formats.md; pionxzh/chatgpt-exporter, src/api.ts, for the
+kinds of content.
 
-What ChatGPT itself has remembered is no file of its own in most exports. It is read from the calls
-by which it was kept (the recipient `bio`), and from `memory.json` or `memories.json`, a list of
-objects with `content`, where there is one. A memory that was deleted since still stands as such a
-call.
+Most exports have no file with ChatGPT's own memories. They are read from the calls that saved them
+(messages to the recipient `bio`), and from `memory.json` or `memories.json`, a list of objects with
+`content`, where there is one. The call of a memory that was deleted later is still in the export,
+so such a memory is imported, too.
 """
 
 import re
@@ -46,7 +47,7 @@ def _read(line: int, found: json_items.Found) -> Iterator[Item]:
 
 
 def _saved(line: int, given: Mapping[str, Any]) -> ImportedMemory:
-    """Of a file of memories."""
+    """A memory from a file of memories."""
     if given.get("enabled") is False:
         raise Unreadable("it is switched off in ChatGPT")
     return _memory(
@@ -60,7 +61,7 @@ def _saved(line: int, given: Mapping[str, Any]) -> ImportedMemory:
 def _memory(
     line: int, text: str, created_at: str | None, updated_at: str | None = None
 ) -> ImportedMemory:
-    # The same fact stands in each conversation that kept it: it is one memory.
+    # Several conversations may have saved the same fact. The id makes it one memory.
     return ImportedMemory(
         line=line,
         id=f"saved {text}",

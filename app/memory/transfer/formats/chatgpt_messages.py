@@ -1,13 +1,14 @@
-"""What was shown of a conversation of ChatGPT.
+"""The messages of a ChatGPT conversation that were shown to the user.
 
-`mapping` has every message that there ever was, by ids of nodes: `{"id", "message", "parent",
-"children"}`. An edited question or an answer made anew is a branch; `current_node` ends the one
-that is shown. A message has `author.role` (user, assistant, system, tool), `content.content_type`
-and `parts`, `create_time` in seconds, `recipient` (`all`, or the tool that is called), `metadata`.
+`mapping` has all messages of the conversation by the ids of their nodes: `{"id", "message",
+"parent", "children"}`. An edited question or a regenerated answer begins a branch; `current_node`
+is the end of the branch that is shown. A message has `author.role` (user, assistant, system, tool),
+`content.content_type` and `parts`, `create_time` in seconds, `recipient` (`all`, or the tool that
+is called) and `metadata`.
 
-Said is what a user or the assistant wrote to `all` as `text` or `multimodal_text`: no calls of
-tools and their results, no thoughts, nothing that ChatGPT hides itself, no pictures. Sources: see
-chatgpt.
+A message counts as said if a user or the assistant wrote it to `all` as `text` or
+`multimodal_text`. Tool calls and their results, thoughts, messages that ChatGPT hides, and pictures
+do not count. For sources see chatgpt.
 """
 
 import re
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 
 SAID = ("text", "multimodal_text")
 
-# Where the page shows a source: signs of a private area, or 【1†source】.
+# Marks of citations: characters of a private area, or 【1†source】.
 _CITATIONS = re.compile("[ \t]*(\ue200[^\ue201]*\ue201|【\\d+(:\\d+)?†[^】]*】)")
 
 
@@ -40,7 +41,7 @@ class ChatMessage(NamedTuple):
 
 
 def shown(conversation: Mapping[str, Any]) -> list[ChatMessage]:
-    """The messages from the first one to the current one, those without any text left out."""
+    """The messages of the shown branch that have a text, from the first to the current one."""
     nodes = conversation["mapping"]
     messages = [_message(node["message"]) for node in _path(nodes, conversation) if _has(node)]
     return [message for message in messages if message.text]
@@ -60,7 +61,7 @@ def _path(nodes: Mapping[str, Any], conversation: Mapping[str, Any]) -> list[Map
 
 
 def _newest_leaf(nodes: Mapping[str, Any]) -> str | None:
-    """Of the answers that nothing follows, the latest; older exports name no current node."""
+    """The latest message without a successor, for older exports without a current node."""
     parents = {
         node["parent"]
         for node in nodes.values()
@@ -96,7 +97,7 @@ def _object(value: Any) -> Mapping[str, Any]:
 
 
 def _texts(parts: Any) -> Iterator[str]:
-    """Texts, and what was said aloud (`audio_transcription`); pictures and files have none."""
+    """The texts in `parts`, including transcripts of speech (`audio_transcription`)."""
     for part in parts if isinstance(parts, list) else ():
         text = part.get("text") if isinstance(part, Mapping) else part
         if isinstance(text, str) and text:

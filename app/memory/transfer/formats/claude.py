@@ -1,12 +1,13 @@
-"""The data export of Claude: a zip with `conversations.json`, and often `memories.json` or
-`memories/ID.json`; in newer ones a zip for each of these; or one of the files.
+"""The data export of Claude: a zip with `conversations.json`, and often with `memories.json` or
+`memories/ID.json`. Newer exports have a zip for each of these. One of the files alone will do, too.
 
-Anthropic publishes no schema. A list of conversations: `uuid`, `name`, `created_at`,
-`chat_messages`, each with `uuid`, `sender` (human, assistant), `text`, `content`, `created_at`,
-`parent_message_uuid`. `content` is a list of blocks, of which those of the type `text` were said;
-`text` mixes thoughts and placeholders into answers, and counts only where there is no `content`.
-After an edit the messages are a tree, whose shown branch ends with the last one. Sources:
-PiniShv/AnthropicReader, docs/export-format.md; Sinity/polylogue, docs/providers/claude-ai.md.
+Anthropic publishes no schema. The file is a list of conversations with `uuid`, `name`, `created_at`
+and `chat_messages`. Each message has `uuid`, `sender` (human, assistant), `text`, `content`,
+`created_at` and `parent_message_uuid`. `content` is a list of blocks; those of type `text` were
+said. `text` mixes thoughts and placeholders into answers, and is used only where `content` is
+empty. After an edit the messages are a tree; the branch that was shown ends with the last message.
+Sources: PiniShv/AnthropicReader, docs/export-format.md; Sinity/polylogue,
+docs/providers/claude-ai.md.
 
 The memories are notes in Markdown: see claude_memories.
 """
@@ -53,7 +54,8 @@ def _conversation(line: int, given: Mapping[str, Any]) -> ImportedConversation:
 
 
 def _shown(messages: Sequence[Any]) -> Sequence[Mapping[str, Any]]:
-    """The branch of the last message; all where there are no branches, as in older exports."""
+    """The branch that ends with the last message; all messages in older exports, which have no
+    branches."""
     known = [one for one in messages if isinstance(one, Mapping)]
     by_id = {one["uuid"]: one for one in known if isinstance(one.get("uuid"), str)}
     if not any(isinstance(one.get("parent_message_uuid"), str) for one in known):
@@ -69,7 +71,7 @@ def _shown(messages: Sequence[Any]) -> Sequence[Mapping[str, Any]]:
 
 
 def _messages(given: Mapping[str, Any]) -> Iterator[ImportedMessage]:
-    """None of a turn without words, or of nobody who speaks."""
+    """The message of a turn; nothing for a turn without words or of an unknown sender."""
     role = ROLES.get(str(given.get("sender")))
     if role is not None:
         yield from said.messages(role, _text(given), time_or_none(given.get("created_at")))

@@ -1,4 +1,4 @@
-"""What Claude itself has remembered, as its export has it.
+"""Claude's own memories in its export.
 
 `{"account_uuid", "conversations_memory": "Markdown", "project_memories": {PROJECT: "Markdown"},
 "memory_files": [{"path", "content", "updated_at"}]}`, each of which may be absent. Each bullet and
@@ -21,7 +21,7 @@ def are_in(value: Any) -> bool:
 
 
 def read(line: int, given: Mapping[str, Any]) -> Iterator[Item]:
-    """Raises Unreadable where nothing is remembered."""
+    """The memories in `given`. Raises Unreadable where there are none."""
     found = False
     for notes, told, time in _notes(given):
         for statement in statements(notes):
@@ -41,7 +41,7 @@ def read(line: int, given: Mapping[str, Any]) -> Iterator[Item]:
 
 
 def _notes(given: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, str], Any]]:
-    """Each text with what its metadata are to say, and when it was changed, where that is known."""
+    """The texts, each with its metadata, and the time of its last change where that is known."""
     of_all = given.get("conversations_memory")
     if isinstance(of_all, str):
         yield of_all, {}, None

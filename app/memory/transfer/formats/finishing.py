@@ -1,7 +1,7 @@
-"""The last step of every reader: whose it is, where its source does not say, and a UUID for an id.
+"""The last step of every reader: adds a default scope, and turns the source's id into a UUID.
 
-An id that is none becomes one that is made of it, the format and the scope: the same one each time,
-and another one for each user.
+An id that is no UUID becomes one that is made from it, the format and the scope. So it is the same
+in each import, and differs between users.
 """
 
 import uuid
@@ -21,8 +21,8 @@ _IMPORTED = uuid.UUID("6d0d8b0e-6f0c-5c1e-9a53-2f6a8f1b7c44")
 
 
 def finished(format_name: str, items: Iterable[Item], default: Scope) -> Iterator[Item]:
-    """`items` with those ids of `default` that they lack. A memory without any id is refused, and
-    a conversation of no user, agent or app."""
+    """`items`, with the ids of `default` that they lack. A memory without any id of a scope is
+    refused, as is a conversation without a user, agent or app."""
     for item in items:
         yield item if isinstance(item, Refused) else _finished(format_name, item, default)
 

@@ -1,8 +1,8 @@
-"""Reads pickles of plain values without running anything that they name.
+"""Reads pickles of plain values, without calling any function that they name.
 
-A pickle is a program: it may name any function there is and have it called. Here each name becomes
-Inert, a class that keeps what it is given and does nothing, so that only dicts, lists, texts and
-numbers are ever made. (One that was made to do so could still ask for more memory than there is.)
+A pickle is a program, which may name and call any function. Here each name becomes Inert, a class
+that stores its state and does nothing, so that only dicts, lists, texts and numbers are made. (A
+malicious pickle can still use up the memory.)
 """
 
 import io
@@ -15,11 +15,11 @@ MAX_VALUES = 100_000  # in a payload
 
 
 class Unsafe(Exception):
-    """It is no pickle, or holds more than plain values."""
+    """The data is no pickle, or has other than plain values."""
 
 
 class Inert:
-    """Stands for an object of any class, and for what a function would have given."""
+    """Stands for an object of any class, and for the result of any function."""
 
     state: Any = None
 
@@ -42,7 +42,7 @@ class Inert:
         pass
 
     def fields(self) -> dict[str, Any]:
-        """Of a pydantic model or another plain object."""
+        """The fields, where this was a pydantic model or another plain object."""
         state = self.state if isinstance(self.state, Mapping) else {}
         inner = state.get("__dict__", state)
         return dict(inner) if isinstance(inner, Mapping) else {}
@@ -54,7 +54,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def loads(data: bytes) -> Any:
-    """What `data` says, with Inert for each object that is not plain. Raises Unsafe."""
+    """The value in `data`, with Inert for each object that is not plain. Raises Unsafe."""
     if len(data) > MAX_BYTES:
         raise Unsafe
     try:
@@ -64,8 +64,8 @@ def loads(data: bytes) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """`value` as JSON could have it. Raises Unsafe for any other, and for one that is so many
-    values in all (a list that holds itself, or one list a thousand times) as no payload is."""
+    """`value`, made of values that JSON has. Raises Unsafe for other values, and for more than
+    MAX_VALUES of them in all, as in a list that contains itself."""
     return _Plain().of(value)
 
 

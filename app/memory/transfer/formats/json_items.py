@@ -1,8 +1,8 @@
-"""JSON that is larger than the memory: the items of its lists, one after another.
+"""Reads the items of lists in JSON one by one, so that the JSON may be larger than the memory.
 
-What people save is a list, an object with a list in it (a page of an API), or several of those one
-after another (pages appended to one file, JSON Lines). Written in UTF-8, UTF-16 or UTF-32, with or
-without a mark at the beginning, as RFC 4627, section 3, tells them apart.
+It reads a list, an object with a list in it (a page of an API), and several of these one after
+another (pages appended to one file, JSON Lines). The encoding is UTF-8, UTF-16 or UTF-32, with or
+without a byte order mark; RFC 4627, section 3, tells them apart.
 """
 
 import codecs
@@ -16,34 +16,34 @@ from typing import Any, BinaryIO, NamedTuple
 
 CHUNK = 64 * 1024
 MAX_VALUE = 64 * 1024 * 1024
-"""Characters of one item. A long conversation of ChatGPT, with what its tools gave, has a few
+"""Characters of one item. A long conversation of ChatGPT, with the results of tools, has a few
 million."""
 
 REST = ""
-"""The key of what an object has beside its lists."""
+"""The key under which the other fields of an object are returned."""
 
 _SPACE = re.compile(r"[ \t\r\n]*")
-_CUT = 16  # a literal or an escape that is cut off is told at most so far before the end
+_CUT = 16  # the decoder reports a cut literal or escape at most so far before the end
 DAMAGED = (zipfile.BadZipFile, zlib.error, gzip.BadGzipFile, EOFError)
 
 
 class Broken(Exception):
-    """It cannot be read from here on; the text says why."""
+    """The rest of the JSON cannot be read; the text says why."""
 
 
 class Found(NamedTuple):
     key: str | None
-    """The key of the list that it is an item of; REST; None for an item of a bare list."""
+    """The key of the list that the item is in; REST; None for an item of a bare list."""
     value: Any
 
 
 def items(
     stream: BinaryIO, lists: Collection[str] = (), *, chunk: int = CHUNK, most: int = MAX_VALUE
 ) -> Iterator[Found]:
-    """The items of the lists under the keys `lists`, and of bare ones, as they come.
+    """The items of bare lists, and of the lists under the keys `lists` of objects.
 
-    What an object has beside them follows its lists as one item under the key REST. It is read by
-    `chunk` bytes at least; an item of more than `most` characters is given up. Raises Broken.
+    The other fields of an object follow as one item under the key REST. Reads at least `chunk`
+    bytes at a time. Raises Broken, also for an item of more than `most` characters.
     """
     window = _Window(stream, chunk, most)
     while first := window.peek():
@@ -73,7 +73,7 @@ def _object(window: "_Window", lists: Collection[str]) -> Iterator[Found]:
 
 
 class _Window:
-    """The part of a text that is being decoded."""
+    """A window on a long text: the part that is being decoded."""
 
     def __init__(self, stream: BinaryIO, chunk: int, most: int) -> None:
         self._stream = stream
@@ -110,7 +110,7 @@ class _Window:
                 return
 
     def keys_of_object(self) -> Iterator[str]:
-        """Those of an object; the value of each must be taken before the next."""
+        """The keys of an object. The value of each key must be read before the next key."""
         self._take("{")
         if self.peek() == "}":
             self._take("}")
@@ -136,7 +136,7 @@ class _Window:
             except RecursionError:
                 raise Broken("it nests too deeply") from None
             else:
-                # A number at the end may go on in what was not read yet.
+                # A number at the end of the window may continue after it.
                 if end < len(self._text) or not self._more():
                     self._at = end
                     return value
@@ -154,8 +154,8 @@ class _Window:
         return found
 
     def _more(self) -> bool:
-        """Read on, the more the longer what could not be decoded yet is: so a long value is not
-        decoded anew for each chunk of it."""
+        """Read on; returns whether there was more. It doubles the undecoded part, so that a long
+        value is not decoded again for each chunk of it."""
         if self._ended:
             return False
         pending = len(self._text) - self._at
@@ -171,7 +171,7 @@ class _Window:
         return True
 
     def _read(self, size: int) -> str:
-        """`size` bytes as text, or all that is left; a socket may give them piece by piece."""
+        """`size` bytes as text, or the rest of the stream. A socket may return fewer at once."""
         pieces = []
         while size > 0 and not self._ended:
             chunk = self._stream.read(size)
@@ -185,8 +185,8 @@ class _Window:
 
 
 def _integer(digits: str) -> int | float:
-    # Python refuses to read very long ones at all; no id or time has so many.
+    # Python refuses integers of very many digits; no id or time has so many.
     return int(digits) if len(digits) < 30 else float(digits)
 
 
-_DECODER = json.JSONDecoder(parse_int=_integer, strict=False)  # a line break in a text is readable
+_DECODER = json.JSONDecoder(parse_int=_integer, strict=False)  # texts may have raw line breaks

@@ -1,19 +1,20 @@
 """mem0's lists of memories, and the exports of its Platform.
 
-Lists are what `GET /v1/memories/`, `POST /v2/memories/` and `POST /v3/memories/` of the Platform
-answer, `GET /memories` of mem0's open-source server, and `get_all()` of each client: a bare list,
-or `{"count", "next", "previous", "results": [...]}` with `results` alone in older ones; and a
-single memory. Pages may stand in one list or one after another. Sources: mem0ai/mem0,
-docs/openapi.json; docs.mem0.ai/api-reference/memory/v1-get-memories; the published client mem0ai
-2.2.1, mem0/client/main.py and mem0/memory/main.py.
+Lists are the answers of `GET /v1/memories/`, `POST /v2/memories/` and `POST /v3/memories/` of the
+Platform, of `GET /memories` of mem0's open-source server, and of `get_all()` of each client. They
+are a bare list, or `{"count", "next", "previous", "results": [...]}`, or `{"results": [...]}` in
+older versions. A single memory is read, too. Several pages may be in one list, or one after
+another. Sources: mem0ai/mem0, docs/openapi.json;
+docs.mem0.ai/api-reference/memory/v1-get-memories; the published client mem0ai 2.2.1,
+mem0/client/main.py and mem0/memory/main.py.
 
-An export (`/v1/exports/`) has the form that its creator asked for by a JSON Schema, alone or under
+An export (`/v1/exports/`) has the form that its creator chose by a JSON Schema, alone or under
 `data` (mem0ai/mem0, docs/platform/features/memory-export.mdx and
-docs/cookbooks/essentials/exporting-memories.mdx): lists of objects with a text are read as
-memories, any other field as one memory each, `field: value`.
+docs/cookbooks/essentials/exporting-memories.mdx). Lists of objects with a text are read as
+memories; each other field becomes a memory `field: value`.
 
-What the Platform has made of a memory itself is left out (DERIVED); fields that are not known here
-go to the metadata.
+Fields that the Platform derives from a memory are left out (DERIVED). Unknown fields become
+metadata.
 """
 
 from collections.abc import Iterator, Mapping
@@ -70,7 +71,7 @@ def read(stream: BinaryIO) -> Iterator[Item]:
 
 
 class _Pages:
-    """Reads what a file of lists has, and knows whether the last list of it is a whole one."""
+    """Reads the lists in a file, and knows whether the last one has further pages (`go_on`)."""
 
     def __init__(self) -> None:
         self.go_on = False
@@ -106,7 +107,7 @@ def _listed(line: int, one: Any) -> Iterator[Item]:
 
 
 def _exported(line: int, value: Any) -> Iterator[Item]:
-    """An export of any form."""
+    """The memories in an export, whatever its form is."""
     if isinstance(value, list):
         for one in value:
             yield from _exported(line, one)
@@ -148,7 +149,7 @@ def memory_of(line: int, given: Mapping[str, Any]) -> ImportedMemory:
 
 
 def _metadata(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The memory's own, its categories, whether it is immutable, and what is not known here."""
+    """The metadata of a memory, with its categories, `immutable` and unknown fields added."""
     more = {
         key: value
         for key, value in given.items()

@@ -1,7 +1,8 @@
-"""Fields of an export of mem0's Platform, each as one memory.
+"""Turns each field of an export of mem0's Platform into a memory.
 
-An export asks a model to fill in a form, such as `{"full_name": "Dev", "skills": ["Go", "SQL"]}`
-(mem0ai/mem0, docs/platform/features/memory-export.mdx): the memories themselves are not in it.
+For an export an LLM fills in a form, such as `{"full_name": "Dev", "skills": ["Go", "SQL"]}`
+(mem0ai/mem0, docs/platform/features/memory-export.mdx). It does not contain the memories
+themselves.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,7 +14,8 @@ MAX_DEPTH = 10
 
 
 def fields_as_memories(line: int, key: str, value: Any, depth: int = MAX_DEPTH) -> Iterator[Item]:
-    """`key: value`, of an object one for each of its fields. What is empty was not known."""
+    """A memory `key: value`; for an object one for each of its fields. Empty values are skipped,
+    because they mean that the value was not known."""
     if value is None or value == "" or value == [] or value == {}:
         return
     if isinstance(value, Mapping):

@@ -1,9 +1,9 @@
 """The history that mem0's open-source library keeps beside its vector store.
 
-An SQLite file, by default `~/.mem0/history.db`, with a table `history`: id, memory_id, old_memory,
-new_memory, event, created_at, updated_at, is_deleted, actor_id, role. Source: mem0ai 2.2.1,
-mem0/memory/storage.py. Older releases lack some of the columns. Of memories that are deleted
-nothing is taken: it does not say whose they were.
+It is an SQLite file, by default `~/.mem0/history.db`, with a table `history`: id, memory_id,
+old_memory, new_memory, event, created_at, updated_at, is_deleted, actor_id, role. Older releases
+lack some of the columns. Source: mem0ai 2.2.1, mem0/memory/storage.py. The histories of deleted
+memories are not imported, because the file does not say whose they were.
 """
 
 import sqlite3
@@ -22,7 +22,7 @@ EVENTS = ("ADD", "UPDATE", "DELETE")
 
 @contextmanager
 def opened(path: Path | None) -> Iterator[HistoryOf]:
-    """The histories in the file `path`, which is only read; with None nothing has any.
+    """The histories in the file `path`, which is opened read-only. With None all are empty.
 
     Raises NotThisFormat.
     """
@@ -32,7 +32,7 @@ def opened(path: Path | None) -> Iterator[HistoryOf]:
     connection = read_only(path)
     try:
         with _as_not_this_format():
-            # mem0 has no index by memory; a copy on disk that has one is made once.
+            # mem0's table has no index by memory, so a temporary copy with one is made.
             connection.execute("CREATE TEMP TABLE known AS SELECT rowid AS place, * FROM history")
             connection.execute("CREATE INDEX temp.known_memory ON known (memory_id, place)")
         yield lambda memory_id: _events(connection, memory_id)
@@ -41,7 +41,7 @@ def opened(path: Path | None) -> Iterator[HistoryOf]:
 
 
 def read_only(path: Path) -> sqlite3.Connection:
-    """A connection that can write nothing to the file. Raises NotThisFormat."""
+    """A read-only connection to the file. Raises NotThisFormat."""
     try:
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
     except sqlite3.Error:
@@ -68,7 +68,7 @@ def _events(connection: sqlite3.Connection, memory_id: str) -> Sequence[Imported
 
 
 def _spellings(memory_id: str) -> tuple[str, str, str]:
-    """mem0 keeps a history under the spelling that a caller used."""
+    """The ways to write a UUID: mem0 stores a history under the one that its caller used."""
     try:
         known = uuid.UUID(memory_id)
     except ValueError:

@@ -1,8 +1,8 @@
-"""What mem0's open-source library keeps of a memory in a vector store.
+"""The payloads that mem0's open-source library stores in a vector store.
 
-The text under `data`, `hash`, `text_lemmatized`, times, ids of the scope, `actor_id`, `role`,
-`attributed_to`, `expiration_date`, and the caller's metadata at the same level. Source: mem0ai
-2.2.1, mem0/memory/main.py (`_create_memory`, `get`).
+A payload has the text under `data`, and `hash`, `text_lemmatized`, times, ids of the scope,
+`actor_id`, `role`, `attributed_to`, `expiration_date`. The caller's metadata are at the same level.
+Source: mem0ai 2.2.1, mem0/memory/main.py (`_create_memory`, `get`).
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,12 +1,12 @@
 """The export of OpenMemory, mem0's memory server for a desktop: a zip.
 
-`memories.jsonl.gz` has a memory a line: id, content, metadata, created_at, updated_at, state, app,
-categories. `memories.json` has the same tables of its database, and there alone under `user` whose
-they are. Source: mem0ai/mem0, openmemory/api/app/routers/backup.py.
+`memories.jsonl.gz` has a memory in each line: id, content, metadata, created_at, updated_at, state,
+app, categories. `memories.json` has the tables of OpenMemory's database; only its field `user` says
+whose the memories are. Source: mem0ai/mem0, openmemory/api/app/routers/backup.py.
 
-The program that wrote a memory (`app`) goes to the metadata, as OpenMemory shows it to all
-programs of the user alike; so do the categories, and the state where it is not `active`. What is
-deleted there stays deleted.
+The program that wrote a memory (`app`) becomes metadata, and not an app_id, because OpenMemory
+shows a memory to all programs of the user. The categories also become metadata, and so does a state
+other than `active`. Deleted memories are not imported.
 """
 
 import gzip
@@ -53,7 +53,7 @@ def read(stream: BinaryIO) -> Iterator[Item]:
 
 
 def _scope(stream: BinaryIO) -> Scope:
-    """Whose it is: the name that the user has, not the id of the row that every table names."""
+    """The scope of all memories: the user's name, not the id of the user's row."""
     try:
         for tables in archive.files(stream, TABLES):
             for found in json_items.items(tables, _LISTS):
@@ -61,7 +61,7 @@ def _scope(stream: BinaryIO) -> Scope:
                 if isinstance(user, Mapping) and isinstance(user.get("user_id"), str):
                     return {"user_id": user["user_id"]}
     except (Broken, NotThisFormat):
-        pass  # then whoever imports has to say whose they are
+        pass  # then the caller has to name a user
     return {}
 
 

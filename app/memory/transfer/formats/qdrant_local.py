@@ -1,10 +1,10 @@
-"""A collection of mem0 in the folder of qdrant-client's local mode: mem0 with `path`, and its
-default where no host is set.
+"""A collection of mem0 in a folder of qdrant-client's local mode. mem0 uses that mode with `path`,
+and where no host is set.
 
-`meta.json`, and for each collection `collection/NAME/storage.sqlite` with a table `points`, whose
-`point` is a pickled PointStruct. Source: qdrant-client 1.20.0, qdrant_client/local/persistence.py.
-qdrant-client itself is not used: it would run whatever a pickle says, change the files (it takes
-away rows that it wrote twice), and refuse a folder that mem0 has open.
+The folder has `meta.json`, and for each collection `collection/NAME/storage.sqlite` with a table
+`points`, whose `point` is a pickled PointStruct. Source: qdrant-client 1.20.0,
+qdrant_client/local/persistence.py. qdrant-client itself is not used: it would run any code in a
+pickle, change the files (it deletes duplicate rows), and refuse a folder that mem0 has open.
 """
 
 import sqlite3
@@ -20,7 +20,7 @@ from app.memory.transfer.records import Item, NotThisFormat
 
 STORAGE = "storage.sqlite"
 NOT_MEMORIES = ("_entities", "mem0migrations")
-"""Ends of the names of collections that mem0 has beside that of its memories."""
+"""The ends of the names of mem0's other collections, which have no memories."""
 
 
 def is_folder_of_qdrant(folder: Path) -> bool:
@@ -30,8 +30,8 @@ def is_folder_of_qdrant(folder: Path) -> bool:
 def read(
     folder: Path, collection: str | None = None, history: Path | None = None
 ) -> Iterator[Item]:
-    """The memories in `collection`, or in the only one that mem0 keeps memories in. `history` is
-    mem0's SQLite file. Raises NotThisFormat."""
+    """The memories in `collection`; without a name in the only collection with memories. `history`
+    is mem0's SQLite file. Raises NotThisFormat."""
     storage = folder / "collection" / (collection or _only_one(folder)) / STORAGE
     if not storage.is_file():
         raise NotThisFormat("There is no such collection in the folder.")
@@ -52,7 +52,7 @@ def _only_one(folder: Path) -> str:
 
 
 def _rows(connection: sqlite3.Connection) -> Iterator[Any]:
-    """The newest first."""
+    """The pickled points, the newest row first."""
     try:
         for (data,) in connection.execute("SELECT point FROM points ORDER BY rowid DESC"):
             yield data
@@ -61,7 +61,7 @@ def _rows(connection: sqlite3.Connection) -> Iterator[Any]:
 
 
 class _Points:
-    """Reads rows; older releases could keep a point in several, of which the newest counts."""
+    """Reads rows. Older releases could store a point in several; the newest of them counts."""
 
     def __init__(self, history_of: HistoryOf) -> None:
         self._history_of = history_of

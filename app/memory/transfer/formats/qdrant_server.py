@@ -1,7 +1,7 @@
-"""A collection of mem0 on a Qdrant server, read by the server's address.
+"""A collection of mem0 on a Qdrant server.
 
-Points are asked for page by page (`POST /collections/NAME/points/scroll`), without their vectors:
-nothing in a collection says which model made them. Source: mem0ai 2.2.1,
+Points are read page by page (`POST /collections/NAME/points/scroll`), without their vectors,
+because a collection does not say which model made them. Source: mem0ai 2.2.1,
 mem0/vector_stores/qdrant.py; qdrant-client 1.20.0.
 """
 
@@ -25,8 +25,8 @@ def read(
     history: Path | None = None,
     api_key: str | None = None,
 ) -> Iterator[Item]:
-    """The memories in `collection`, `mem0` where none is named, as mem0 calls it itself.
-    `history` is mem0's SQLite file. Raises NotThisFormat."""
+    """The memories in `collection`, by default `mem0`, mem0's own default. `history` is mem0's
+    SQLite file. Raises NotThisFormat."""
     with mem0_history.opened(history) as history_of:
 
         def read_point(line: int, point: Any) -> Iterator[Item]:
@@ -36,7 +36,7 @@ def read(
 
 
 def _points(url: str, collection: str, api_key: str | None) -> Iterator[Any]:
-    # Only here: it takes half a second, which no other format should wait for.
+    # Imported here because it takes half a second, and only this format needs it.
     from qdrant_client import QdrantClient
     from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 

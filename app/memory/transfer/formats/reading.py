@@ -1,4 +1,4 @@
-"""What all readers share: items are counted, and one that cannot be read hides no other."""
+"""Code that all readers share: it counts items, and goes on after one that cannot be read."""
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -13,8 +13,8 @@ T = TypeVar("T")
 
 
 def each(found: Iterable[T], read: Callable[[int, T], Iterable[Item]]) -> Iterator[Item]:
-    """What `read` makes of each, given its number from 1. Raises NotThisFormat where not even the
-    first one can be read."""
+    """The items that `read` makes of each element, given its number from 1. Raises NotThisFormat
+    where not even the first element can be read."""
     line = 0
     iterator = iter(found)
     while True:
@@ -37,7 +37,8 @@ def each_in_files(
     lists: Collection[str],
     read: Callable[[int, Found], Iterable[Item]],
 ) -> Iterator[Item]:
-    """The same for the items of `lists` in the files of an export, see archive and json_items."""
+    """Like `each`, for the items of the lists `lists` in the files of an export that match
+    `wanted`, see archive and json_items."""
     files = archive.files(stream, wanted)
     return each((one for file in files for one in json_items.items(file, lists)), read)
 

@@ -1,4 +1,4 @@
-"""Of which format a source is, by what it says and not by its name."""
+"""Recognises the format of a source by its content, not by its name."""
 
 import re
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ OWN = "lines"
 _EXPORTS = re.compile(f"{chatgpt.FILES.pattern}|{claude.FILES.pattern}")
 _LISTS = (*mem0.LISTS, *chatgpt.LISTS, *claude.LISTS)
 
-# Inside a text each quote has a backslash before it, so these are names of fields.
+# These match names of fields only: inside a text each quote is escaped.
 _SIGNS = {
     "chatgpt": re.compile(rb'"mapping"\s*:\s*\{'),
     "claude": re.compile(rb'"(chat_messages|memory_files|conversations_memory)"\s*:'),
@@ -31,23 +31,23 @@ _SIGNS = {
 
 
 def begins_as(name: str, beginning: bytes) -> bool:
-    """Whether these bytes are the beginning of JSON of the format `name`."""
+    """Whether `beginning` can be the beginning of JSON in the format `name`."""
     return bool(_SIGNS[name].search(beginning))
 
 
-def told(stream: BinaryIO) -> str | None:
-    """The name of the format of a file, by the first item of it; None where it is no known one.
-    The file is left at its beginning."""
+def recognised(stream: BinaryIO) -> str | None:
+    """The name of the format of a file, by its first item; None where it is unknown. Leaves the
+    file at its beginning."""
     stream.seek(0)
     try:
-        return _told(stream)
+        return _recognised(stream)
     except (NotThisFormat, json_items.Broken):
         return None
     finally:
         stream.seek(0)
 
 
-def _told(stream: BinaryIO) -> str | None:
+def _recognised(stream: BinaryIO) -> str | None:
     if openmemory.is_it(stream):
         return "openmemory"
     for file in archive.files(stream, _EXPORTS):
@@ -71,7 +71,8 @@ def _by_item(value: Any) -> str | None:
 
 
 def _is_own(value: Any) -> bool:
-    """A line of this service has a type, or nothing but what a memory may have here."""
+    """Whether `value` is a line of this service: it has a known type, or only fields of a
+    memory."""
     if not isinstance(value, Mapping):
         return False
     if "type" in value:

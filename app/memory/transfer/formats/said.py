@@ -1,4 +1,4 @@
-"""Conversations and their messages, none longer than this service takes."""
+"""Makes records of conversations, with messages no longer than this service takes."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -12,8 +12,8 @@ from app.memory.transfer.records import ImportedConversation, ImportedMessage
 def conversation(
     line: int, messages: Sequence[ImportedMessage], own_id: Any, name: Any, began: Any
 ) -> ImportedConversation:
-    """One that was a run of its own; `own_id`, `name` and the time when it `began` as they stand
-    in the file."""
+    """A conversation with a run_id of its own. `own_id`, `name` and the time when it `began` are
+    given as in the file."""
     shown = title(name)
     return ImportedConversation(
         line=line,
@@ -33,17 +33,17 @@ def messages(role: str, text: str, time: str | None) -> Iterator[ImportedMessage
 
 
 def title(given: Any) -> str | None:
-    """A name or id of a conversation, cut to what this service takes; None for one without any."""
+    """`given`, the name or id of a conversation, cut to MAX_TITLE; None where it is no text."""
     return whole(given)[:MAX_TITLE] or None if isinstance(given, str) else None
 
 
 def whole(text: str) -> str:
-    """Without halves of surrogate pairs, which are left of an emoji where a text was cut."""
+    """`text` without half surrogate pairs, which remain where a text was cut within an emoji."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """Cut behind a line, or else behind a word."""
+    """`text` in pieces of at most MAX_TEXT, cut after a line, or else after a word."""
     while len(text) > MAX_TEXT:
         half, whole = MAX_TEXT // 2, MAX_TEXT
         end = max(text.rfind("\n", half, whole), 0) or max(text.rfind(" ", half, whole), 0)

@@ -1,4 +1,4 @@
-"""Notes in Markdown as single statements: each bullet or paragraph, with the heading above it."""
+"""Splits notes in Markdown into statements: bullets and paragraphs, each with its heading."""
 
 import re
 from collections.abc import Iterator
@@ -15,8 +15,8 @@ class Statement(NamedTuple):
 
 
 def statements(markdown: str) -> Iterator[Statement]:
-    """Lines that follow each other without a bullet are one paragraph. YAML before the text, and
-    lines that only draw something, say nothing."""
+    """The statements in `markdown`. Consecutive lines without bullets are one paragraph. YAML front
+    matter and lines of signs only are skipped."""
     heading: str | None = None
     paragraph: list[str] = []
     for line in [*_FRONT_MATTER.sub("", markdown.replace("\r\n", "\n")).split("\n"), ""]:

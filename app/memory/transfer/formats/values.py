@@ -1,6 +1,6 @@
-"""Times, ids and metadata as others write them, in this service's form.
+"""Converts times, ids and metadata of other services into this service's form.
 
-A function that takes a `field` raises Unreadable, whose text names it.
+A function with an argument `field` raises Unreadable, whose text names the field.
 """
 
 import math
@@ -15,21 +15,22 @@ from app.security.scopes import SCOPE_KEYS, Scope, scope_id
 from app.storage.payloads import RESERVED_KEYS, instant, written_down
 
 PREFIX = "source_"
-"""Of metadata under a name that is the memory's own."""
+"""Put before a key of metadata that is reserved for memories."""
 
 _NAMELESS = uuid.UUID("0b6f6d3a-3c54-5e0c-8a41-6c1f0f1d8f0e")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 _UNNAMEABLE = re.compile(r'[."\\]')
-_TAKEN = RESERVED_KEYS | {"AND", "OR", "NOT"}  # in filters these join conditions
+_TAKEN = RESERVED_KEYS | {"AND", "OR", "NOT"}  # operators of filters
 
 
 class Unreadable(Exception):
-    """This one item cannot be read; the text says why, and holds nothing of the source."""
+    """One item cannot be read. The text says why, without quoting the source."""
 
 
 def time_of(value: Any, field: str) -> str | None:
-    """In UTC, as a payload has it; None where there is none. ISO 8601, in UTC where it names no
-    zone, or a number since 1970: of seconds, or by its size of milli- or microseconds."""
+    """The time `value`, in UTC and the form of payloads; None where it is empty. It may be of ISO
+    8601 (UTC where it has no zone), or seconds, milliseconds or microseconds since 1970, which are
+    told apart by their size."""
     if value is None or value == "":
         return None
     try:
@@ -43,7 +44,7 @@ def time_of(value: Any, field: str) -> str | None:
 
 
 def _seconds(number: float) -> float:
-    # Each is read as the largest unit that leads to a year before 5138.
+    # The unit is the largest one that gives a year before 5138.
     if not math.isfinite(number):
         raise ValueError
     while abs(number) > 1e11:
@@ -52,7 +53,7 @@ def _seconds(number: float) -> float:
 
 
 def date_of(value: Any, field: str) -> str | None:
-    """`YYYY-MM-DD`; of a time its date in UTC."""
+    """The date `value` as `YYYY-MM-DD`; of a time its date in UTC."""
     try:
         time = time_of(value, field)
     except Unreadable:
@@ -67,7 +68,7 @@ def text_of(value: Any, field: str) -> str | None:
 
 
 def id_of(value: Any) -> str | None:
-    """As its source has it."""
+    """The id `value` as a text. Raises Unreadable."""
     if value is None or value == "":
         return None
     if isinstance(value, bool) or not isinstance(value, str | int):
@@ -88,8 +89,8 @@ def scope_in(given: Mapping[str, Any]) -> Scope:
 
 
 def metadata_of(value: Any) -> dict[str, Any]:
-    """With other names for keys that are a memory's own (PREFIX before them) or that no filter
-    could name (`_` for each dot, quote and backslash); so also of the objects inside."""
+    """The metadata `value`, with some keys renamed, also in nested objects. A reserved key gets
+    PREFIX. A dot, quote or backslash, which no filter could name, becomes `_`."""
     if value is None:
         return {}
     if not isinstance(value, Mapping):
@@ -118,7 +119,7 @@ def _free_name(
 
 
 def time_or_none(value: Any) -> str | None:
-    """None also for what is no time, where what was said is worth more than when."""
+    """Like `time_of`, but None for an invalid time: the text is worth more than its time."""
     try:
         return time_of(value, "time")
     except Unreadable:
@@ -126,8 +127,8 @@ def time_or_none(value: Any) -> str | None:
 
 
 def run_id_of(conversation_id: Any, *otherwise: Any) -> str:
-    """The run_id of a conversation: its own id, or a UUID made of it where it may not be one, or
-    one made of what else is known of it."""
+    """The run_id of a conversation: its own id; a UUID made from that id where it is no valid
+    run_id; or a UUID made from `otherwise` where it has no id."""
     if not isinstance(conversation_id, str) or not conversation_id:
         return str(uuid.uuid5(_NAMELESS, ascii(otherwise)))
     try:

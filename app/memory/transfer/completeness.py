@@ -1,23 +1,23 @@
-"""Whether what came is as it was exported, to its last line."""
+"""Checks that an export was received completely and unchanged."""
 
 import hashlib
 
 
-class Whole:
-    """Of one export, or of several, one behind the other."""
+class Completeness:
+    """Checks one export, or several one after the other."""
 
     def __init__(self) -> None:
         self._sha256 = hashlib.sha256()
         self._open = self._seen = self._wrong = False
 
     def begin(self) -> None:
-        """At a header, before it is added."""
+        """Begin an export; to be called at its header, before that is added."""
         self._wrong |= self._open
         self._sha256 = hashlib.sha256()
         self._open = self._seen = True
 
     def add(self, raw: bytes) -> None:
-        """Any line but a last one."""
+        """Add a line other than the last one."""
         self._sha256.update(raw)
 
     def end(self, sha256: str) -> None:
@@ -25,5 +25,5 @@ class Whole:
         self._open = False
 
     def verdict(self) -> bool | None:
-        """None where there was no header."""
+        """Whether all exports were complete; None where there was no header."""
         return not (self._wrong or self._open) if self._seen else None

@@ -1,4 +1,4 @@
-"""Vectors, and who made them."""
+"""Vectors, and the embedder that made them."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ Vector = list[float]
 
 @dataclass(frozen=True, slots=True)
 class EmbedderInfo:
-    """Who made the vectors of a collection; those of another cannot be compared with them."""
+    """The embedder of a collection's vectors. Vectors of different embedders cannot be compared."""
 
     name: str
     """Provider and model, such as `openai/text-embedding-3-small`."""
@@ -19,5 +19,5 @@ class EmbedderInfo:
 
 
 def is_finite(vector: Vector) -> bool:
-    """Whether every number is; their sum, which is fast to make, mostly tells."""
+    """Whether every number is finite. If the sum is finite, all are; that is faster to check."""
     return math.isfinite(sum(vector)) or all(map(math.isfinite, vector))

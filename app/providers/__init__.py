@@ -1,1 +1,1 @@
-"""The services and models that embed and extract: one file each, found by `registry`."""
+"""Providers of embedders and LLMs: a module or package each, which `registry` finds by its name."""

@@ -1,6 +1,6 @@
-"""What a model's service does not take: found out once, remembered for the life of the process.
+"""Learns which parameters a service refuses, once for the life of the process.
 
-Services that speak the same API take different parameters, and none says so before it is asked.
+Services with the same API accept different parameters, and tell so only by refusing a request.
 """
 
 import logging
@@ -12,25 +12,25 @@ log = logging.getLogger(__name__)
 REFUSALS = (400, 404, 422)
 """The statuses with which services refuse a parameter."""
 
-MAX_WORDS = 4000  # characters of a refusal that are looked at: some quote the whole request
+MAX_WORDS = 4000  # characters of a refusal that are searched: some quote the whole request
 
 T = TypeVar("T")
 
 Forms = Mapping[str, Any]
-"""Of each choice, by its name, the form to send."""
+"""The form to send for each choice, by the choice's name."""
 
 
 class Choice(NamedTuple):
-    """One thing about a request that a service may refuse."""
+    """A part of a request that a service may refuse in some forms."""
 
     forms: Sequence[Any]
-    """What to send, the best first. What a form means is for whoever makes the request."""
+    """The forms to send, the best first. Their meaning is up to who makes requests."""
     named_by: Sequence[str]
-    """Words in small letters, any of which names it in a refusal."""
+    """Words in lower case; a refusal with one of them means this choice."""
 
 
 class Adaptation:
-    """Which forms of a request a service takes. Safe for many threads."""
+    """Knows which forms of requests a service accepts. Safe for many threads."""
 
     def __init__(
         self,
@@ -38,18 +38,19 @@ class Adaptation:
         choices: Mapping[str, Choice],
         refusal: Callable[[Exception], str | None],
     ) -> None:
-        """`model` is for the log. `refusal` gives the words of a refusal that may be about a
-        parameter, and None for every other failure. Choices are tried in their order."""
+        """`model` is for the log. `refusal` returns the text of a refusal that may concern a
+        parameter, and None for other failures. Choices are tried in their order."""
         self._model = model
         self._choices = choices
         self._refusal = refusal
         self._taken: Forms = {name: choice.forms[0] for name, choice in choices.items()}
 
     def ask(self, request: Callable[[Forms], T]) -> T:
-        """`request(forms)`, and again with the next form of what a refusal names.
+        """The result of `request(forms)`. After a refusal it is called again, with the next form of
+        the choice that the refusal names.
 
-        Raises what `request` raises for everything else, and where no form is left. Forms are
-        remembered when they were taken, so that a refusal of one text changes nothing for others.
+        Raises the other failures of `request`, and a refusal for which no form is left. Forms are
+        remembered only after a success, so that a refusal of one text does not affect others.
         """
         forms = self._taken
         while True:
@@ -65,7 +66,7 @@ class Adaptation:
                 return answer
 
     def _after(self, forms: Forms, words: str | None) -> Forms | None:
-        """What to try after a refusal in these words; None where nothing is left."""
+        """The forms to try after a refusal with the text `words`; None where none are left."""
         said = (words or "")[:MAX_WORDS].lower()
         for name, choice in self._choices.items():
             left = choice.forms[choice.forms.index(forms[name]) + 1 :]

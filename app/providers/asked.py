@@ -1,4 +1,4 @@
-"""Who is asked for what, by the names of the settings that say so: a failure names them."""
+"""Which model is called, and by which settings: the texts of failures name these settings."""
 
 from typing import Literal, NamedTuple
 
@@ -7,28 +7,28 @@ from app.config.outgoing import proxy_for
 
 Role = Literal["LLM", "EMBEDDER"]
 
-_CALLED = ("openai", "ollama")  # another provider is in this process, where no proxy is
+_CALLED = ("openai", "ollama")  # the local provider is in this process
 
 
 class Asked(NamedTuple):
-    """One model of a service."""
+    """A model that is called, with what failures say about it."""
 
     role: Role
     model: str
     service: str
-    """What it is called at the beginning of a sentence."""
+    """The name of its service, at the beginning of a sentence."""
     address: str
-    """The setting that its address comes from."""
+    """The setting with its address."""
     key: str
-    """The setting that its key comes from."""
+    """The setting with its key."""
     usual: str
-    """What an address of such a service looks like."""
+    """What the address of such a service looks like, in words."""
     proxy: str = ""
-    """The variable of the proxy by which it is asked; empty where there is none."""
+    """The variable with the proxy by which it is called; "" without a proxy."""
 
 
 def asked(settings: Settings, role: Role, provider: str, model: str) -> Asked:
-    """`model` of `provider`, named after the settings that are really in use for `role`."""
+    """`model` of `provider`, with the names of the settings that are in effect for `role`."""
     own = getattr(settings, f"{role.lower()}_base_url")
     own_key = getattr(settings, f"{role.lower()}_api_key")
     if provider == "ollama":
@@ -45,7 +45,7 @@ def asked(settings: Settings, role: Role, provider: str, model: str) -> Asked:
 
 
 def _proxy(settings: Settings, role: Role, provider: str) -> str:
-    """Raises StartupError for a proxy that cannot be used."""
+    """The variable with the proxy. Raises StartupError for a proxy that cannot be used."""
     if provider not in _CALLED:
         return ""
     proxy = proxy_for(endpoint(settings, role).base_url)

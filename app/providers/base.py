@@ -1,4 +1,4 @@
-"""What a provider declares, and what it gives: embeddings, a chat, or both."""
+"""The interfaces of providers: Provider, Embedder, EmbeddingModel."""
 
 from collections.abc import Callable
 from enum import Enum, auto
@@ -12,19 +12,19 @@ from app.providers.batching import MAX_BATCH
 from app.providers.chat import ChatModel
 
 Check = Callable[[], str | None]
-"""What there is to know where all is well, if anything; raises the ServiceError that says what is
-missing. Takes a few seconds at most."""
+"""Checks a dependency, in a few seconds at most. Returns a note or None; raises a ServiceError,
+which says what is wrong."""
 
 
 class Embedder(Protocol):
     """Text to vectors. `memory_action` is mem0's: add, search or update."""
 
     zero: float | None
-    """The cosine that it gives unrelated texts; None where nobody has measured it."""
+    """The cosine that it gives unrelated texts; None where that is not known."""
 
     @property
     def info(self) -> EmbedderInfo:
-        """Its name and the size of its vectors; may have to ask the model once."""
+        """Its name and the size of its vectors. The first use may call the model."""
 
     def embed(self, text: str, memory_action: str | None = None) -> Vector: ...
 
@@ -45,21 +45,21 @@ class EmbeddingModel(Protocol):
 
 
 class AskedAtStart(Enum):
-    """Whether an embedding is asked for when the service starts, and for each /ready."""
+    """Whether the start, and each /ready, asks the embedder for an embedding."""
 
     NO = auto()
-    """It would load the model: `open_check` must tell whether the model is there."""
+    """No, because that would load the model; `open_check` must check whether the model is there."""
     IN_THREAD = auto()
-    """It may hang: the service starts meanwhile."""
+    """Yes, in a thread, because the call may hang. The start does not wait for it."""
     AT_ONCE = auto()
-    """It cannot hang: the start waits for it."""
+    """Yes, and the start waits for it, because the call cannot hang."""
 
 
 class Provider:
-    """What the file of a provider declares, in one object named PROVIDER.
+    """What the module of a provider declares, as an object named PROVIDER.
 
-    The file has the provider's name and is imported only where the settings choose it, so it
-    may import its library. The settings that it reads stand in `config.Settings`.
+    The module has the provider's name. It is imported only where the settings choose it, so that it
+    may import its library. The settings that it reads are fields of `config.Settings`.
     """
 
     name: ClassVar[str]
@@ -67,26 +67,26 @@ class Provider:
     default_llm: ClassVar[str] = ""
     asked_at_start: ClassVar[AskedAtStart] = AskedAtStart.IN_THREAD
     max_batch: ClassVar[int] = MAX_BATCH
-    """Texts of one call to its embedder."""
+    """The most texts in one call to its embedder."""
     embedder_seconds: ClassVar[float | None] = None
-    """How long a text waits for its vector; None for EMBEDDER_TIMEOUT."""
+    """How long a text may wait for its vector; None means EMBEDDER_TIMEOUT."""
 
     zero: ClassVar[float | None] = None
-    """The cosine that its embedders give unrelated texts; None to have it measured."""
+    """The cosine that its embedders give unrelated texts; None: it is measured."""
 
     def open_embedder(self, settings: Settings, model: str) -> EmbeddingModel:
-        """Connects to nothing yet. Raises StartupError where something is not installed."""
+        """The embedder, not yet connected. Raises StartupError where something is not installed."""
         raise StartupError(f"EMBEDDER_PROVIDER: {self.name} has no embedder")
 
     def prefix(self, name: str, action: str | None) -> str:
-        """What stands before each text that the embedder of this name is asked for; `action` is
-        that of Embedder. Some models want questions and passages marked."""
+        """The prefix of each text for the embedder `name`: some models need questions and passages
+        marked. `action` is the `memory_action` of Embedder."""
         return ""
 
     def open_llm(self, settings: Settings, model: str) -> ChatModel:
-        """Connects to nothing yet. Raises StartupError where something is not installed."""
+        """The LLM, not yet connected. Raises StartupError where something is not installed."""
         raise StartupError(f"LLM_PROVIDER: {self.name} has no LLM")
 
     def open_check(self, settings: Settings, asked: Asked) -> Check | None:
-        """What tells whether the model is there, cheaper than to ask it; None if nothing."""
+        """A check that the model is available, cheaper than a call; None where there is none."""
         return None

@@ -1,9 +1,9 @@
-"""Which texts wait for a call to the embedder, which go together, and when their call begins.
+"""The queue of texts that wait for a call to the embedder.
 
-A text is asked for at once while no call is under way, and while calls are so quick that to
-gather texts would cost more. Any other text waits. What waits goes together into the next call:
-when the last call ends, or when the first of these texts has waited for half the time of a
-call, at most GATHER_S.
+A text is sent at once while no call runs, or while calls are so quick that gathering texts would
+cost more. Other texts wait, and go together into the next call. That call begins when all calls
+have ended, or when the first of these texts has waited for half the duration of a call, at most
+GATHER_S.
 """
 
 import logging
@@ -19,25 +19,25 @@ from app.observability.logs import request_id
 log = logging.getLogger(__name__)
 
 GATHER_S = 0.01
-QUICK_S = 0.02  # a call that takes less, as it does while few ask, is not worth gathering for
+QUICK_S = 0.02  # while calls take less than this, texts are not gathered
 MAX_BATCH_BYTES = 250_000  # of UTF-8 in one call: OpenAI takes 300,000 tokens
 
 
 class PendingText:
-    """One text that is being asked for, and the answer for all who wait for it."""
+    """A text that is being embedded, and the result for all callers who wait for it."""
 
     def __init__(self, text: str, caller: object) -> None:
-        """`caller` is whoever asked first."""
+        """`caller` identifies the first caller."""
         self.text = text
         self.caller = caller
-        self.context = copy_context()  # the request that asked for it, for the log and the trace
+        self.context = copy_context()  # of the first caller's request, for the log and the trace
         self.since = time.monotonic()
         self.joined = False
-        """Whether somebody else waits for it too."""
+        """Whether other callers wait for it, too."""
         self.alone = False
         """Whether it must have a call of its own."""
         self.asked_by = "-"
-        """The id of the request whose log lines tell of the call."""
+        """The id of the request under which the call is logged."""
         self._vector: Vector = []
         self._failure: BaseException | None = None
         self._answered = threading.Event()
@@ -54,9 +54,10 @@ class PendingText:
         return self._answered.wait(seconds)
 
     def wait(self, caller: object, deadline: float) -> Vector | None:
-        """Its vector. None where `caller` must ask again, since only another's time was up.
+        """The vector. None where `caller` must ask again, because the call ended at the deadline of
+        another caller.
 
-        Raises the failure, or ProviderTimeout at `deadline`, which is of `time.monotonic`.
+        Raises the failure of the call, or ProviderTimeout at `deadline` (monotonic).
         """
         if not self._answered.wait(max(0.0, deadline - time.monotonic())):
             raise ProviderTimeout("The embedder did not answer in time.")
@@ -67,24 +68,25 @@ class PendingText:
         if type(failure) is ProviderTimeout and theirs and time.monotonic() < deadline:
             return None
         if isinstance(failure, ServiceError) and self.asked_by != request_id.get():
-            # The model's own error is in the log under the other request's id.
+            # The failure itself is logged under the id of the other request.
             log.warning("%s in a call that was made for %s", failure.code, self.asked_by)
         raise failure
 
 
 class BatchQueue:
-    """The texts that wait, and how many calls are under way. Whoever uses it holds a lock."""
+    """The waiting texts, and the number of running calls. Its user must hold a lock."""
 
     def __init__(self, max_calls: int, max_batch: int) -> None:
-        """`max_calls` run side by side; one asks for `max_batch` texts at most."""
+        """At most `max_calls` run in parallel; each has at most `max_batch` texts."""
         self._max_calls = max_calls
         self._max_batch = max_batch
         self._waiting: list[PendingText] = []
         self._calls = 0
-        self._took = 0.0  # seconds, of the last call
+        self._took = 0.0  # seconds that the last call took
 
     def begins_at_once(self, texts: Sequence[PendingText]) -> bool:
-        """Whether `texts` may be asked for now, which then counts as a call; else they wait."""
+        """Whether a call for `texts` may begin now; it then counts as running. If not, the texts
+        are put into the queue."""
         quick = 0 < self._took < QUICK_S and self._calls < self._max_calls and not self._waiting
         if not self._calls or quick:
             self._calls += 1
@@ -93,7 +95,7 @@ class BatchQueue:
         return False
 
     def put_first(self, texts: Sequence[PendingText]) -> None:
-        """Before all others, each in a call of its own."""
+        """Put `texts` before all others, each for a call of its own."""
         for text in texts:
             text.alone = True
         self._waiting[:0] = texts
@@ -102,17 +104,18 @@ class BatchQueue:
         return any(text in self._waiting for text in texts)
 
     def window(self) -> float:
-        """Seconds that a text waits for others to join its call."""
+        """How many seconds a text waits for others to join its call."""
         return min(self._took / 2, GATHER_S)
 
     def ended(self, seconds: float) -> list[list[PendingText]]:
-        """A call took `seconds`: the batches of the calls that begin now."""
+        """Report that a call has ended, which took `seconds`. Returns the batches of the calls that
+        begin now."""
         self._calls -= 1
         self._took = seconds
         return self.take() if not self._calls or self._is_due() else []
 
     def take(self) -> list[list[PendingText]]:
-        """The batches of as many calls as may begin, which then count as calls."""
+        """The batches of as many calls as may begin; they then count as running."""
         batches = []
         while self._waiting and self._calls < self._max_calls:
             self._calls += 1

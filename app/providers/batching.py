@@ -1,9 +1,9 @@
-"""One embedder for many callers: fewer calls, and nobody's failure is another's.
+"""Shares one embedder between many callers: fewer calls, and a failure affects only its own caller.
 
-A text that is in the cache is not asked for. A text that somebody asks for already is asked for
-once, for both (single flight). Texts that wait go together into one call: see `batch_queue`.
-When a model refuses a call of several callers, each of its texts is asked for again alone. Each
-caller waits no longer than its own time limit, whatever the others do.
+A text in the cache is not sent. A text that is being embedded already is sent once for all callers
+(single flight). Waiting texts go together into one call, see `batch_queue`. When the model refuses
+a call with texts of several callers, each of these texts is sent again alone. No caller waits
+longer than its own time limit.
 """
 
 import threading
@@ -17,19 +17,19 @@ from app.observability.logs import request_id
 from app.providers.batch_queue import BatchQueue, PendingText
 from app.providers.cache import VectorCache
 
-MAX_CALLS = 4  # side by side
-MAX_BATCH = 64  # texts of one call
+MAX_CALLS = 4  # in parallel
+MAX_BATCH = 64  # texts in one call
 
 Ask = Callable[[list[str]], list[Vector]]
 
 
 class SharedEmbedder:
-    """Texts to vectors, as `ask` does it, with fewer calls. Safe for many threads."""
+    """Embeds texts by `ask`, in fewer calls. Safe for many threads."""
 
     def __init__(
         self, ask: Ask, seconds: float, max_calls: int = MAX_CALLS, max_batch: int = MAX_BATCH
     ) -> None:
-        """`seconds` is how long a caller waits at most; `ask` keeps a limit of its own."""
+        """`seconds` is the longest that a caller waits; `ask` must have a limit of its own."""
         self._ask = ask
         self._seconds = seconds
         self._cache = VectorCache()
@@ -39,7 +39,8 @@ class SharedEmbedder:
         self._threads = ThreadPoolExecutor(max_calls, "embedding")
 
     def __call__(self, texts: list[str]) -> list[Vector]:
-        """Raises what `ask` raises for one of `texts`, or ProviderTimeout."""
+        """The vectors of `texts`. Raises the failure of `ask` for one of them, or
+        ProviderTimeout."""
         deadline = time.monotonic() + self._seconds
         caller = object()
         found: dict[str, Vector] = {}
@@ -53,13 +54,14 @@ class SharedEmbedder:
             answers = [(one.text, one.wait(caller, deadline)) for one in pending]
             found |= {text: vector for text, vector in answers if vector is not None}
             missing = [text for text, vector in answers if vector is None]
-        # A list for each place: nobody can change what is another's.
+        # Copies, so that no caller can change the vector of another.
         return [[*found[text]] for text in texts]
 
     def _join(
         self, texts: Sequence[str], caller: object, found: dict[str, Vector]
     ) -> tuple[list[PendingText], list[PendingText]]:
-        """Fill `found` from the cache; what else to wait for, and what of it to ask for now."""
+        """Fill `found` from the cache. Returns the texts to wait for, and those among them that
+        this caller must send now."""
         pending, new = [], []
         with self._changing:
             for text in texts:
@@ -77,7 +79,7 @@ class SharedEmbedder:
         return pending, new if at_once else []
 
     def _gather(self, pending: Sequence[PendingText]) -> None:
-        """Give others the time to join the next call, then let it begin."""
+        """Wait so that others can join the next call, then begin it."""
         if not pending or pending[0].is_answered_within(self._queue.window()):
             return
         with self._changing:
@@ -89,13 +91,13 @@ class SharedEmbedder:
             self._threads.submit(batch[0].context.copy().run, self._call, batch)
 
     def _call(self, batch: list[PendingText]) -> None:
-        """Ask for `batch` and tell all who wait for it; then let the next calls begin."""
+        """Embed `batch`, wake those who wait for it, and begin the next calls."""
         started = time.monotonic()
         for one in batch:
             one.asked_by = request_id.get()
         try:
             vectors = self._vectors([one.text for one in batch])
-        except BaseException as failure:  # also one that ends this thread: others wait for it
+        except BaseException as failure:  # even one that ends this thread, since others wait
             self._failed(batch, failure)
         else:
             self._answered(batch, vectors)
@@ -119,7 +121,8 @@ class SharedEmbedder:
             one.answer(vector)
 
     def _failed(self, batch: Sequence[PendingText], failure: BaseException) -> None:
-        """Tell all who wait; or have each text asked for alone, where one may have failed all."""
+        """Fail all texts of `batch`. Where one of them may have failed the others, queue each for a
+        call of its own instead."""
         with self._changing:
             if _may_be_of_one(batch, failure):
                 self._queue.put_first(batch)
@@ -134,7 +137,7 @@ class SharedEmbedder:
 
 
 def _may_be_of_one(batch: Sequence[PendingText], failure: BaseException) -> bool:
-    """Whether one text may have failed the others, and they are not of one caller alone."""
+    """Whether one text may have failed the others, and they belong to several callers."""
     if len(batch) == 1 or type(failure) not in (*OF_ONE_TEXT, ProviderBadAnswer):
         return False
     return len({one.caller for one in batch}) > 1 or any(one.joined for one in batch)

@@ -1,4 +1,4 @@
-"""Vectors of texts that were embedded already."""
+"""A cache of the vectors of texts."""
 
 import threading
 from collections import OrderedDict
@@ -15,9 +15,10 @@ Array = NDArray[np.float32]
 
 
 class VectorCache:
-    """Vectors by text; beyond `max_bytes` the least recently used are dropped.
+    """Vectors by the digests of their texts; beyond `max_bytes` the least recently used are
+    dropped.
 
-    Keeps digests and not texts: those of a deleted user would else live on in here.
+    It does not hold texts, because those of a deleted user would stay here.
     """
 
     def __init__(self, max_bytes: int = CACHE_BYTES) -> None:
@@ -28,7 +29,7 @@ class VectorCache:
         self._changing = threading.Lock()
 
     def get(self, text: str) -> Vector | None:
-        """A list of the caller's own."""
+        """The vector of `text`, as a list that the caller may change."""
         key = _digest(text)
         with self._changing:
             found = self._vectors.get(key)
@@ -39,7 +40,7 @@ class VectorCache:
         return vector
 
     def put(self, text: str, vector: Vector) -> None:
-        """Keep `vector`, unless it is empty, not finite, or of another size than the first."""
+        """Keep `vector`, unless it is empty, not finite, or of another size than the first one."""
         array = np.asarray(vector, np.float32)
         if not array.size or not np.isfinite(array).all():
             return

@@ -1,4 +1,4 @@
-"""Whether a refusal is about a context that is too small, and its two numbers."""
+"""Recognises refusals because of a too small context, with the numbers of tokens in them."""
 
 import re
 
@@ -30,7 +30,7 @@ _NUMBERS = re.compile(r"\d{3,9}")
 
 
 def context_too_small(words: str, model: str) -> ContextTooSmall | None:
-    """The failure that a refusal in these words of a service is; None where it is another."""
+    """The failure, where a refusal with the text `words` concerns the context; else None."""
     if not _KINDS.search(words):
         return None
     found = _LIMITS.search(words)
@@ -40,7 +40,8 @@ def context_too_small(words: str, model: str) -> ContextTooSmall | None:
 
 
 def too_small(model: str, asked: int | None = None, takes: int | None = None) -> ContextTooSmall:
-    """`asked` and `takes` are tokens, as far as they are known."""
+    """`asked` is the size of the request and `takes` that of the context, in tokens; None where
+    unknown."""
     wanted = f"the request has {asked} tokens" if asked else "the request does not fit"
     room = f", it takes {takes}" if takes else ""
     return ContextTooSmall(

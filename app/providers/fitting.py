@@ -1,7 +1,7 @@
-"""Calls to an embedder of the size that its service takes: how many texts, and how long ones.
+"""Fits calls to an embedder to the limits of its service: the number of texts, and their length.
 
-No service says its limits before they are passed. What was found out is kept for the life of the
-process; EMBEDDER_BATCH and EMBEDDER_MAX_TOKENS spare the calls that find it out.
+Services report a limit only by refusing a call. A limit that was learnt is kept for the life of the
+process. With EMBEDDER_BATCH and EMBEDDER_MAX_TOKENS it need not be learnt.
 """
 
 import logging
@@ -13,11 +13,12 @@ from app.errors import EmbedderInputTooLong, ProviderRefused, ProviderTooManyTex
 log = logging.getLogger(__name__)
 
 BYTES_OF_TOKEN = 3
-"""UTF-8 of a token, at most as many as a Chinese character has: more of them in English."""
+"""Bytes of UTF-8 that are sent for each token that a model takes: those of a Chinese character. In
+English a token has more."""
 CERTAIN_BYTES = 8191
-"""A text of so many bytes goes out at first, see `validation.MAX_EMBEDDED_BYTES`."""
-LEAST_BYTES = 64  # a text that is refused at this length is refused for something else
-UNSURE_BYTES = 512  # no service refuses so short a text for its length
+"""The length of texts before a limit is known, see `validation.MAX_EMBEDDED_BYTES`."""
+LEAST_BYTES = 64  # a text of this length is not refused for its length
+UNSURE_BYTES = 512  # the same, where the service gives no reason for its refusal
 
 OF_SIZE = (EmbedderInputTooLong, ProviderTooManyTexts)
 """Some services call a text too long a batch too large."""
@@ -26,17 +27,18 @@ Ask = Callable[[list[str]], list[Vector]]
 
 
 class FittingCalls:
-    """Asks for vectors in calls that the service takes. Safe for many threads."""
+    """Asks for vectors in calls that the service accepts. Safe for many threads."""
 
     def __init__(self, model: str, batch: int | None = None, max_tokens: int | None = None) -> None:
-        """`model` is for the log; `batch` texts a call and `max_tokens` a text, where known."""
+        """`model` is for the log. `batch` is the limit of texts in a call, and `max_tokens` that of
+        tokens in a text, where they are known."""
         self._model = model
         self._batch = batch
         self._bytes = bytes_of(max_tokens) if max_tokens else None
-        self._helped = 0  # how often smaller calls were taken that the service had not asked for
+        self._helped = 0  # how often smaller calls helped after a refusal without a reason
 
     def __call__(self, texts: Sequence[str], ask: Ask) -> list[Vector]:
-        """As `ask` gives them, in the order of `texts`. Raises what `ask` raises at last."""
+        """The vectors of `texts`, in their order. Raises the last failure of `ask`."""
         vectors: list[Vector] = []
         for part in _parts(texts, self._batch or len(texts) or 1):
             vectors += self._fitted(part, ask)
@@ -56,19 +58,19 @@ class FittingCalls:
             return vectors
         except ProviderRefused as refused:
             if type(refused) is not ProviderRefused:
-                raise  # a key, an address, a filter: the size is not it
+                raise  # because of a key, an address or a filter, not of the size
             return self._perhaps_smaller(sent, ask, refused)
 
     def _halves(self, texts: list[str], ask: Ask) -> list[Vector]:
-        """Of a call that was refused: each half on its own."""
+        """The vectors of a refused call, in two smaller ones."""
         size = (len(texts) + 1) // 2
         return [vector for part in _parts(texts, size) for vector in self(part, ask)]
 
     def _perhaps_smaller(
         self, texts: list[str], ask: Ask, refused: ProviderRefused
     ) -> list[Vector]:
-        """Of a call that was refused for no reason that is known. A size is kept when it has
-        helped twice: once it may have been chance."""
+        """The vectors of a call that was refused without a known reason, in smaller calls. A
+        smaller size is kept when it has helped twice; once may be chance."""
         if len(texts) == 1:
             vectors = _perhaps_shorter(texts[0], ask)
             if vectors is None:
@@ -112,9 +114,10 @@ class FittingCalls:
 
 
 def _perhaps_shorter(text: str, ask: Ask) -> list[Vector] | None:
-    """Of one text that was refused for no reason that is known; None where length was not it.
+    """The vector of a text that was refused without a known reason, cut shorter; None where that
+    does not help.
 
-    Nothing is kept of it: the next text may be refused for its words.
+    The length is not remembered, because the text may have been refused for its words.
     """
     limit = len(text.encode("utf-8", "surrogatepass")) // 2
     while limit >= UNSURE_BYTES:
@@ -126,13 +129,13 @@ def _perhaps_shorter(text: str, ask: Ask) -> list[Vector] | None:
 
 
 def bytes_of(tokens: int) -> int:
-    """How much of a text is sent to a model that takes so many tokens."""
+    """How many bytes of a text are sent to a model that takes so many tokens."""
     return min(BYTES_OF_TOKEN * tokens, max(CERTAIN_BYTES, tokens))
 
 
 def cut(text: str, limit: int | None) -> str:
-    """The beginning of `text`, of `limit` bytes of UTF-8 at most."""
-    if limit is None or len(text) * 4 <= limit:  # no character takes more than 4
+    """The beginning of `text`, at most `limit` bytes of UTF-8."""
+    if limit is None or len(text) * 4 <= limit:  # a character has at most 4 bytes
         return text
     return text.encode("utf-8", "surrogatepass")[:limit].decode(errors="ignore") or text[:1]
 

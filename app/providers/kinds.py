@@ -1,7 +1,7 @@
-"""The kinds of refusals that are known, and what each is to a caller: one table for all services.
+"""Turns refusals of all services into errors, by one table of the known kinds.
 
-The first kind that fits is taken. Services put the same thing under many statuses and in many
-words; what is compared are those that their users report.
+The first kind that fits is taken. Services report the same problem with different statuses and
+words; the table has those that their users have seen.
 """
 
 import json
@@ -27,15 +27,17 @@ from app.providers.context import context_too_small
 from app.providers.refusals import Refusal
 from app.providers.retry_after import seconds_to_wait
 
-RATE_LIMIT_S = 20.0  # for callers, where a 429 does not say how long
-RATE_LIMIT_PAUSE_S = 1.0  # for ourselves: much longer would not fit into EMBEDDER_TIMEOUT
+# Where a 429 does not say how long to wait: what callers are told, and what we wait ourselves. A
+# much longer wait would not fit into EMBEDDER_TIMEOUT.
+RATE_LIMIT_S = 20.0
+RATE_LIMIT_PAUSE_S = 1.0
 
 
 class Kind(NamedTuple):
     fits: signs.Sign
     error: type[ServiceError]
     says: str
-    """With what there is to fill in; never the service's own sentences."""
+    """The text of the error, with places to fill in; never the service's own sentences."""
 
 
 _LIMITED = "{service} is rate limited ({shown})."
@@ -145,7 +147,7 @@ KINDS = (
 
 
 def failure_of(refusal: Refusal, asked: Asked) -> ServiceError:
-    """What a caller is told of `refusal`."""
+    """The error for `refusal`."""
     if asked.role == "LLM" and (small := context_too_small(refusal.words, asked.model)):
         return small
     kind = next(kind for kind in KINDS if kind.fits(refusal, asked))
@@ -166,7 +168,7 @@ def failure_of(refusal: Refusal, asked: Asked) -> ServiceError:
 
 
 def bad_answer(error: Exception, asked: Asked) -> ProviderBadAnswer:
-    """What a caller is told of an answer that is neither what was asked for nor an error."""
+    """The error for an answer that is neither the wanted one nor a refusal."""
     if isinstance(error, json.JSONDecodeError):
         why = f"is no JSON: see {asked.address}; {asked.usual}"
     else:
@@ -175,7 +177,7 @@ def bad_answer(error: Exception, asked: Asked) -> ProviderBadAnswer:
 
 
 def _parameter(refusal: Refusal) -> str:
-    """The one that is refused, where it is of those that are known."""
+    """The refused parameter, where it is a known one."""
     named = words.PARAMETERS.search(refusal.labels.get("param", "")) or words.PARAMETERS.search(
         refusal.words
     )

@@ -1,20 +1,20 @@
-"""What a model's service answered in the place of what it was asked for."""
+"""Reads the errors that a model's service answers, whatever their form is."""
 
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
-MAX_WORDS = 4000  # characters that are looked at
-# What a service quotes of the request: a user's words must not pass for its own.
+MAX_WORDS = 4000  # characters of an error that are searched
+# Fields in which services quote the request: a user's text must not be taken for an error.
 _QUOTED = {"input", "inputs", "prompt", "messages", "content", "request", "body", "ctx"}
 _QUOTED |= {"failed_generation"}  # Groq's, of the model's answer
 
 # OpenAI and most others; FastAPI; SiliconFlow, Zhipu; Baidu; MiniMax.
 _OF_ERRORS = ("error", "errors", "detail", "code", "message", "error_code", "base_resp")
 _LABELS = ("code", "type", "param", "status", "reason", "error_code", "status_code")
-# Of several words, such as invalid_request_error, InvalidParameter, input[0]: no key, no sentence
-# and no name of somebody looks like that.
+# Compound words such as invalid_request_error, InvalidParameter, input[0]. No key, sentence or
+# person's name looks like that.
 _COMPOUND = re.compile(
     r"[A-Za-z]+(_[A-Za-z0-9]+)+|([A-Z][a-z]+){2,}|[A-Za-z_]+([.\[](\d{1,4}|[A-Za-z_]+)\]?)+"
 )
@@ -29,19 +29,19 @@ class Refusal(NamedTuple):
     """An error of a service, whatever its status and the form of its body."""
 
     status: int
-    """Of HTTP, or the one that stands in the body of a 200."""
+    """The status of HTTP, or the one in the body of a 200."""
     words: str
-    """All that it says, as lines of `name: value` where it is JSON. It may quote a key or a user's
-    text: to be looked at, never shown."""
+    """Its whole text, as lines of `name: value` where it is JSON. It may quote a key or a user's
+    text, so it may be searched but never shown."""
     labels: Mapping[str, str]
-    """Its `code`, `type`, `param` as far as they are identifiers, which may be shown."""
+    """Its `code`, `type`, `param` and so on, where they are identifiers. They may be shown."""
     headers: Mapping[str, str]
     is_page: bool
-    """Whether it is a page for a browser, and so of something else than a model's service."""
+    """Whether it is an HTML page, and so not from a model's service."""
 
     @classmethod
     def read(cls, status: int, headers: Mapping[str, str], text: str) -> Self:
-        """From a whole answer."""
+        """Read a refusal from a whole answer."""
         page = text.lstrip()[:15].lower().startswith(("<!doctype html", "<html"))
         try:
             body = json.loads(text)
@@ -53,13 +53,13 @@ class Refusal(NamedTuple):
         return cls(_status(status, errors), words[:MAX_WORDS], labels, headers, page)
 
     def shown(self) -> str:
-        """What of it may stand in an answer and in the log: `400, code: x, param: y`."""
+        """The part that may be shown in errors and in the log: `400, code: x, param: y`."""
         named = (f"{name}: {label}" for name, label in self.labels.items())
         return ", ".join([str(self.status), *named])
 
 
 class Refused(Exception):
-    """A service answered with an error that its library takes for an answer."""
+    """A service answered an error that its library takes for a normal answer."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.shown())
@@ -73,8 +73,8 @@ def answer_of(
     content: bytes,
     parse: Callable[[bytes], Any] = json.loads,
 ) -> Any:
-    """What `parse` makes of an answer that is well by its status. Raises Refused where it is an
-    error all the same, as some gateways have it, or a page; ValueError where it is neither."""
+    """An answer with a status of success, as `parse` reads it. Raises Refused where it is an error,
+    as of some gateways, or an HTML page; ValueError where it cannot be read."""
     try:
         answer = parse(content)
     except ValueError:
@@ -88,7 +88,7 @@ def answer_of(
 
 
 def _is_error(answer: Any) -> bool:
-    """Whether it has what errors have, and nothing that was asked for."""
+    """Whether `answer` has fields of errors, and none of a normal answer."""
     if not isinstance(answer, dict):
         return False
     if any(answer.get(name) for name in ("choices", "data", "embeddings", "models")):
@@ -99,7 +99,7 @@ def _is_error(answer: Any) -> bool:
 
 
 def _errors(body: Any) -> Iterator[Mapping[str, Any]]:
-    """Each object that may have labels, the outermost first."""
+    """The objects that may have labels, the outermost first."""
     if isinstance(body, list):  # Gemini's
         body = body[0] if body else None
     if not isinstance(body, dict):
@@ -119,7 +119,7 @@ def _errors(body: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _said(value: Any, name: str = "") -> Iterator[str]:
-    """Each text and number in `value`, with its name."""
+    """All texts and numbers in `value`, each with its name, except quoted ones."""
     if isinstance(value, dict):
         for key, inner in value.items():
             if key not in _QUOTED:
@@ -145,7 +145,7 @@ def _is_label(value: str) -> bool:
 
 
 def _status(status: int, errors: list[Mapping[str, Any]]) -> int:
-    """The one in the body, where HTTP's says that all is well."""
+    """`status`; where it is a success, the status of an error in the body, if there is one."""
     if status >= 300:
         return status
     for error in errors:

@@ -1,4 +1,5 @@
-"""The embedder and the LLM that the settings choose. A provider is found by its file's name."""
+"""Opens the embedder and the LLM that the settings choose. Providers are found by the names of
+their modules."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -14,13 +15,13 @@ NO_LLM = "none"
 
 
 def find(name: str) -> Provider:
-    """What the file or folder `app/providers/NAME` declares. Imports its library."""
+    """The provider in the module or package `app/providers/NAME`; imports its library."""
     provider: Provider = import_module(f"app.providers.{name}").PROVIDER
     return provider
 
 
 def open_embedder(settings: Settings) -> CheckedEmbedder:
-    """Connects to nothing yet. StartupError where what it needs is not installed."""
+    """The embedder, not yet connected. Raises StartupError where something is not installed."""
     provider = find(settings.embedder_provider)
     model = provider.open_embedder(settings, _embedder_model(settings))
     seconds = provider.embedder_seconds or settings.embedder_timeout
@@ -32,7 +33,7 @@ def open_embedder(settings: Settings) -> CheckedEmbedder:
         shared,
         model,
         _prefix(settings, provider),
-        # A vector of a text behind another prefix is another vector.
+        # Another prefix makes other vectors, so it is a part of the name.
         known_as=f"{model.name} after {own!r}" if own else model.name,
         dimensions=settings.embedder_dimensions,
         zero=provider.zero,
@@ -40,7 +41,7 @@ def open_embedder(settings: Settings) -> CheckedEmbedder:
 
 
 def _prefix(settings: Settings, provider: Provider) -> Callable[[str, str | None], str]:
-    """What the settings say, or else the provider."""
+    """The function for prefixes: those of the settings, or else the provider's."""
 
     def prefix(name: str, action: str | None) -> str:
         query, passage = settings.embedder_query_prefix, settings.embedder_passage_prefix
@@ -50,14 +51,14 @@ def _prefix(settings: Settings, provider: Provider) -> Callable[[str, str | None
 
 
 def open_llm(settings: Settings) -> ChatModel | None:
-    """None where texts are stored as they are given. Connects to nothing yet."""
+    """The LLM, not yet connected; None where there is none."""
     if settings.llm_provider == NO_LLM:
         return None
     return find(settings.llm_provider).open_llm(settings, _llm_model(settings))
 
 
 def open_embedder_check(settings: Settings, embedder: CheckedEmbedder) -> Check:
-    """What tells whether the embedder is ready: for the start, and for each /ready."""
+    """A check of the embedder, for the start and for each /ready."""
     provider = find(settings.embedder_provider)
     model = _embedder_model(settings)
     names = asked(settings, "EMBEDDER", settings.embedder_provider, model)
@@ -73,7 +74,7 @@ def open_embedder_check(settings: Settings, embedder: CheckedEmbedder) -> Check:
 
 
 def open_llm_check(settings: Settings) -> Check | None:
-    """What tells whether the LLM is there, for each /ready; None where there is none to ask."""
+    """A check of the LLM, for each /ready; None without an LLM or without a check."""
     if settings.llm_provider == NO_LLM:
         return None
     names = asked(settings, "LLM", settings.llm_provider, _llm_model(settings))

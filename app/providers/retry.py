@@ -1,4 +1,5 @@
-"""One rule for every call to a model's service: one deadline, one retry, one translation."""
+"""Makes each call to a provider, with one deadline, one retry, and the failure as a
+ServiceError."""
 
 import logging
 import time
@@ -12,7 +13,7 @@ from app.providers.unreachable import causes
 
 log = logging.getLogger(__name__)
 
-RETRY_AFTER_S = 0.25  # long enough for a dropped connection, short enough to answer at once
+RETRY_AFTER_S = 0.25  # the least pause, which is enough after a dropped connection
 
 T = TypeVar("T")
 
@@ -23,10 +24,11 @@ def call(
     translate: Callable[[Exception], ServiceError],
     meter: ModelMeter,
 ) -> T:
-    """`request(seconds left)`, and once more after a failure that may pass.
+    """The result of `request(seconds left)`, which is called once more after a temporary failure.
 
-    What may pass are ProviderUnavailable and ProviderRateLimited; a timeout has used up the
-    time. Nothing goes on past `seconds`. Raises what `translate` makes of the failure.
+    Temporary failures are ProviderUnavailable and ProviderRateLimited; a timeout is not retried,
+    because it has used up the time. All ends after `seconds`. Raises the ServiceError that
+    `translate` makes of the failure.
     """
     deadline = time.monotonic() + seconds
     try:
@@ -46,20 +48,21 @@ def _tried(
     translate: Callable[[Exception], ServiceError],
     meter: ModelMeter,
 ) -> T:
-    """One try: counted, and where it fails logged, so that its request id leads here."""
+    """One attempt. It is counted; a failure is logged, with the id of the current request."""
     with meter.call():
         try:
             return request(left)
         except Exception as error:
             failure = translate(error)
-            # Not what the error says: that may quote the key or the text.
+            # Without the error's message, which may quote the key or a text.
             why = (meter.name, failure.code, failure.detail, _kind(error))
             log.warning("%s: %s: %s (%s)", *why)
             raise failure from error
 
 
 def _kind(error: Exception) -> str:
-    """Its class and what the system said, its status, the id the provider knows the call by."""
+    """The class of `error`, that of the system's error, the status, and the provider's id of the
+    call."""
     status = getattr(error, "status_code", None) or getattr(error, "status", None)
     theirs = getattr(error, "request_id", None)
     known = isinstance(theirs, str) and SANE_ID.fullmatch(theirs)

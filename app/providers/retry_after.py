@@ -1,4 +1,4 @@
-"""How long a service asks to be left alone, in the forms in which services say it."""
+"""Reads how long a service asks to wait, in all forms that services use."""
 
 import math
 import re
@@ -17,9 +17,10 @@ MAX_S = 86400.0
 
 
 def seconds_to_wait(headers: Mapping[str, str], words: str = "") -> float | None:
-    """From `retry-after-ms`, `Retry-After` (seconds or a date), or what is said; None if nowhere.
+    """The seconds in `retry-after-ms`, in `Retry-After` (seconds or a date), or in the text
+    `words`; None where there are none.
 
-    Names of headers are in small letters, or `headers` does not mind.
+    `headers` has names in lower case, or ignores case.
     """
     for given, parse in (
         (headers.get("retry-after-ms"), _milliseconds),

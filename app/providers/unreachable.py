@@ -1,4 +1,4 @@
-"""Why a service could not be reached, told by what the failure of its connection began with."""
+"""Explains why a service could not be reached, by the cause of the failed connection."""
 
 import socket
 import ssl
@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from app.errors import ProviderUnavailable
 from app.providers.asked import Asked
 
-MAX_CAUSES = 10  # of one failure that are looked through: one may be its own cause
+MAX_CAUSES = 10  # of one failure; a chain of causes may be a circle
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """`error` and what it came of, the first cause last."""
+    """`error` and its causes, the root cause last."""
     for _ in range(MAX_CAUSES):
         yield error
         cause = error.__cause__ or error.__context__
@@ -21,7 +21,7 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def unreachable(error: BaseException, asked: Asked) -> ProviderUnavailable:
-    """What to set, by what the connection failed with."""
+    """The error for a failed connection; it names the settings to check."""
     chain = [*causes(error)]
     if any(type(cause).__name__ == "ProxyError" for cause in chain):
         return ProviderUnavailable(

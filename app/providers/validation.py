@@ -1,4 +1,4 @@
-"""What stands around every embedder: bounded input, checked output."""
+"""Wraps every embedder: bounds its input and checks its output."""
 
 from collections.abc import Callable, Iterator
 
@@ -7,15 +7,16 @@ from app.errors import ProviderBadAnswer, ProviderMisconfigured, ServiceError
 from app.observability.metrics import ModelMeter
 
 MAX_EMBEDDED_BYTES = 8191
-"""A text is embedded by its beginning: as many bytes of UTF-8 as OpenAI takes tokens. No token
-is shorter than a byte, so this fits whatever the language, without a tokenizer at hand."""
+"""Only the beginning of a longer text is embedded. The limit is OpenAI's limit of tokens. A token
+has at least one byte, so this fits in any language, without a tokenizer."""
 
 MAX_CALL_BYTES = 250_000  # OpenAI: 300,000 tokens in one call
 MAX_CALL_TEXTS = 1000  # OpenAI: 2048
 
 
 class CheckedEmbedder:
-    """An Embedder from a function of texts to vectors; its dimension is asked for once."""
+    """An Embedder made from a function from texts to vectors. Learns the dimensions at the first
+    call."""
 
     def __init__(
         self,
@@ -28,9 +29,9 @@ class CheckedEmbedder:
         dimensions: int | None = None,
         zero: float | None = None,
     ) -> None:
-        """`ask_itself` is for `check`, where `ask` may answer without asking the model; `prefix`
-        is that of Provider. Collections know the embedder as `known_as`, where that is not its
-        name; `dimensions` are those that it was asked for; `zero` is that of Embedder."""
+        """`ask_itself` always calls the model, for `check`; `ask` may answer from a cache. For
+        `prefix` see Provider, for `zero` see Embedder. `known_as` is the name that collections
+        store, by default `name`. `dimensions` are the configured ones."""
         self.name = name
         self.zero = zero
         self._ask = ask
@@ -43,12 +44,12 @@ class CheckedEmbedder:
 
     @property
     def info(self) -> EmbedderInfo:
-        # No lock: it would make many first requests wait in turn for a service that hangs.
+        # Without a lock: first requests would wait one after the other for a service that hangs.
         dimensions = self._dimensions or len(self._embed(["dimensions"])[0])
         return EmbedderInfo(self._known_as, dimensions)
 
     def check(self) -> None:
-        """Raises when the model does not embed."""
+        """Raises a ServiceError when the model does not embed."""
         self._usable(self._ask_itself(["ready"]), 1)
 
     def embed(self, text: str, memory_action: str | None = None) -> Vector:
@@ -89,8 +90,8 @@ class CheckedEmbedder:
 
 
 def beginning(text: str) -> str:
-    """As much of `text` as is embedded."""
-    if len(text) * 4 <= MAX_EMBEDDED_BYTES:  # no character takes more than 4
+    """The part of `text` that is embedded."""
+    if len(text) * 4 <= MAX_EMBEDDED_BYTES:  # a character has at most 4 bytes
         return text
     return text.encode()[:MAX_EMBEDDED_BYTES].decode(errors="ignore")
 

@@ -1,7 +1,7 @@
-"""The words by which services say what is wrong, as their users report them.
+"""Patterns for the words by which services say what is wrong, as their users report them.
 
-To be compared with what a service says, never to be shown: each is looked for without regard to
-capitals. Chinese services say it in Chinese.
+They are searched, ignoring case, in the text of a refusal, which is never shown. Chinese services
+answer in Chinese.
 """
 
 import re

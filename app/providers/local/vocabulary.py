@@ -1,8 +1,8 @@
-"""Which pieces of a vocabulary stand where in a text.
+"""Finds the pieces of a vocabulary in a text.
 
-By the hashes of all its short parts (Karp and Rabin 1987), looked up all at once in the sorted
-hashes of the pieces: 250,000 Python strings in a dict would take 50 MB, and half a second of each
-start.
+All short substrings of the text are hashed (Karp and Rabin 1987), and looked up together in the
+sorted hashes of the pieces. A dict of 250,000 Python strings would take 50 MB of memory, and half a
+second at each start.
 """
 
 from collections import defaultdict
@@ -17,19 +17,19 @@ BASE = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2**64
 Numbers = NDArray[np.uint64]
 
 Piece = tuple[int, int, float]
-"""Its length in characters, its id, its log probability."""
+"""The piece's length in characters, its id, its log probability."""
 
 
 class Vocabulary:
-    """Pieces by the 64 bits of their hashes: that two of some millions meet is a chance of 1 in
-    a million, and that a part of a text meets one 1 in 10**10."""
+    """Pieces by their hashes of 64 bits. The chance that two of a few million pieces collide is 1
+    in a million; that a substring of a text collides with one is 1 in 10**10."""
 
     def __init__(
         self, pieces: bytes, starts: NDArray[np.uint32], likely: NDArray[np.float32]
     ) -> None:
-        """`pieces` is UTF-8, one after the other; `starts` is where each begins, and the last
-        ends. Raises ValueError for pieces that are too long, or that cannot be told apart."""
-        # Bytes that continue a character have 10 as their first bits.
+        """`pieces` are joined UTF-8; `starts` are the offsets where each begins, and where the last
+        one ends. Raises ValueError for pieces that are too long, or whose hashes collide."""
+        # Bytes within a character begin with the bits 10.
         begins = np.frombuffer(pieces, np.uint8) & 0xC0 != 0x80
         places = np.concatenate([[0], begins.cumsum()])[starts]  # in characters
         hashes = Hashes(str(pieces, "utf-8")).of(places[:-1], places[1:])
@@ -40,7 +40,7 @@ class Vocabulary:
             raise ValueError("not the vocabulary that is known")
 
     def within(self, text: str) -> Mapping[int, Sequence[Piece]]:
-        """By the place where they begin, all pieces that are part of `text`."""
+        """All pieces in `text`, by the place where they begin."""
         first = np.repeat(np.arange(len(text)), LONGEST)
         behind = first + np.tile(np.arange(1, LONGEST + 1), len(text))
         inside = behind <= len(text)
@@ -57,8 +57,8 @@ class Vocabulary:
 
 
 class Hashes:
-    """Of any part of a text: the sum of its characters times BASE to the power of their places,
-    modulo 2**64."""
+    """Hashes substrings of a text. The hash is the sum of the characters, each times BASE to the
+    power of its place, modulo 2**64."""
 
     def __init__(self, text: str) -> None:
         codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4").astype(np.uint64)
@@ -67,7 +67,7 @@ class Hashes:
         self._sums: Numbers = np.concatenate([np.zeros(1, np.uint64), terms.cumsum()])
 
     def of(self, first: NDArray[np.int64], behind: NDArray[np.int64]) -> Numbers:
-        """Of the parts from the characters `first` to those before `behind`."""
+        """The hashes of the substrings from `first` to before `behind`."""
         hashes: Numbers = (self._sums[behind] - self._sums[first]) * self._powers_down[first]
         return hashes
 

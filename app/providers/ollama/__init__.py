@@ -1,4 +1,4 @@
-"""Ollama, through its own library."""
+"""The provider Ollama, by its own library."""
 
 from app.config import Settings
 from app.config.environment import hidden_from_import
@@ -7,8 +7,8 @@ from app.providers.asked import Asked, asked, endpoint
 from app.providers.base import AskedAtStart, Check, Provider
 from app.providers.fitting import FittingCalls
 
-# It opens a client of its own, which fails where one of these is of no use to it. Before those
-# that import it below.
+# At its import the library opens a client, which fails where one of these variables is unusable.
+# So it is imported before our modules import it.
 with hidden_from_import("OLLAMA_HOST", *CERTIFICATES, *PROXIES):
     import ollama  # noqa: F401
 
@@ -43,7 +43,7 @@ class Ollama(Provider):
         )
 
     def open_check(self, settings: Settings, asked: Asked) -> Check:
-        """Pulls what is missing, in the background, if OLLAMA_PULL says so."""
+        """A check. With OLLAMA_PULL it also starts to pull a missing model in the background."""
         model = OllamaModel(endpoint(settings, asked.role), asked)
         if settings.ollama_pull:
             model.pull.start()

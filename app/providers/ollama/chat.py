@@ -1,4 +1,4 @@
-"""Answers by POST /api/chat."""
+"""Ollama's LLM: POST /api/chat."""
 
 import time
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from app.providers.retry import call
 
 
 class OllamaChat:
-    """Answers by POST /api/chat, in the forms that the model takes."""
+    """A ChatModel by POST /api/chat; learns the forms of requests that the model accepts."""
 
     def __init__(
         self,
@@ -33,8 +33,8 @@ class OllamaChat:
         keep_alive: str | None = None,
         extra: Mapping[str, Any] | None = None,
     ) -> None:
-        """`num_ctx` is the context in tokens, prompt and answer together; `extra` are more
-        fields of each call."""
+        """`num_ctx` is the context in tokens, for prompt and answer together. `extra` are further
+        fields for each call."""
         self.name = f"ollama/{names.model}"
         self._names = names
         self._num_ctx = num_ctx
@@ -61,7 +61,7 @@ class OllamaChat:
         return ChatAnswer(text, cut)
 
     def close(self) -> None:
-        """Closes its connections, for who has several in one process."""
+        """Close its connections."""
         self._clients.close()
 
     def _ask(self, asked: ChatRequest, forms: Forms, until: float) -> ChatResponse:

@@ -1,4 +1,4 @@
-"""Ollama's own library, which has no timeouts by itself."""
+"""Wraps Ollama's own library, and adds deadlines to it."""
 
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -16,15 +16,15 @@ T = TypeVar("T")
 
 
 class Clients:
-    """One client for all calls, each within a time of its own, and one for pulls."""
+    """A client for calls, each with a time limit of its own, and one without a limit for pulls."""
 
     def __init__(self, endpoint: Endpoint, seconds: float) -> None:
-        """`seconds` is the usual time. Raises StartupError for a proxy that cannot be used."""
+        """`seconds`: the default limit. Raises StartupError for a proxy that cannot be used."""
         self._options = _options(endpoint)
         self._usual = self._client(seconds)
 
     def chat(self, body: dict[str, Any], seconds: float) -> ollama.ChatResponse:
-        """POST /api/chat. The library's own `chat` knows neither truncate nor what is to come."""
+        """POST /api/chat. The library's own `chat` does not take `truncate` or unknown fields."""
         return self._asked(ollama.ChatResponse, "POST", "/api/chat", seconds, json=body)
 
     def embed(self, body: dict[str, Any], seconds: float) -> ollama.EmbedResponse:
@@ -34,18 +34,18 @@ class Clients:
         return self._asked(ollama.ListResponse, "GET", "/api/tags", seconds)
 
     def _asked(self, of: type[T], method: str, path: str, seconds: float, **body: Any) -> T:
-        """The library's own methods take no time limit."""
+        """Call by the library's internal method, because its public ones take no time limit."""
         if seconds <= 0:
             raise TimeoutError
         answer: T = self._usual._request(of, method, path, timeout=seconds, **body)
         return answer
 
     def close(self) -> None:
-        """Closes its connections, for who has several in one process."""
+        """Close its connections."""
         self._usual.close()  # type: ignore[no-untyped-call]  # as the library has it
 
     def unlimited(self) -> ollama.Client:
-        """For a pull, which takes as long as it takes, and is read as it comes."""
+        """A client without a time limit, for pulls, whose answers are streamed."""
         return self._client(None)
 
     def _client(self, seconds: float | None) -> ollama.Client:
@@ -59,12 +59,12 @@ class Clients:
 def _options(endpoint: Endpoint) -> dict[str, Any]:
     options = {
         "host": endpoint.base_url,
-        "follow_redirects": False,  # the texts and the key go where the settings say
+        "follow_redirects": False,  # texts and keys go only to the configured address
         **httpx_options(endpoint.base_url),
     }
     address = urlsplit(endpoint.base_url)
     if endpoint.key:
         options["headers"] = {"Authorization": f"Bearer {endpoint.key.get_secret_value()}"}
-    elif address.username:  # the library leaves it out of the address
+    elif address.username:  # the library drops it from the address
         options["auth"] = (unquote(address.username), unquote(address.password or ""))
     return options

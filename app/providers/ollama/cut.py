@@ -1,18 +1,20 @@
-"""Whether Ollama answered a part of a prompt as if it were the whole."""
+"""Detects that Ollama silently cut a prompt."""
 
 import re
 from collections.abc import Mapping, Sequence
 
 _WIDE = re.compile("[\u2e80-\u9fff\uac00-\ud7af]")
 _WORD = re.compile(r"\w+")
-CHARACTERS_OF_A_TOKEN = 2.5  # of Chinese, Japanese or Korean: no tokenizer takes more on average
-LEAST = 512  # tokens: less than that fits everywhere
+CHARACTERS_OF_A_TOKEN = 2.5  # Chinese, Japanese or Korean; no tokenizer has more on average
+LEAST = 512  # tokens; a shorter prompt is never cut
 
 
 def cut_to(messages: Sequence[Mapping[str, str]], counted: int | None) -> int | None:
-    """The tokens that were left, where fewer were counted than the prompt can have.
+    """The number of tokens that were left of a cut prompt; None where it was not cut.
 
-    A word has a token at least, in any tokenizer; usually 1.3. Ollama keeps half of the context.
+    `counted` are the tokens that Ollama reports. The prompt was cut if these are fewer than it must
+    have: in any tokenizer a word has at least one token, usually 1.3. Ollama keeps half of the
+    context.
     """
     text = "\n".join(message["content"] for message in messages)
     wide = len(_WIDE.findall(text))

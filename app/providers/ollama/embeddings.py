@@ -1,4 +1,4 @@
-"""Vectors by POST /api/embed."""
+"""Ollama's embedder: POST /api/embed."""
 
 import time
 from functools import partial
@@ -15,7 +15,7 @@ from app.providers.retry import call
 
 
 class OllamaEmbeddings:
-    """Vectors by POST /api/embed."""
+    """An EmbeddingModel by POST /api/embed."""
 
     def __init__(
         self,
@@ -25,7 +25,8 @@ class OllamaEmbeddings:
         calls: FittingCalls,
         dimensions: int | None = None,
     ) -> None:
-        """`seconds` is for all the calls that some texts take; `dimensions` what to ask for."""
+        """`seconds`: the limit for all calls that one request for vectors takes. `dimensions`: the
+        wanted size of the vectors; None for the model's own."""
         self.name = f"ollama/{asked.model}"
         self._asked = asked
         self._seconds = seconds
@@ -39,7 +40,7 @@ class OllamaEmbeddings:
         return self._calls(texts, lambda part: self._ask(part, deadline))
 
     def close(self) -> None:
-        """Closes its connections, for who has several in one process."""
+        """Close its connections."""
         self._clients.close()
 
     def _ask(self, texts: list[str], deadline: float) -> list[Vector]:

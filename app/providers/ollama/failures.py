@@ -1,4 +1,4 @@
-"""What Ollama failed with, in our words."""
+"""Turns failures of Ollama into ServiceErrors."""
 
 import re
 
@@ -16,7 +16,7 @@ _MISSING = re.compile(r"model .* not found")
 
 
 class Refused(ollama.ResponseError):
-    """The library's own error, with all that was answered."""
+    """The library's own error, with the whole answer."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.words, refusal.status)
@@ -24,8 +24,8 @@ class Refused(ollama.ResponseError):
 
 
 def raise_refusals(response: httpx.Response) -> None:
-    """An event hook of httpx. The library keeps of an error neither the headers nor its shape, and
-    takes an error inside a 200 for an answer."""
+    """An event hook for httpx. The library's own error has neither headers nor fields, and the
+    library takes an error with status 200 for an answer."""
     content = response.read()
     if not response.is_success:
         text = content.decode(errors="replace")
@@ -35,7 +35,7 @@ def raise_refusals(response: httpx.Response) -> None:
     except _Refused as error:
         raise Refused(error.refusal) from None
     except ValueError:
-        pass  # the library says so itself
+        pass  # the library raises its own error
 
 
 def translate(error: Exception, asked: Asked) -> ServiceError:

@@ -1,4 +1,4 @@
-"""Whether Ollama has a model."""
+"""Checks whether Ollama has a model."""
 
 from functools import partial
 
@@ -15,7 +15,7 @@ CHECK_S = 2.0
 
 
 class OllamaModel:
-    """Whether Ollama has a model, or is pulling it."""
+    """Checks whether Ollama has a model, or is pulling it."""
 
     def __init__(self, endpoint: Endpoint, asked: Asked) -> None:
         self._asked = asked
@@ -24,14 +24,14 @@ class OllamaModel:
         self.pull = OllamaPull(self._clients, self.missing)
 
     def check(self) -> None:
-        """Raises ModelNotReady where the model is missing, or what the list failed with."""
+        """Raises ModelNotReady where the model is missing, and the failures of listing models."""
         for model in self.missing():
             if progress := self.pull.progress.get(model):
                 raise ModelNotReady(f"Ollama is still pulling the model {model}: {progress}.")
             raise not_there(model)
 
     def missing(self) -> list[str]:
-        """The model, where Ollama does not have it."""
+        """The model in a list, where Ollama does not have it; else an empty list."""
 
         def request(left: float) -> list[str]:
             found = self._clients.list(left).models

@@ -1,4 +1,4 @@
-"""Pulls models into Ollama in the background, and says how far it is."""
+"""Pulls models into Ollama in the background, and reports the progress."""
 
 import logging
 import threading
@@ -13,9 +13,9 @@ PULL_RETRY_S = 10.0
 
 class OllamaPull:
     def __init__(self, clients: Clients, missing: Callable[[], Sequence[str]]) -> None:
-        """`missing` says which models are to be pulled; it may raise anything."""
+        """`missing` returns the models to pull; it may raise any exception."""
         self.progress: dict[str, str] = {}
-        """Of each model whose pull has begun: Ollama's words, and a share of the bytes."""
+        """For each model whose pull has begun: Ollama's status, with a percentage."""
         self._clients = clients
         self._missing = missing
 
@@ -29,7 +29,7 @@ class OllamaPull:
                 for model in self._missing():
                     self._pull(model)
                 return
-            except Exception as error:  # Ollama is down or broke off: it will be tried again
+            except Exception as error:  # Ollama is down or broke off: try again
                 log.warning("pulling models from Ollama failed: %s", type(error).__name__)
                 pause.wait(PULL_RETRY_S)
 

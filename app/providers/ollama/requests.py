@@ -1,4 +1,4 @@
-"""What /api/chat is asked, in the forms that models and versions of Ollama take."""
+"""Builds the requests for /api/chat, in the forms that models and versions of Ollama accept."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,14 +12,14 @@ from app.providers.context import context_too_small
 SCHEMA, ANY_JSON = "schema", "json"
 
 CHOICES: Mapping[str, Choice] = {
-    # A model that thinks writes no JSON until it is done, and cannot be held to a schema.
+    # A reasoning model cannot be held to a schema while it thinks.
     "think": Choice([False, None], ["think"]),
     "format": Choice([SCHEMA, ANY_JSON, None], ["format", "grammar", "schema"]),
 }
 
 
 def refusal(error: Exception) -> str | None:
-    """The words of a refusal that another form may help against."""
+    """The text of a refusal after which another form may be accepted; else None."""
     if not isinstance(error, ollama.ResponseError) or error.status_code not in REFUSALS:
         return None
     return None if context_too_small(error.error, "") else error.error
@@ -28,12 +28,14 @@ def refusal(error: Exception) -> str | None:
 def chat_body(
     model: str, asked: ChatRequest, forms: Forms, num_ctx: int, keep_alive: str | None
 ) -> dict[str, Any]:
-    """`num_ctx` is one for all calls: for another one Ollama loads the model anew."""
+    """The body of a call. `num_ctx` must be the same in all calls: for another value Ollama loads
+    the model again."""
     body: dict[str, Any] = {
         "model": model,
         "messages": [*asked.messages],
         "stream": False,
-        # A prompt that does not fit is an error. By itself Ollama drops its beginning, the task.
+        # A prompt that does not fit must be an error. By default Ollama drops its beginning, which
+        # is the task.
         "truncate": False,
         "shift": False,
         "options": {"num_ctx": num_ctx, "num_predict": asked.max_tokens, "temperature": 0},

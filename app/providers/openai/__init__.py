@@ -1,4 +1,4 @@
-"""OpenAI, or any service that speaks its API, through its own library."""
+"""The provider OpenAI, and any service that speaks its API, by OpenAI's own library."""
 
 from app.config import Settings
 from app.providers.asked import Asked, asked
@@ -29,7 +29,7 @@ class OpenAI(Provider):
         return OpenAIChat(connect(settings.llm_endpoint), names, settings.llm_extra_body)
 
     def open_check(self, settings: Settings, asked: Asked) -> Check | None:
-        """Of an LLM: an embedder is asked for an embedding."""
+        """A check for an LLM. None for an embedder, which is asked for an embedding instead."""
         if asked.role == "EMBEDDER":
             return None
         return OpenAIModel(connect(settings.llm_endpoint), asked).check

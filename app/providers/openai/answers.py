@@ -1,4 +1,4 @@
-"""What /chat/completions answers, in the shapes that services give."""
+"""Reads the answers of /chat/completions, in the shapes that services use."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -7,20 +7,20 @@ from typing import Any
 from app.providers.chat import ChatAnswer
 from app.providers.refusals import Refusal, Refused
 
-_STREAM = (b"data:", b"event:", b":")  # how the lines of a stream begin; no JSON does
+_STREAM = (b"data:", b"event:", b":")  # the beginnings of a stream; JSON does not begin so
 _THOUGHTS = ("reasoning_content", "reasoning")
 
 
 def parsed(content: bytes) -> Any:
-    """The JSON of an answer, also where it came as a stream. Raises ValueError."""
+    """The JSON of an answer, which may also be a stream of events. Raises ValueError."""
     if content.lstrip().startswith(_STREAM):
         return _joined(_events(content))
     return json.loads(content)
 
 
 def spoken(answer: Any) -> ChatAnswer:
-    """Raises Refused where a filter took the answer away; LookupError, TypeError, AttributeError
-    or ValueError for what is no answer."""
+    """The text of an answer. Raises Refused where a content filter removed it; LookupError,
+    TypeError, AttributeError or ValueError where it is no answer."""
     choice = answer["choices"][0]
     message = choice["message"]
     end = choice.get("finish_reason")
@@ -34,7 +34,8 @@ def spoken(answer: Any) -> ChatAnswer:
 
 
 def _elsewhere(message: dict[str, Any]) -> str:
-    """Some servers take a whole answer for thoughts, some models for the call of a tool."""
+    """The text from another place: some servers put whole answers into the thoughts, and some
+    models into a tool call."""
     calls = message.get("tool_calls") or [{}]
     places = [*(message.get(name) for name in _THOUGHTS), calls[0].get("function")]
     for place in places:
@@ -46,7 +47,7 @@ def _elsewhere(message: dict[str, Any]) -> str:
 
 
 def _text(content: Any) -> str:
-    """A text, parts of which some are texts, or an object that was parsed already."""
+    """The text of a content, which may be a text, a list of parts, or a parsed object."""
     match content:
         case None:
             return ""
@@ -68,7 +69,7 @@ def _events(content: bytes) -> Iterator[Any]:
 
 
 def _joined(events: Iterable[Any]) -> dict[str, Any]:
-    """The answer that these pieces are, or the error among them."""
+    """The answer that the events make up, or the error among them."""
     message = dict.fromkeys(("content", *_THOUGHTS), "")
     whole: dict[str, Any] = {"choices": [{"message": message, "finish_reason": None}]}
     for event in events:

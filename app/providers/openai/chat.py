@@ -1,4 +1,4 @@
-"""Answers by POST /chat/completions."""
+"""LLMs by OpenAI's API: POST /chat/completions."""
 
 import time
 from collections.abc import Mapping
@@ -18,12 +18,12 @@ from app.providers.retry import call
 
 
 class OpenAIChat:
-    """Answers by POST /chat/completions, in the forms that the service takes."""
+    """A ChatModel by POST /chat/completions; learns the forms that the service accepts."""
 
     def __init__(
         self, client: Client, names: Asked, extra: Mapping[str, Any] | None = None
     ) -> None:
-        """`extra` are more fields of each call."""
+        """`extra` are further fields for each call."""
         self.name = f"openai/{names.model}"
         self._client = client
         self._names = names

@@ -1,4 +1,4 @@
-"""The one client of an address: the openai library, opened at the first call."""
+"""The client for an address: it opens the openai library at the first call."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ log = logging.getLogger(__name__)
 class Client:
     """Posts JSON; safe for many threads.
 
-    The library is imported at the first call: it takes 0.3 s, and /health need not wait for it.
-    To an embedder the start itself makes that call, in a thread.
+    The library is imported at the first call, because the import takes 0.3 s, for which /health
+    need not wait. For an embedder the start makes that call, in a thread.
     """
 
     def __init__(self, base_url: str, key: str) -> None:
@@ -31,25 +31,25 @@ class Client:
         self._library: Library | None = None
 
     def post(self, path: str, body: dict[str, Any], seconds: float) -> Any:
-        """The JSON of an answer. Raises the library's APIError, Refused, TimeoutError, or
-        ValueError."""
+        """POST `body`; the JSON of the answer. Raises the library's APIError, Refused,
+        TimeoutError, or ValueError."""
         deadline = time.monotonic() + seconds
         library = self._library or self._open(seconds)
         return library.post(path, body, deadline - time.monotonic())
 
     def get(self, path: str, seconds: float) -> Any:
-        """The same without a body."""
+        """GET `path`; for the result and errors see `post`."""
         deadline = time.monotonic() + seconds
         library = self._library or self._open(seconds)
         return library.get(path, deadline - time.monotonic())
 
     def close(self) -> None:
-        """Closes its connections, for who has several in one process."""
+        """Close its connections."""
         if self._library:
             self._library.close()
 
     def _open(self, seconds: float) -> Library:
-        """The one for the life of the process; who comes meanwhile waits for it."""
+        """Open the library, once. Other threads wait meanwhile."""
         if not self._opening.acquire(timeout=seconds):
             raise TimeoutError("the openai library is still being imported")
         try:
@@ -67,10 +67,10 @@ class Client:
 
 
 def connect(endpoint: Endpoint) -> Client:
-    """The same client for the same address and key. Connects to nothing yet.
+    """The client for an address and key, the same one each time; not yet connected.
 
     Raises StartupError for a proxy that cannot be used."""
-    proxy_for(endpoint.base_url)  # now, and not at the first call
+    proxy_for(endpoint.base_url)  # so that it is raised now, and not at the first call
     return _client(endpoint.base_url, endpoint.key.get_secret_value() if endpoint.key else "none")
 
 
@@ -78,6 +78,6 @@ _client = cache(Client)
 
 
 def used(answer: dict[str, Any], name: str) -> Any:
-    """How many tokens the service says it used, if it says so."""
+    """The number of used tokens that the service reports under `name`; None if it does not."""
     usage = answer.get("usage")
     return usage.get(name) if isinstance(usage, dict) else None

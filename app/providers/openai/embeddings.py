@@ -1,4 +1,4 @@
-"""Vectors by POST /embeddings."""
+"""Embedders by OpenAI's API: POST /embeddings."""
 
 import time
 from base64 import b64decode
@@ -17,12 +17,12 @@ from app.providers.openai.client import Client, used
 from app.providers.openai.failures import refusal_of, translate
 from app.providers.retry import call
 
-REFUSALS = (400, 415, 422, 500, 501)  # of a parameter: LiteLLM gives 500 for some
+REFUSALS = (400, 415, 422, 500, 501)  # statuses of a refused parameter; LiteLLM uses 500 for some
 
 
 class OpenAIEmbeddings:
-    """Vectors by POST /embeddings, asked for as base64 where the service takes that: a third of
-    the cost of floats."""
+    """An EmbeddingModel by POST /embeddings. It asks for vectors as base64 where the service offers
+    that: it costs a third of floats."""
 
     def __init__(
         self,
@@ -32,7 +32,8 @@ class OpenAIEmbeddings:
         calls: FittingCalls,
         dimensions: int | None = None,
     ) -> None:
-        """`seconds` is for all the calls that some texts take; `dimensions` what to ask for."""
+        """`seconds`: the limit for all calls that one request for vectors takes. `dimensions`: the
+        wanted size of the vectors; None for the model's own."""
         self.name = f"openai/{asked.model}"
         self._client = client
         self._asked = asked
@@ -40,7 +41,7 @@ class OpenAIEmbeddings:
         self._calls = calls
         self._meter = ModelMeter("embedder", self.name)
         self._takes_base64 = False
-        """Whether it has taken it once."""
+        """Whether the service has accepted base64 once."""
         choices = {
             "dimensions": Choice([dimensions, None], ["dimension"]),
             "encoding_format": Choice(["base64", None], ["encoding_format", "base64"]),
@@ -54,7 +55,7 @@ class OpenAIEmbeddings:
         return self._calls(texts, lambda part: self._ask(part, deadline))
 
     def close(self) -> None:
-        """Closes its connections, for who has several in one process."""
+        """Close its connections."""
         self._client.close()
 
     def _ask(self, texts: list[str], deadline: float) -> list[Vector]:
@@ -76,12 +77,13 @@ class OpenAIEmbeddings:
         refusal = refusal_of(error)
         if refusal is None or refusal.status not in REFUSALS:
             return None
-        # Whatever it says, a service that has never taken base64 may mean that.
+        # Until the service has accepted base64 once, any refusal may be because of it.
         return refusal.words if self._takes_base64 else f"encoding_format {refusal.words}"
 
 
 def _in_order(data: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
-    """As the texts were. Gemini leaves out an `index` of 0, others leave out or repeat all."""
+    """`data` in the order of the texts. Gemini leaves an `index` of 0 out; others leave out or
+    repeat all of them, and are then in order."""
     places = [one.get("index") or 0 for one in data]
     if len({*places}) < len(places):
         return data
@@ -92,4 +94,4 @@ def _vector(given: Any) -> Vector:
     if isinstance(given, str):
         vector: Vector = np.frombuffer(b64decode(given), "<f4").tolist()
         return vector
-    return [float(number) for number in given]  # some services know floats alone
+    return [float(number) for number in given]  # some services only send floats

@@ -1,4 +1,4 @@
-"""What a service that speaks OpenAI's API failed with, in our words."""
+"""Turns failures of a service that speaks OpenAI's API into ServiceErrors."""
 
 from app.errors import ProviderTimeout, ServiceError
 from app.providers.asked import Asked
@@ -8,8 +8,8 @@ from app.providers.unreachable import unreachable
 
 
 def translate(error: Exception, asked: Asked) -> ServiceError:
-    """In our words alone: OpenAI's own may quote the key or the text."""
-    import openai  # imported already: it is what failed
+    """The ServiceError for `error`, in our own words: the library's may quote the key or a text."""
+    import openai  # it has been imported already, by the call that failed
 
     if refusal := refusal_of(error):
         return failure_of(refusal, asked)
@@ -24,7 +24,7 @@ def translate(error: Exception, asked: Asked) -> ServiceError:
 
 
 def refusal_of(error: Exception) -> Refusal | None:
-    """What the service answered, where the failure is an answer of it."""
+    """The refusal of the service, where the failure is one."""
     import openai
 
     match error:

@@ -13,9 +13,9 @@ from app.providers.openai.answers import parsed
 from app.providers.refusals import answer_of
 
 CONNECT_S = 5.0
-POOL = 256  # connections that are kept open: one for each thread
-AZURE = "/openai/deployments/"  # where Azure takes a key by a header of its own
-IDLE_S = 60.0  # and for how long: less than what lies between forgets a silent one (AWS: 350 s)
+POOL = 256  # idle connections that are kept, one for each thread
+IDLE_S = 60.0  # how long they are kept; networks drop idle connections later (AWS: after 350 s)
+AZURE = "/openai/deployments/"  # in the path of Azure's addresses, which need another header
 
 
 class Library:
@@ -25,33 +25,34 @@ class Library:
         address = httpx2.URL(base_url)
         begin, end = deadline_hooks(httpx2)
         self._api = openai.OpenAI(
-            # Else httpx2 would send what stands before an @ in place of the key.
+            # A user in the address would replace the key in httpx2's requests.
             base_url=address.copy_with(username=None, password=None, query=None),
             default_query=dict(address.params),  # Azure's ?api-version=
             api_key=key,
             max_retries=0,  # `retry.call` retries, within one deadline
             http_client=httpx2.Client(
                 transport=_transport(base_url),
-                follow_redirects=False,  # the texts and the key go where the settings say
+                follow_redirects=False,  # texts and keys go only to the configured address
                 event_hooks={"request": [begin], "response": [end]},
             ),
-            default_headers={"Accept-Encoding": "identity"},  # numbers in base64 shrink little
+            default_headers={"Accept-Encoding": "identity"},  # base64 hardly compresses
         )
         self._headers: dict[str, Any] = {}
         if AZURE in address.path:
             self._headers = {"api-key": key, "Authorization": openai.Omit()}
 
     def post(self, path: str, body: dict[str, Any], seconds: float) -> Any:
-        """The JSON of an answer. Raises openai.APIError, Refused, TimeoutError, or ValueError."""
+        """POST `body`; the JSON of the answer. Raises openai.APIError, Refused, TimeoutError, or
+        ValueError."""
         content = json.dumps(body).encode()
-        # The raw answer: to make models of the library's of it costs a fifth of the call.
+        # The raw answer, because the library's models would cost a fifth of the call.
         response = self._api.post(
             path, cast_to=httpx2.Response, content=content, options=self._options(seconds)
         )
         return answer_of(response.status_code, response.headers, response.content, parsed)
 
     def get(self, path: str, seconds: float) -> Any:
-        """The same without a body."""
+        """GET `path`; for the result and errors see `post`."""
         response = self._api.get(path, cast_to=httpx2.Response, options=self._options(seconds))
         return answer_of(response.status_code, response.headers, response.content)
 

@@ -1,4 +1,4 @@
-"""Whether a service that speaks OpenAI's API is there, by its list of models, which is free."""
+"""Checks a service that speaks OpenAI's API, by its list of models, which costs nothing."""
 
 from functools import partial
 
@@ -9,11 +9,11 @@ from app.providers.openai.failures import refusal_of, translate
 from app.providers.retry import call
 
 CHECK_S = 2.0
-NO_LIST = (403, 404, 405, 501)  # 403: a key may be allowed to chat and not to list
+NO_LIST = (403, 404, 405, 501)  # 403: the key may be allowed to chat, but not to list
 
 
 class OpenAIModel:
-    """Whether the service of a model answers, and what it says of the model."""
+    """Checks whether the service of a model answers, and whether it lists the model."""
 
     def __init__(self, client: Client, asked: Asked) -> None:
         self._client = client
@@ -21,7 +21,7 @@ class OpenAIModel:
         self._meter = ModelMeter("list", f"openai/{asked.model}")
 
     def check(self) -> str | None:
-        """What there is to know where it answers; raises the ServiceError of its failure."""
+        """A note about the model, or None. Raises a ServiceError where the service fails."""
         return call(self._look, CHECK_S, partial(translate, asked=self._asked), self._meter)
 
     def _look(self, left: float) -> str | None:

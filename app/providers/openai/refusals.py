@@ -1,4 +1,4 @@
-"""Which failures are refusals that another form of the request may help against."""
+"""Recognises refusals after which another form of the request may be accepted."""
 
 from app.providers import words
 from app.providers.adaptation import REFUSALS
@@ -6,7 +6,7 @@ from app.providers.openai.failures import refusal_of
 
 
 def refusal(error: Exception) -> str | None:
-    """What the service said in words, for `Adaptation`; None for every other failure."""
+    """The text of a refusal, for `Adaptation`; None for other failures."""
     refused = refusal_of(error)
     if refused is None:
         return None

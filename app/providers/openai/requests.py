@@ -1,4 +1,4 @@
-"""What /chat/completions is asked, in the forms that services take."""
+"""Builds the requests for /chat/completions, in the forms that services accept."""
 
 import re
 from collections.abc import Mapping
@@ -8,17 +8,18 @@ from app.providers.adaptation import Choice, Forms
 from app.providers.chat import THINKING_TOKENS, ChatRequest
 
 _HIDDEN_THOUGHTS = re.compile(r"(^|/)(gpt-5|o\d)")
-"""OpenAI's own: they know neither max_tokens nor a temperature."""
+"""OpenAI's reasoning models, which take neither max_tokens nor a temperature."""
 _THOUGHTS = re.compile(r"reason|think|deepseek-r1|qwq|magistral|gpt-oss", re.IGNORECASE)
 
-# Of response_format.
+# The forms of response_format.
 BOUNDED, SCHEMA, ANY_OBJECT = "json_schema with bounds", "json_schema", "json_object"
 
 _BOUNDS = ("maxItems", "maxLength")
 
 
 def choices(model: str) -> dict[str, Choice]:
-    """What a service may refuse, the more particular words first."""
+    """The parts of a request that a service may refuse. Choices with more specific words come
+    first."""
     caps = ["max_tokens", "max_completion_tokens", None]
     temperatures = [0, None]
     if _HIDDEN_THOUGHTS.search(model):
@@ -26,7 +27,7 @@ def choices(model: str) -> dict[str, Choice]:
         temperatures = [None]
     formats = [BOUNDED, SCHEMA, ANY_OBJECT, None]
     return {
-        # Qwen3 at DashScope answers without a stream only where it does not think.
+        # DashScope's Qwen3 answers without a stream only with thinking off.
         "enable_thinking": Choice([None, False], ["enable_thinking"]),
         "stream": Choice([None, True], ["streaming", "stream mode", "stream=", "'stream'"]),
         "response_format": Choice(
@@ -37,7 +38,7 @@ def choices(model: str) -> dict[str, Choice]:
             ],
         ),
         "temperature": Choice(temperatures, ["temperature"]),
-        # vLLM counts the cap as a part of what must fit into the context.
+        # For vLLM the cap must also fit into the context.
         "cap": Choice(
             caps,
             [
@@ -84,7 +85,7 @@ def _format(schema: Mapping[str, Any], form: str) -> dict[str, Any]:
 
 
 def _without_bounds(schema: Any) -> Any:
-    """Services that promise to keep to a schema often know no bounds."""
+    """`schema` without bounds, which services that enforce a schema often do not support."""
     if isinstance(schema, Mapping):
         return {k: _without_bounds(v) for k, v in schema.items() if k not in _BOUNDS}
     return schema

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 50
 """Memories that are locked at the same time, for some tenths of a second at most."""
-MOST = 10_000  # rows of the catalogue that are held at once
+PAGES = 10  # of rows of the catalogue that are held at once, where the store has fewer
 
 FROM_STORE = "Users and totals come from the vector store: {}."
 
@@ -83,8 +83,9 @@ class Cataloguing:
         if progress.complete or progress.process != process:
             return False
         owned, after = self._store.owned(progress.after, self._page)
-        known = self._catalogue.between(progress.after, after, MOST)
-        if len(known) == MOST:  # far more than the store has here
+        most = PAGES * self._page
+        known = self._catalogue.between(progress.after, after, most)
+        if len(known) == most:
             after = [*known][-1]
         there = {id_: entry(owned[id_]) for id_ in owned if after is None or id_ < after}
         self._bring(there, known)

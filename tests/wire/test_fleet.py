@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from tests.databases import PostgreSQLPlace
+from tests.metrics import value
 from tests.servers.openai import OpenAIServer
 from tests.servers.postgresql import PostgreSQLServer
 from tests.servers.qdrant import QdrantServer
 from tests.service import Service, wait_for
+from tests.transfer import NDJSON, memory, whole
 
 FACT = "Has a dog named Rex"
 MANY = 12
@@ -106,3 +108,78 @@ def test_of_adds_beside_a_deletion_of_their_scope_each_has_its_whole_history(
     }
     assert told == {id_: ["ADD"] if id_ in there else ["ADD", "DELETE"] for id_ in added}
     assert len(added) - len(there) == sum(a for a in answers if isinstance(a, int))
+
+
+class TestTotals:
+    """Are those of the database, which every process keeps; Qdrant is not asked."""
+
+    @pytest.fixture
+    def counted(self, fleet: list[Service], qdrant: QdrantServer) -> Callable[[str], Any]:
+        """By each process: how many memories a user has, with the expired and without."""
+        wait_for(lambda: "detail" not in ready(fleet[0])["history"], 30)
+        qdrant.requests.clear()
+
+        def of(user: str) -> Any:
+            totals = [
+                tuple(
+                    service.ask("get_all", user_id=user, limit=1, show_expired=show)["total"]
+                    for show in (True, False)
+                )
+                for service in fleet
+            ]
+            users = [service.http.get("/scopes").json()["users"] for service in fleet]
+            shown = [{one["id"]: one["memories"] for one in found}.get(user, 0) for found in users]
+            entities = fleet[0].http.get("/v1/entities/").json()["results"]
+            every = {one["name"]: one["total_memories"] for one in entities}.get(user, 0)
+            assert [(every, number) for number in shown] == totals
+            assert totals[0] == totals[1]
+            return totals[0]
+
+        return of
+
+    def test_follow_what_any_process_writes(
+        self, fleet: list[Service], user: str, counted: Callable[[str], Any], qdrant: QdrantServer
+    ) -> None:
+        first, second = fleet
+        ids = [first.ask("add", data=f"{n}", user_id=user, infer=False)["result"] for n in range(3)]
+        assert counted(user) == (3, 3)
+        assert value(second, "memories") >= 3
+        second.ask("update", memory_id=ids[0], expiration_date="2020-02-02")
+        assert counted(user) == (3, 2)
+        first.ask("update", memory_id=ids[0], data="other words")
+        second.ask("update", memory_id=ids[1], metadata={"kind": "drink"})
+        assert counted(user) == (3, 2)
+        first.ask("update", memory_id=ids[0], expiration_date=None)
+        second.ask("delete", memory_id=ids[1])
+        assert counted(user) == (2, 2)
+        lines = whole([memory(number, user) for number in range(3)])
+        imported = first.http.post("/import", content=lines, headers=NDJSON)
+        assert imported.json()["imported"] == 3, imported.text
+        assert counted(user) == (5, 5)
+        second.ask("delete_all", user_id=user)
+        assert counted(user) == (0, 0)
+        paths = {request.path.rsplit("/", 1)[-1] for request in qdrant.requests}
+        assert not paths & {"count", "facet"}
+
+    def test_of_metadata_are_those_of_the_store(
+        self, fleet: list[Service], user: str, qdrant: QdrantServer
+    ) -> None:
+        for number in range(3):
+            metadata = {"odd": number % 2}
+            fleet[0].ask("add", data="tea", user_id=user, metadata=metadata, infer=False)
+        even = {"user_id": user, "filters": {"odd": 0}, "limit": 1}
+        assert fleet[1].ask("get_all", **even)["total"] == 2
+        assert qdrant.requests[-1].path.endswith("/count")
+
+    def test_of_nothing_are_none(
+        self, fleet: list[Service], user: str, counted: Callable[[str], Any]
+    ) -> None:
+        fleet[0].ask("add", data="tea", user_id=user, infer=False)
+        assert fleet[1].ask("reset")["deleted"] >= 1
+        assert counted(user) == (0, 0)
+        assert fleet[1].http.get("/scopes").json()["users"] == []
+        wait_for(lambda: value(fleet[0], "memories") == 0, 30)
+
+
+def ready(service: Service) -> Any:
+    return service.http.get("/ready").json()["checks"]

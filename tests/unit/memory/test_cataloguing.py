@@ -192,7 +192,7 @@ class TestPass:
 
     def test_takes_away_what_the_store_has_not(self, first: Member) -> None:
         first.add("tea")
-        first.filling.bring({new_id(): new_payload("ghost", ALICE, {}) for _ in range(30)})
+        first.filling.bring({new_id(): new_payload("ghost", ALICE, {}) for _ in range(90)})
         first.fills(first.looking(page=4))
         assert first.rows() == first.stored()
 

@@ -7,9 +7,9 @@ from typing import ClassVar, Protocol
 from app.config import Settings
 from app.embeddings import EmbedderInfo, Vector
 from app.errors import StartupError
-from app.providers.asked import Asked
 from app.providers.batching import MAX_BATCH
 from app.providers.chat import ChatModel
+from app.providers.target import Target
 
 Check = Callable[[], str | None]
 """Checks a dependency, in a few seconds at most. Returns a note or None; raises a ServiceError,
@@ -87,6 +87,6 @@ class Provider:
         """The LLM, not yet connected. Raises StartupError where something is not installed."""
         raise StartupError(f"LLM_PROVIDER: {self.name} has no LLM")
 
-    def open_check(self, settings: Settings, asked: Asked) -> Check | None:
+    def open_check(self, settings: Settings, target: Target) -> Check | None:
         """A check that the model is available, cheaper than a call; None where there is none."""
         return None

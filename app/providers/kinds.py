@@ -22,10 +22,10 @@ from app.errors import (
     ServiceError,
 )
 from app.providers import signs, words
-from app.providers.asked import Asked
 from app.providers.context import context_too_small
 from app.providers.refusals import Refusal
 from app.providers.retry_after import seconds_to_wait
+from app.providers.target import Target
 
 # Where a 429 does not say how long to wait: what callers are told, and what we wait ourselves. A
 # much longer wait would not fit into EMBEDDER_TIMEOUT.
@@ -146,9 +146,9 @@ KINDS = (
 )
 
 
-def failure_of(refusal: Refusal, asked: Asked) -> ServiceError:
+def failure_of(refusal: Refusal, target: Target) -> ServiceError:
     """The error for `refusal`."""
-    if asked.role == "LLM" and (small := context_too_small(refusal.words, asked.model)):
+    if target.role == "LLM" and (small := context_too_small(refusal.words, target.model)):
         return small
     kind = next(kind for kind in KINDS if kind.fits(refusal, asked))
     names = asked._replace(proxy=asked.proxy or "the system")._asdict()
@@ -167,13 +167,13 @@ def failure_of(refusal: Refusal, asked: Asked) -> ServiceError:
     return failure
 
 
-def bad_answer(error: Exception, asked: Asked) -> ProviderBadAnswer:
+def bad_answer(error: Exception, target: Target) -> ProviderBadAnswer:
     """The error for an answer that is neither the wanted one nor a refusal."""
     if isinstance(error, json.JSONDecodeError):
-        why = f"is no JSON: see {asked.address}; {asked.usual}"
+        why = f"is no JSON: see {target.address}; {target.usual}"
     else:
         why = "cannot be used"
-    return ProviderBadAnswer(f"The answer of the model {asked.model} {why}.")
+    return ProviderBadAnswer(f"The answer of the model {target.model} {why}.")
 
 
 def _parameter(refusal: Refusal) -> str:

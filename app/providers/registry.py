@@ -5,10 +5,10 @@ from collections.abc import Callable
 from importlib import import_module
 
 from app.config import Settings
-from app.providers.asked import asked
 from app.providers.base import AskedAtStart, Check, Provider
 from app.providers.batching import SharedEmbedder
 from app.providers.chat import ChatModel
+from app.providers.target import target_of
 from app.providers.validation import CheckedEmbedder
 
 NO_LLM = "none"
@@ -61,7 +61,7 @@ def open_embedder_check(settings: Settings, embedder: CheckedEmbedder) -> Check:
     """A check of the embedder, for the start and for each /ready."""
     provider = find(settings.embedder_provider)
     model = _embedder_model(settings)
-    names = asked(settings, "EMBEDDER", settings.embedder_provider, model)
+    names = target_of(settings, "EMBEDDER", settings.embedder_provider, model)
     is_there = provider.open_check(settings, names)
 
     def check() -> str | None:
@@ -77,7 +77,7 @@ def open_llm_check(settings: Settings) -> Check | None:
     """A check of the LLM, for each /ready; None without an LLM or without a check."""
     if settings.llm_provider == NO_LLM:
         return None
-    names = asked(settings, "LLM", settings.llm_provider, _llm_model(settings))
+    names = target_of(settings, "LLM", settings.llm_provider, _llm_model(settings))
     return find(settings.llm_provider).open_check(settings, names)
 
 

@@ -5,7 +5,7 @@ import ssl
 from collections.abc import Iterator
 
 from app.errors import ProviderUnavailable
-from app.providers.asked import Asked
+from app.providers.target import Target
 
 MAX_CAUSES = 10  # of one failure; a chain of causes may be a circle
 
@@ -20,21 +20,21 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         error = cause
 
 
-def unreachable(error: BaseException, asked: Asked) -> ProviderUnavailable:
+def unreachable(error: BaseException, target: Target) -> ProviderUnavailable:
     """The error for a failed connection; it names the settings to check."""
     chain = [*causes(error)]
     if any(type(cause).__name__ == "ProxyError" for cause in chain):
         return ProviderUnavailable(
-            f"The proxy of {asked.proxy or 'the system'} does not let {asked.service} be asked: "
-            f"see it, and NO_PROXY for the host of {asked.address}."
+            f"The proxy of {target.proxy or 'the system'} does not let {target.service} be asked: "
+            f"see it, and NO_PROXY for the host of {target.address}."
         )
-    why = next(filter(None, (_why(cause, asked) for cause in reversed(chain))), None)
-    by_proxy = f" It is asked by way of the proxy of {asked.proxy}." if asked.proxy else ""
-    what = f"{asked.service} {why or 'does not answer'}: see {asked.address}.{by_proxy}"
+    why = next(filter(None, (_why(cause, target) for cause in reversed(chain))), None)
+    by_proxy = f" It is asked by way of the proxy of {target.proxy}." if target.proxy else ""
+    what = f"{target.service} {why or 'does not answer'}: see {target.address}.{by_proxy}"
     return ProviderUnavailable(what)
 
 
-def _why(cause: BaseException, asked: Asked) -> str | None:
+def _why(cause: BaseException, target: Target) -> str | None:
     match cause:
         case ssl.SSLCertVerificationError():
             return _untrusted(cause.verify_code)

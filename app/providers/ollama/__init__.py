@@ -3,9 +3,9 @@
 from app.config import Settings
 from app.config.environment import hidden_from_import
 from app.config.outgoing import CERTIFICATES, PROXIES
-from app.providers.asked import Asked, asked, endpoint
 from app.providers.base import AskedAtStart, Check, Provider
 from app.providers.fitting import FittingCalls
+from app.providers.target import Target, endpoint, target_of
 
 # At its import the library opens a client, which fails where one of these variables is unusable.
 # So it is imported before our modules import it.
@@ -26,7 +26,7 @@ class Ollama(Provider):
     def open_embedder(self, settings: Settings, model: str) -> OllamaEmbeddings:
         return OllamaEmbeddings(
             settings.embedder_endpoint,
-            asked(settings, "EMBEDDER", self.name, model),
+            target_of(settings, "EMBEDDER", self.name, model),
             settings.embedder_timeout,
             FittingCalls(model, settings.embedder_batch, settings.embedder_max_tokens),
             settings.embedder_dimensions,
@@ -35,16 +35,16 @@ class Ollama(Provider):
     def open_llm(self, settings: Settings, model: str) -> OllamaChat:
         return OllamaChat(
             settings.llm_endpoint,
-            asked(settings, "LLM", self.name, model),
+            target_of(settings, "LLM", self.name, model),
             settings.llm_timeout,
             num_ctx=settings.ollama_num_ctx,
             keep_alive=settings.ollama_keep_alive,
             extra=settings.llm_extra_body,
         )
 
-    def open_check(self, settings: Settings, asked: Asked) -> Check:
+    def open_check(self, settings: Settings, target: Target) -> Check:
         """A check. With OLLAMA_PULL it also starts to pull a missing model in the background."""
-        model = OllamaModel(endpoint(settings, asked.role), asked)
+        model = OllamaModel(endpoint(settings, target.role), target)
         if settings.ollama_pull:
             model.pull.start()
         return model.check

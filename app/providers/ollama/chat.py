@@ -10,7 +10,6 @@ from ollama import ChatResponse
 from app.config import Endpoint
 from app.observability.metrics import ModelMeter
 from app.providers.adaptation import Adaptation, Forms
-from app.providers.asked import Asked
 from app.providers.chat import ChatAnswer, ChatRequest, with_extra
 from app.providers.context import too_small
 from app.providers.ollama.client import Clients
@@ -18,6 +17,7 @@ from app.providers.ollama.cut import cut_to
 from app.providers.ollama.failures import translate
 from app.providers.ollama.requests import CHOICES, chat_body, refusal
 from app.providers.retry import call
+from app.providers.target import Target
 
 
 class OllamaChat:
@@ -26,7 +26,7 @@ class OllamaChat:
     def __init__(
         self,
         endpoint: Endpoint,
-        names: Asked,
+        names: Target,
         seconds: float,
         *,
         num_ctx: int,
@@ -49,7 +49,7 @@ class OllamaChat:
             until = time.monotonic() + left
             return self._adaptation.ask(lambda forms: self._ask(asked, forms, until))
 
-        answer = call(request, seconds, partial(translate, asked=self._names), self._meter)
+        answer = call(request, seconds, partial(translate, target=self._names), self._meter)
         self._meter.tokens(answer.prompt_eval_count, answer.eval_count)
         left = cut_to(asked.messages, answer.prompt_eval_count)
         if left is not None:

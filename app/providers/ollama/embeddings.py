@@ -7,11 +7,11 @@ from typing import Any
 from app.config import Endpoint
 from app.embeddings import Vector
 from app.observability.metrics import ModelMeter
-from app.providers.asked import Asked
 from app.providers.fitting import FittingCalls
 from app.providers.ollama.client import Clients
 from app.providers.ollama.failures import translate
 from app.providers.retry import call
+from app.providers.target import Target
 
 
 class OllamaEmbeddings:
@@ -20,15 +20,15 @@ class OllamaEmbeddings:
     def __init__(
         self,
         endpoint: Endpoint,
-        asked: Asked,
+        target: Target,
         seconds: float,
         calls: FittingCalls,
         dimensions: int | None = None,
     ) -> None:
         """`seconds`: the limit for all calls that one request for vectors takes. `dimensions`: the
         wanted size of the vectors; None for the model's own."""
-        self.name = f"ollama/{asked.model}"
-        self._asked = asked
+        self.name = f"ollama/{target.model}"
+        self._target = target
         self._seconds = seconds
         self._calls = calls
         self._dimensions = dimensions
@@ -45,7 +45,7 @@ class OllamaEmbeddings:
 
     def _ask(self, texts: list[str], deadline: float) -> list[Vector]:
         def request(left: float) -> list[Vector]:
-            body: dict[str, Any] = {"model": self._asked.model, "input": texts}
+            body: dict[str, Any] = {"model": self._target.model, "input": texts}
             if self._dimensions:
                 body["dimensions"] = self._dimensions
             answer = self._clients.embed(body, left)
@@ -53,4 +53,4 @@ class OllamaEmbeddings:
             return [list(vector) for vector in answer.embeddings]
 
         left = deadline - time.monotonic()
-        return call(request, left, partial(translate, asked=self._asked), self._meter)
+        return call(request, left, partial(translate, target=self._target), self._meter)

@@ -6,10 +6,10 @@ import httpx
 import ollama
 
 from app.errors import ModelNotReady, ProviderTimeout, ServiceError
-from app.providers.asked import Asked
 from app.providers.kinds import bad_answer, failure_of
 from app.providers.refusals import Refusal, answer_of
 from app.providers.refusals import Refused as _Refused
+from app.providers.target import Target
 from app.providers.unreachable import unreachable
 
 _MISSING = re.compile(r"model .* not found")
@@ -38,18 +38,18 @@ def raise_refusals(response: httpx.Response) -> None:
         pass  # the library raises its own error
 
 
-def translate(error: Exception, asked: Asked) -> ServiceError:
+def translate(error: Exception, target: Target) -> ServiceError:
     match error:
         case Refused():
             missing = error.status_code == 404 and _MISSING.search(error.refusal.words)
-            return not_there(asked.model) if missing else failure_of(error.refusal, asked)
+            return not_there(target.model) if missing else failure_of(error.refusal, target)
         case httpx.TimeoutException() | TimeoutError():
             return ProviderTimeout(
-                f"The model {asked.model} did not answer in time: see {asked.role}_TIMEOUT."
+                f"The model {target.model} did not answer in time: see {target.role}_TIMEOUT."
             )
         case ConnectionError() | httpx.TransportError():
-            return unreachable(error, asked)
-    return bad_answer(error, asked)
+            return unreachable(error, target)
+    return bad_answer(error, target)
 
 
 def not_there(model: str) -> ModelNotReady:

@@ -5,11 +5,11 @@ from functools import partial
 from app.config import Endpoint
 from app.errors import ModelNotReady
 from app.observability.metrics import ModelMeter
-from app.providers.asked import Asked
 from app.providers.ollama.client import Clients
 from app.providers.ollama.failures import not_there, translate
 from app.providers.ollama.pull import OllamaPull
 from app.providers.retry import call
+from app.providers.target import Target
 
 CHECK_S = 2.0
 
@@ -17,8 +17,8 @@ CHECK_S = 2.0
 class OllamaModel:
     """Checks whether Ollama has a model, or is pulling it."""
 
-    def __init__(self, endpoint: Endpoint, asked: Asked) -> None:
-        self._asked = asked
+    def __init__(self, endpoint: Endpoint, target: Target) -> None:
+        self._target = target
         self._clients = Clients(endpoint, CHECK_S)
         self._meter = ModelMeter("list", "ollama/-")
         self.pull = OllamaPull(self._clients, self.missing)
@@ -36,9 +36,9 @@ class OllamaModel:
         def request(left: float) -> list[str]:
             found = self._clients.list(left).models
             names = {_full(model.model or "") for model in found}
-            return [] if _full(self._asked.model) in names else [self._asked.model]
+            return [] if _full(self._target.model) in names else [self._target.model]
 
-        return call(request, CHECK_S, partial(translate, asked=self._asked), self._meter)
+        return call(request, CHECK_S, partial(translate, target=self._target), self._meter)
 
 
 def _full(model: str) -> str:

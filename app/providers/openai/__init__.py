@@ -1,13 +1,13 @@
 """The provider OpenAI, and any service that speaks its API, by OpenAI's own library."""
 
 from app.config import Settings
-from app.providers.asked import Asked, asked
 from app.providers.base import Check, Provider
 from app.providers.fitting import FittingCalls
 from app.providers.openai.chat import OpenAIChat
 from app.providers.openai.client import connect
 from app.providers.openai.embeddings import OpenAIEmbeddings
 from app.providers.openai.models import OpenAIModel
+from app.providers.target import Target, target_of
 
 
 class OpenAI(Provider):
@@ -18,21 +18,21 @@ class OpenAI(Provider):
     def open_embedder(self, settings: Settings, model: str) -> OpenAIEmbeddings:
         return OpenAIEmbeddings(
             connect(settings.embedder_endpoint),
-            asked(settings, "EMBEDDER", self.name, model),
+            target_of(settings, "EMBEDDER", self.name, model),
             settings.embedder_timeout,
             FittingCalls(model, settings.embedder_batch, settings.embedder_max_tokens),
             settings.embedder_dimensions,
         )
 
     def open_llm(self, settings: Settings, model: str) -> OpenAIChat:
-        names = asked(settings, "LLM", self.name, model)
+        names = target_of(settings, "LLM", self.name, model)
         return OpenAIChat(connect(settings.llm_endpoint), names, settings.llm_extra_body)
 
-    def open_check(self, settings: Settings, asked: Asked) -> Check | None:
+    def open_check(self, settings: Settings, target: Target) -> Check | None:
         """A check for an LLM. None for an embedder, which is asked for an embedding instead."""
-        if asked.role == "EMBEDDER":
+        if target.role == "EMBEDDER":
             return None
-        return OpenAIModel(connect(settings.llm_endpoint), asked).check
+        return OpenAIModel(connect(settings.llm_endpoint), target).check
 
 
 PROVIDER = OpenAI()

@@ -7,7 +7,6 @@ from typing import Any
 
 from app.observability.metrics import ModelMeter
 from app.providers.adaptation import Adaptation, Forms
-from app.providers.asked import Asked
 from app.providers.chat import ChatAnswer, ChatRequest, with_extra
 from app.providers.openai.answers import spoken
 from app.providers.openai.client import Client, used
@@ -15,13 +14,14 @@ from app.providers.openai.failures import translate
 from app.providers.openai.refusals import refusal
 from app.providers.openai.requests import chat_body, choices
 from app.providers.retry import call
+from app.providers.target import Target
 
 
 class OpenAIChat:
     """A ChatModel by POST /chat/completions; learns the forms that the service accepts."""
 
     def __init__(
-        self, client: Client, names: Asked, extra: Mapping[str, Any] | None = None
+        self, client: Client, names: Target, extra: Mapping[str, Any] | None = None
     ) -> None:
         """`extra` are further fields for each call."""
         self.name = f"openai/{names.model}"
@@ -36,7 +36,7 @@ class OpenAIChat:
             until = time.monotonic() + left
             return self._adaptation.ask(lambda forms: self._ask(asked, forms, until))
 
-        return call(request, seconds, partial(translate, asked=self._names), self._meter)
+        return call(request, seconds, partial(translate, target=self._names), self._meter)
 
     def _ask(self, asked: ChatRequest, forms: Forms, until: float) -> ChatAnswer:
         body = with_extra(chat_body(self._names.model, asked, forms), self._extra)

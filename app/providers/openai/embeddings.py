@@ -11,11 +11,11 @@ import numpy as np
 from app.embeddings import Vector
 from app.observability.metrics import ModelMeter
 from app.providers.adaptation import Adaptation, Choice, Forms
-from app.providers.asked import Asked
 from app.providers.fitting import FittingCalls
 from app.providers.openai.client import Client, used
 from app.providers.openai.failures import refusal_of, translate
 from app.providers.retry import call
+from app.providers.target import Target
 
 REFUSALS = (400, 415, 422, 500, 501)  # statuses of a refused parameter; LiteLLM uses 500 for some
 
@@ -27,16 +27,16 @@ class OpenAIEmbeddings:
     def __init__(
         self,
         client: Client,
-        asked: Asked,
+        target: Target,
         seconds: float,
         calls: FittingCalls,
         dimensions: int | None = None,
     ) -> None:
         """`seconds`: the limit for all calls that one request for vectors takes. `dimensions`: the
         wanted size of the vectors; None for the model's own."""
-        self.name = f"openai/{asked.model}"
+        self.name = f"openai/{target.model}"
         self._client = client
-        self._asked = asked
+        self._target = target
         self._seconds = seconds
         self._calls = calls
         self._meter = ModelMeter("embedder", self.name)
@@ -63,11 +63,11 @@ class OpenAIEmbeddings:
             return self._known.ask(lambda forms: self._post(texts, forms, deadline))
 
         left = deadline - time.monotonic()
-        return call(request, left, partial(translate, asked=self._asked), self._meter)
+        return call(request, left, partial(translate, target=self._target), self._meter)
 
     def _post(self, texts: list[str], forms: Forms, deadline: float) -> list[Vector]:
         chosen = {name: form for name, form in forms.items() if form is not None}
-        body = {"input": texts, "model": self._asked.model, **chosen}
+        body = {"input": texts, "model": self._target.model, **chosen}
         answer = self._client.post("/embeddings", body, deadline - time.monotonic())
         self._takes_base64 |= "encoding_format" in chosen
         self._meter.tokens(used(answer, "prompt_tokens"))

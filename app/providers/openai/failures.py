@@ -1,26 +1,26 @@
 """Turns failures of a service that speaks OpenAI's API into ServiceErrors."""
 
 from app.errors import ProviderTimeout, ServiceError
-from app.providers.asked import Asked
 from app.providers.kinds import bad_answer, failure_of
 from app.providers.refusals import Refusal, Refused
+from app.providers.target import Target
 from app.providers.unreachable import unreachable
 
 
-def translate(error: Exception, asked: Asked) -> ServiceError:
+def translate(error: Exception, target: Target) -> ServiceError:
     """The ServiceError for `error`, in our own words: the library's may quote the key or a text."""
     import openai  # it has been imported already, by the call that failed
 
     if refusal := refusal_of(error):
-        return failure_of(refusal, asked)
+        return failure_of(refusal, target)
     match error:
         case openai.APITimeoutError() | TimeoutError():
             return ProviderTimeout(
-                f"The model {asked.model} did not answer in time: see {asked.role}_TIMEOUT."
+                f"The model {target.model} did not answer in time: see {target.role}_TIMEOUT."
             )
         case openai.APIConnectionError() | ConnectionError():
-            return unreachable(error, asked)
-    return bad_answer(error, asked)
+            return unreachable(error, target)
+    return bad_answer(error, target)
 
 
 def refusal_of(error: Exception) -> Refusal | None:

@@ -22,10 +22,10 @@ from app.errors import (
     ProviderUnavailable,
     ServiceError,
 )
-from app.providers.asked import Asked, asked
 from app.providers.kinds import failure_of
 from app.providers.refusals import Refusal
 from app.providers.retry_after import seconds_to_wait
+from app.providers.target import Target, target_of
 from tests.servers import gateways
 from tests.servers.gateways import GatewayError
 from tests.service import ROOT
@@ -47,7 +47,7 @@ KINDS: list[tuple[list[GatewayError], type[ServiceError], str]] = [
 ]
 
 
-def names(role: Any = "EMBEDDER") -> Asked:
+def names(role: Any = "EMBEDDER") -> Target:
     settings = Settings.from_env(
         {
             "LLM_BASE_URL": "http://x/v1",
@@ -55,7 +55,7 @@ def names(role: Any = "EMBEDDER") -> Asked:
             "LLM_PROVIDER": "openai",
         }
     )
-    return asked(settings, role, "openai", gateways.MODEL)
+    return target_of(settings, role, "openai", gateways.MODEL)
 
 
 def refusal(error: GatewayError) -> Refusal:
@@ -160,7 +160,7 @@ def test_identifiers_are_shown() -> None:
 def test_the_setting_that_is_in_use_is_named(
     settings: dict[str, str], provider: str, address: str, key: str
 ) -> None:
-    found = asked(Settings.from_env(settings), "EMBEDDER", provider, "m")
+    found = target_of(Settings.from_env(settings), "EMBEDDER", provider, "m")
     assert (found.address, found.key) == (address, key)
 
 

@@ -22,12 +22,12 @@ from app.errors import (
     ProviderUnavailable,
     ServiceError,
 )
-from app.providers.asked import Asked
 from app.providers.chat import ChatAnswer, ChatRequest
 from app.providers.fitting import FittingCalls
 from app.providers.openai.chat import OpenAIChat
 from app.providers.openai.client import Client
 from app.providers.openai.embeddings import OpenAIEmbeddings
+from app.providers.target import Target
 from tests.servers.base import Fault
 from tests.servers.base import embed as by_the_server
 from tests.servers.openai import OpenAIServer
@@ -51,7 +51,7 @@ def client(server: OpenAIServer) -> Iterator[Client]:
         yield opened
 
 
-NAMES = Asked("EMBEDDER", MODEL, "The service", "OPENAI_BASE_URL", "OPENAI_API_KEY", "it is so")
+NAMES = Target("EMBEDDER", MODEL, "The service", "OPENAI_BASE_URL", "OPENAI_API_KEY", "it is so")
 LLM = NAMES._replace(role="LLM", model="gpt-5-mini")
 
 

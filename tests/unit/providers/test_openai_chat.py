@@ -15,10 +15,10 @@ from app.errors import (
     ProviderRefused,
     ProviderUnavailable,
 )
-from app.providers.asked import asked as asked_of
 from app.providers.chat import THINKING_TOKENS, ChatAnswer, ChatRequest, with_extra
 from app.providers.openai.chat import OpenAIChat
 from app.providers.openai.client import Client
+from app.providers.target import target_of
 from tests.servers.base import Answer, Request
 from tests.servers.openai import OpenAIServer, error_body
 
@@ -75,7 +75,7 @@ def client(server: Picky) -> Iterator[Client]:
 
 
 def chat(client: Client, model: str, extra: Mapping[str, Any] | None = None) -> OpenAIChat:
-    return OpenAIChat(client, asked_of(Settings(), "LLM", "openai", model), extra)
+    return OpenAIChat(client, target_of(Settings(), "LLM", "openai", model), extra)
 
 
 # ---- what is asked

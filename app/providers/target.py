@@ -10,7 +10,7 @@ Role = Literal["LLM", "EMBEDDER"]
 _CALLED = ("openai", "ollama")  # the local provider is in this process
 
 
-class Asked(NamedTuple):
+class Target(NamedTuple):
     """A model that is called, with what failures say about it."""
 
     role: Role
@@ -27,7 +27,7 @@ class Asked(NamedTuple):
     """The variable with the proxy by which it is called; "" without a proxy."""
 
 
-def asked(settings: Settings, role: Role, provider: str, model: str) -> Asked:
+def target_of(settings: Settings, role: Role, provider: str, model: str) -> Target:
     """`model` of `provider`, with the names of the settings that are in effect for `role`."""
     own = getattr(settings, f"{role.lower()}_base_url")
     own_key = getattr(settings, f"{role.lower()}_api_key")
@@ -35,13 +35,13 @@ def asked(settings: Settings, role: Role, provider: str, model: str) -> Asked:
         address = f"{role}_BASE_URL" if own else "OLLAMA_BASE_URL"
         usual = "it is Ollama's own, such as http://127.0.0.1:11434, without /v1 or /api"
         key, service = f"{role}_API_KEY", "Ollama"
-        return Asked(role, model, service, address, key, usual, _proxy(settings, role, provider))
+        return Target(role, model, service, address, key, usual, _proxy(settings, role, provider))
     address = f"{role}_BASE_URL" if own else "OPENAI_BASE_URL"
     has_own_key = own_key or (own and not endpoint(settings, role).key)
     key = f"{role}_API_KEY" if has_own_key else "OPENAI_API_KEY"
     usual = "it mostly ends in /v1, and nothing such as /chat/completions comes after it"
     service = "The model's service"
-    return Asked(role, model, service, address, key, usual, _proxy(settings, role, provider))
+    return Target(role, model, service, address, key, usual, _proxy(settings, role, provider))
 
 
 def _proxy(settings: Settings, role: Role, provider: str) -> str:

@@ -141,7 +141,7 @@ def free_port() -> int:
         return port
 
 
-def wait_for(condition: Any, seconds: float = 10) -> Any:
+def wait_for(condition: Any, seconds: float = 30) -> Any:
     """The first true value of `condition()`; fails when there is none in time."""
     for _ in polling(seconds):
         if value := condition():

@@ -1,6 +1,5 @@
 """The history on real SQLite files and in real processes; what it does: tests/contract."""
 
-import multiprocessing
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from app.storage.history.rows import History
 from app.storage.history.schema import SCHEMA_VERSION, TABLES
 from app.storage.history.sqlite import SQLite
 from tests.histories import add, contents, delete_scope, row, said, save
+from tests.processes import at_once
 from tests.service import ROOT
 
 PROCESSES = 6
@@ -189,36 +189,17 @@ class TestOpening:
                 opening.result(timeout=20).close()
 
     def test_six_processes_open_a_fresh_file_at_once_and_all_write(self, tmp_path: Path) -> None:
-        # Its server imports the packages once, and each process is forked from that.
-        forkserver = multiprocessing.get_context("forkserver")
-        forkserver.set_forkserver_preload([__name__])
-        together = forkserver.Barrier(PROCESSES)
-        processes = [
-            forkserver.Process(target=open_and_write, args=(tmp_path, together))
-            for _ in range(PROCESSES)
-        ]
-        for process in processes:
-            process.start()
-        for process in processes:
-            process.join(60)
-        assert [process.exitcode for process in processes] == [0] * PROCESSES
-        for number in range(ROUNDS):
-            path = tmp_path / f"{number}.db"
+        paths = [tmp_path / f"{number}.db" for number in range(ROUNDS)]
+        at_once(open_and_write, paths, PROCESSES)
+        for path in paths:
             assert sql(path, "SELECT version FROM schema_version") == [(SCHEMA_VERSION,)]
             assert sql(path, "SELECT count(*) FROM history") == [(PROCESSES,)]
 
 
-def open_and_write(folder: Path, together: Any) -> None:
-    """One of several processes: in each round all open the same new file."""
-    try:
-        for number in range(ROUNDS):
-            together.wait(30)
-            history = History(Database(SQLite(folder / f"{number}.db")))
-            add(history, row())
-            history.close()
-    except BaseException:
-        together.abort()  # the others need not wait for this one
-        raise
+def open_and_write(path: Path) -> None:
+    history = History(Database(SQLite(path)))
+    add(history, row())
+    history.close()
 
 
 class TestTrouble:

@@ -1,12 +1,10 @@
 """Databases of every earlier schema, made by the SQL of the versions that wrote them."""
 
 import json
-import multiprocessing
 import sqlite3
 import subprocess
 import sys
 from base64 import b64encode
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from app.storage.history.rows import History
 from app.storage.history.schema import SCHEMA_VERSION, TABLES
 from app.storage.history.sqlite import SQLite
 from app.storage.payloads import Payload, history_row, new_id, new_payload
+from tests.processes import at_once
 from tests.service import ROOT
 from tests.unit.memory.test_operations import ALICE
 from tests.unit.storage.test_journal import EMBEDDER, Desk, MoodyStore
@@ -138,40 +137,20 @@ class TestOfEachVersion:
     def test_of_processes_that_open_a_file_at_once_one_migrates_it(
         self, tmp_path: Path, version: int
     ) -> None:
-        for number in range(ROUNDS):
-            made = tmp_path / f"{number}.db"
-            make(made, version)
+        paths = [tmp_path / f"{number}.db" for number in range(ROUNDS)]
+        for path in paths:
+            make(path, version)
             if version == 2:
-                intent_of_2(made, scope=ALICE, deleted=["m"], rows=[])
-        at_once(open_each, tmp_path)
-        for number in range(ROUNDS):
-            made = tmp_path / f"{number}.db"
-            assert sql(made, "SELECT version FROM schema_version") == [(SCHEMA_VERSION,)]
-            parts = sql(made, "SELECT intent, part, ids FROM intent_parts")
+                intent_of_2(path, scope=ALICE, deleted=["m"], rows=[])
+        at_once(open_and_close, paths, PROCESSES)
+        for path in paths:
+            assert sql(path, "SELECT version FROM schema_version") == [(SCHEMA_VERSION,)]
+            parts = sql(path, "SELECT intent, part, ids FROM intent_parts")
             assert parts == ([(1, 0, '["m"]')] if version == 2 else [])
 
 
-def at_once(work: Callable[[Path, Any], None], folder: Path) -> None:
-    """In several processes."""
-    forkserver = multiprocessing.get_context("forkserver")
-    forkserver.set_forkserver_preload([__name__])
-    together = forkserver.Barrier(PROCESSES)
-    processes = [forkserver.Process(target=work, args=(folder, together)) for _ in range(PROCESSES)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(60)
-    assert [process.exitcode for process in processes] == [0] * PROCESSES
-
-
-def open_each(folder: Path, together: Any) -> None:
-    try:
-        for number in range(ROUNDS):
-            together.wait(30)
-            Database(SQLite(folder / f"{number}.db")).close()
-    except BaseException:
-        together.abort()  # the others need not wait for this one
-        raise
+def open_and_close(path: Path) -> None:
+    Database(SQLite(path)).close()
 
 
 class TestOpenIntentsOfVersion2:

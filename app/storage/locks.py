@@ -3,10 +3,12 @@
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from app.errors import ServiceBusy
 from app.security.scopes import Scope, is_within, overlap
+
+T = TypeVar("T")
 
 LOCK_S = 10.0
 CHANGING = "Another change of the same is still at work; ask again."
@@ -140,8 +142,8 @@ def _holds(alone: Scope, memory: Scope | None) -> bool:
     return memory is None or is_within(memory, alone)
 
 
-def _place(scopes: list[Scope], mine: Scope) -> int:
-    return next(place for place, scope in enumerate(scopes) if scope is mine)
+def _place(queue: list[T], mine: T) -> int:
+    return next(place for place, one in enumerate(queue) if one is mine)
 
 
 class Lock:
@@ -161,23 +163,38 @@ class Lock:
 
 
 class KeyedLock:
-    """One holder at a time of each key. Who has waited for LOCK_S is told ServiceBusy."""
+    """One holder at a time of each key, by the order of their coming.
+
+    Who has waited for LOCK_S is told ServiceBusy.
+    """
 
     def __init__(self, seconds: float = LOCK_S) -> None:
         self._seconds = seconds
         self._changed = threading.Condition()
-        self._held: set[str] = set()
+        self._queue: list[set[str]] = []  # held, or waited for
 
     @contextmanager
     def holding(self, keys: Collection[str]) -> Iterator[None]:
         """All of them at once, so that two who want the same never wait for each other."""
+        mine = {*keys}  # told apart from an equal one by its identity
         with self._changed:
-            if not self._changed.wait_for(lambda: self._held.isdisjoint(keys), self._seconds):
-                raise ServiceBusy(CHANGING)
-            self._held.update(keys)
+            self._queue.append(mine)
+            try:
+                if not self._changed.wait_for(lambda: self._is_first(mine), self._seconds):
+                    raise ServiceBusy(CHANGING)
+            except BaseException:
+                self._leave(mine)
+                raise
         try:
             yield
         finally:
             with self._changed:
-                self._held.difference_update(keys)
-                self._changed.notify_all()
+                self._leave(mine)
+
+    def _is_first(self, mine: set[str]) -> bool:
+        before = self._queue[: _place(self._queue, mine)]
+        return all(other.isdisjoint(mine) for other in before)
+
+    def _leave(self, mine: set[str]) -> None:
+        del self._queue[_place(self._queue, mine)]
+        self._changed.notify_all()

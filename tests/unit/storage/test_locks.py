@@ -207,20 +207,27 @@ class TestKeyedLock:
             others = [Holder(pool, lock.holding([str(n)]), letting_go=True) for n in range(5)]
             assert all(other.holds.wait(SOON) for other in others)
 
-    def test_several_are_held_at_once_or_none(self, pool: ThreadPoolExecutor) -> None:
+    def test_who_came_before_comes_first(self, pool: ThreadPoolExecutor) -> None:
         lock = KeyedLock()
         first = Holder(pool, lock.holding(["a", "b"]))
         assert first.holds.wait(SOON)
         second = Holder(pool, lock.holding(["b", "c"]))
         assert not second.holds.wait(NOT_YET)
-        assert Holder(pool, lock.holding(["c"]), letting_go=True).holds.wait(SOON)
+        third = Holder(pool, lock.holding(["c"]))
+        assert Holder(pool, lock.holding(["d"]), letting_go=True).holds.wait(SOON)
+        assert not third.holds.wait(NOT_YET)
         first.finish()
         assert second.holds.wait(SOON)
+        assert not third.holds.wait(NOT_YET)
         second.finish()
+        assert third.holds.wait(SOON)
+        third.finish()
 
     def test_who_waits_too_long_is_told(self) -> None:
         lock = KeyedLock(seconds=0.05)
         with lock.holding(["memory"]), pytest.raises(ServiceBusy), lock.holding(["memory"]):
+            pass
+        with lock.holding(["memory"]):
             pass
 
     def test_an_exception_inside_lets_go(self, pool: ThreadPoolExecutor) -> None:

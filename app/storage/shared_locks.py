@@ -3,7 +3,7 @@
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 from sqlalchemy import Connection, func, select
@@ -45,6 +45,7 @@ class SharedLocks:
         self._within = threading.local()  # `alone`, as which process
         self._seconds = seconds
         self._threads = ThreadLocks(seconds)
+        self._held: dict[str, set[str | None]] = {}  # by hold, the keys of the rows that it has
         self._left: set[str] = set()  # what could not be let go
 
     @contextmanager
@@ -78,6 +79,12 @@ class SharedLocks:
             finally:
                 self._within.process = None
 
+    def are_gone(self, memory_ids: Collection[str]) -> None:
+        """The rows of these memories went with an intent that was begun under them: whoever holds
+        nothing else has nothing to let go."""
+        for keys in [*self._held.values()]:
+            keys.difference_update(memory_ids)
+
     def release_left(self) -> None:
         """What could not be let go while the database was away."""
         for hold in [*self._left]:
@@ -96,14 +103,13 @@ class SharedLocks:
         except HistoryUnavailable:
             self._left.add(hold.id)
             raise
+        self._held[hold.id] = {row["key"] for row in rows}
         try:
             self._wait(hold, kind, scope)
             yield
         finally:
-            try:
-                self._release(hold.id)
-            except HistoryUnavailable:
-                self._left.add(hold.id)
+            if self._held.pop(hold.id):
+                self._release_or_leave(hold.id)
 
     def _wait(self, hold: Hold, kind: str | None, scope: Callable[[], Scope] | None) -> None:
         """`kind`: of what is in the way."""
@@ -132,6 +138,12 @@ class SharedLocks:
     def _narrow(self, hold: Hold, scope: Scope) -> None:
         """So that a deletion elsewhere and who changes this memory do not wait for each other."""
         self._database.write(lambda connection: held.narrow(connection, hold, scope))
+
+    def _release_or_leave(self, hold: str) -> None:
+        try:
+            self._release(hold)
+        except HistoryUnavailable:
+            self._left.add(hold)
 
     def _release(self, hold: str, *, after_others: bool = False) -> None:
         def write(connection: Connection) -> None:

@@ -180,10 +180,12 @@ class Journal:
                     self._cancel(intent)
             raise
         try:
-            return finish()
+            done = finish()
         except BaseException:
             self._are_unsure(intents, asked=True)
             raise
+        self._sharing.are_finished(intents)
+        return done
 
     def _cancel(self, intent: Intent) -> None:
         try:

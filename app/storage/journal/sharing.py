@@ -1,7 +1,7 @@
 """What differs where several processes write to the same history and the same store."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from app.storage.history.database import Database
 from app.storage.history.deletions import Deletions
@@ -28,6 +28,9 @@ class Alone:
         """The locks that others must see as long as `intent` is open."""
         return NO_LOCKS
 
+    def are_finished(self, intents: Sequence[Intent]) -> None:
+        """Nobody has to see their locks any more."""
+
     def tidy(self, store: VectorStore) -> None:
         """In each round of maintenance."""
 
@@ -46,6 +49,9 @@ class InFleet(Alone):
         if isinstance(intent, Deletion):
             return Under(scope=intent.scope)
         return Under(intent.ids, [id_ for id_ in intent.ids if id_ not in {*intent.adds}])
+
+    def are_finished(self, intents: Sequence[Intent]) -> None:
+        self._shared.are_gone([id_ for one in intents for id_ in self.under(one).memories])
 
     def tidy(self, store: VectorStore) -> None:
         """Also delete what arrived late."""

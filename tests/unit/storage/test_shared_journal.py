@@ -395,6 +395,17 @@ class TestLocks:
         assert second.find(id_)["note"] == "water"
         assert second.events(id_) == ["ADD", "UPDATE", "UPDATE"]
 
+    def test_what_is_not_written_is_let_go_with_what_is(
+        self, first: Process, second: Process
+    ) -> None:
+        second.journal.locks._seconds = 5
+        written, other = first.add("tea"), first.add("milk")
+        with first.writer.alone_with_many({written: ALICE, other: ALICE}):
+            row = history_row("DELETE", written, first.find(written), None)
+            first.writer.write(Write([row], deleted=[written]))
+        second.change(other, "water")
+        assert second.ids() == {other}
+
     def test_who_was_taken_for_dead_begins_nothing(self, first: Process, second: Process) -> None:
         id_ = first.add("tea")
         with first.writer.alone_with(id_, lambda: first.find(id_)) as old:

@@ -129,7 +129,7 @@ class SharedLocks:
         """The kind of what is in its way, so that it has at once what nobody else wants."""
 
         def write(connection: Connection) -> str | None:
-            _one_at_a_time(connection)
+            _one_at_a_time(connection, lasting=not hold.is_of_memories)
             held.add(connection, hold)
             return held.in_the_way(connection, hold)
 
@@ -152,7 +152,15 @@ class SharedLocks:
         self._database.write(write, after_others=after_others)
 
 
-def _one_at_a_time(connection: Connection) -> None:
-    """On SQLite every transaction that writes is alone already."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_advisory_xact_lock(DECISION)))
+def _one_at_a_time(connection: Connection, *, lasting: bool) -> None:
+    """Keep others from adding rows meanwhile.
+
+    Unless they are to be `lasting` nobody waits for the disk, and a crash of the database may lose
+    those of its last moment. An intent begins only under rows that are there, and its own commit
+    brings to the disk whatever was committed before it.
+    """
+    if connection.dialect.name == "postgresql":  # on SQLite who writes is alone already
+        alone = select(func.pg_advisory_xact_lock(DECISION))
+        if not lasting:
+            alone = alone.add_columns(func.set_config("synchronous_commit", "off", True))
+        connection.execute(alone)

@@ -35,7 +35,10 @@ from app.storage.history.schema import LOCKS
 from app.storage.vectors.paging import sliced
 
 KEYS_AT_ONCE = 500  # far below any database's bound on variables
-LOST = "This process was taken for dead and its locks are gone; ask again."
+LOST = (
+    "The locks of this request are gone: its process was taken for dead, or the history database "
+    "crashed; ask again."
+)
 KEY, MEMORY, ANY, SCOPE = "key", "memory", "any", "scope"
 """What a row is: of a key alone; of a memory of its scope; of a memory of anybody's; of a scope,
 for which nobody else may write there."""
@@ -62,6 +65,11 @@ class Hold(NamedTuple):
     id: str
     process: str
     rows: Sequence[Row]
+
+    @property
+    def is_of_memories(self) -> bool:
+        """What is written under it is written by intents."""
+        return all(row["kind"] in (MEMORY, ANY) for row in self.rows)
 
 
 def of_memories(memories: Mapping[str, Scope | None]) -> list[Row]:

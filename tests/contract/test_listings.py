@@ -178,6 +178,39 @@ def test_a_deletion_that_fails_lets_the_others_go_on(kind: Kind) -> None:
     assert not read(listings, ALICE).is_broken()
 
 
+class TestAReader:
+    def test_that_was_given_nothing_starts_over(self, kind: Kind) -> None:
+        listings = kind.listings()
+        starts = []
+
+        def read() -> Iterator[str]:
+            starts.append("")
+            if len(starts) == 1:
+                with kind.deleting(ALICE):
+                    pass
+                yield "a part"
+            yield from ("all", "of it")
+
+        assert [*listings.unbroken(ALICE, read)] == ["all", "of it"]
+
+    def test_that_was_given_a_part_is_broken_off(self, kind: Kind) -> None:
+        parts = kind.listings().unbroken(ALICE, lambda: iter(["all", "of it"]))
+        assert next(parts) == "all"
+        with kind.deleting(ALICE):
+            pass
+        with pytest.raises(ServiceBusy):
+            next(parts)
+
+    def test_that_meets_one_deletion_after_the_other_gives_up(self, kind: Kind) -> None:
+        def read() -> Iterator[str]:
+            with kind.deleting(ALICE):
+                pass
+            yield "a part"
+
+        with pytest.raises(ServiceBusy):
+            kind.listings().unbroken(ALICE, read)
+
+
 class TestInAFleet:
     def test_nobody_waits_for_a_deletion_that_others_have_waited_for_too_long(
         self, fleet: Fleet

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from itertools import pairwise
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.databases import PostgreSQLPlace
@@ -39,6 +40,7 @@ def fleet(
         settings = {
             "DATABASE_URL": url,
             "QDRANT_URL": qdrant.url,
+            "QDRANT_TIMEOUT": "30",
             "OPENAI_API_KEY": "sk-test",
             "OPENAI_BASE_URL": f"{openai.url}/v1",
         }
@@ -183,3 +185,52 @@ class TestTotals:
 
 def ready(service: Service) -> Any:
     return service.http.get("/ready").json()["checks"]
+
+
+DELETE = "/collections/memories/points/delete"
+READERS: dict[str, Callable[[Service, str], Any]] = {
+    "get_all": lambda service, user: service.ask("get_all", user_id=user)["results"],
+    "page": lambda service, user: service.ask("get_all", user_id=user, limit=100)["results"],
+    "search": lambda service, user: service.ask("search", query="x", user_id=user, limit=MANY)[
+        "results"
+    ],
+    "export": lambda service, user: service.http.post(
+        "/export", json={"user_id": user}
+    ).text.splitlines()[1:-1],
+    "mem0": lambda service, user: service.http.get(
+        "/v1/memories/", params={"user_id": user}
+    ).json(),
+}
+
+
+@pytest.mark.parametrize("refused", [None, 403], ids=["that is done", "that is refused"])
+@pytest.mark.parametrize("reader", READERS.values(), ids=[*READERS])
+def test_amid_a_deletion_who_reads_at_another_process_sees_all_of_it_or_nothing(
+    fleet: list[Service],
+    qdrant: QdrantServer,
+    user: str,
+    reader: Callable[[Service, str], Any],
+    refused: int | None,
+) -> None:
+    adds = [{"data": f"x {n}", "user_id": user, "infer": False} for n in range(MANY)]
+    stored = fleet[0].http.post("/batch", json={"adds": adds}).json()["results"]
+    held = qdrant.fault(DELETE, delay=60, status=refused, times=1)
+    with ThreadPoolExecutor() as pool:
+        asked, read = qdrant.count(DELETE), reads(qdrant)
+        deleting = pool.submit(fleet[0].post, "delete_all", {"user_id": user})
+        assert qdrant.wait_for(asked + 1, DELETE, 30)
+        if not refused:
+            # As Qdrant does amid one call: it deletes 512 at a time, and others read in between.
+            ids = [one["result"] for one in stored[: MANY // 2]]
+            httpx.post(f"{qdrant.url}{DELETE}", json={"points": ids}).raise_for_status()
+        reading = pool.submit(reader, fleet[1], user)
+        wait_for(lambda: reads(qdrant) > read, 30)
+        held.clear()
+        assert deleting.result().status_code == (503 if refused else 200)
+        assert len(reading.result()) == (MANY if refused else 0)
+
+
+def reads(qdrant: QdrantServer) -> int:
+    """How often memories were read by their ids, which were listed before."""
+    asked = [request for request in [*qdrant.requests] if request.method == "POST"]
+    return sum(request.path == "/collections/memories/points" for request in asked)

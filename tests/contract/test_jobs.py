@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
 
 from app.errors import (
     IdempotencyKeyErased,
@@ -16,7 +16,7 @@ from app.errors import (
     TooManyJobs,
 )
 from app.security.scopes import Scope
-from app.storage.history import job_rows
+from app.storage.history import accepting, job_rows
 from app.storage.history.answers import Answers, Claim, Wanted, Withdrawn, belongs_to, erase
 from app.storage.history.database import Database
 from app.storage.history.job_queue import JobQueue
@@ -24,7 +24,8 @@ from app.storage.history.job_rows import WITHOUT_KEY, NewJob, StoredJob
 from app.storage.history.jobs import Jobs
 from app.storage.history.schema import ANSWERS, JOBS
 from app.storage.payloads import new_id
-from tests.databases import Place
+from tests.databases import Place, PostgreSQLPlace
+from tests.service import wait_for
 
 ALICE, BOB = {"user_id": "alice"}, {"user_id": "bob"}
 MANY = 1000
@@ -113,6 +114,28 @@ class TestOrder:
     def test_no_more_are_claimed_than_asked_for_the_oldest_first(self, desk: Desk) -> None:
         ids = [desk.add({"user_id": f"user {number}"}).id for number in range(3)]
         assert desk.claim(most=2) == ids[:2]
+
+    def test_one_that_is_being_accepted_is_not_overtaken_by_the_next_of_its_scope(
+        self, postgresql_place: PostgreSQLPlace
+    ) -> None:
+        postgresql_place.empty()
+        slow, quick = Desk(postgresql_place), Desk(postgresql_place)
+        first, second = new(ALICE), new(ALICE)
+        waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+
+        with ThreadPoolExecutor(1) as pool:
+
+            def accept_slowly(connection: Connection) -> list[str]:
+                accepting.accept(connection, [first], MANY)
+                other = pool.submit(quick.jobs.add, [second], MANY)
+                wait_for(lambda: other.done() or postgresql_place.sql(waiting), 30)
+                return quick.claim("other")
+
+            assert slow.database.write(accept_slowly) == []
+        assert slow.claim() == [first.id]
+        assert quick.claim("other") == []
+        slow.database.close()
+        quick.database.close()
 
     def test_two_processes_never_claim_the_same(self, desk: Desk, place: Place) -> None:
         wanted = {desk.add({"user_id": f"user {number}"}).id for number in range(60)}

@@ -1,7 +1,7 @@
 """How jobs are accepted: all of a request or none, and each idempotency key once."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -15,12 +15,18 @@ from app.storage.history.messages import session_key
 from app.storage.history.schema import JOBS
 from app.storage.history.statements import add_those_absent
 
+ACCEPTING = 7_201_833
+"""Of PostgreSQL's advisory locks of two numbers: any that no other program takes first."""
+TURNS = 64
+"""Lanes share them: a batch may have as many lanes as a server has room for locks."""
+
 
 def accept(connection: Connection, new: Sequence[NewJob], most: int) -> list[StoredJob]:
     """See Jobs.add."""
     fresh: dict[tuple[str, str], NewJob] = {}
     ids = [_known(connection, job, fresh) for job in new]
     if fresh:
+        _in_turn(connection, fresh.values())
         _check_room(connection, len(fresh), most)
         add_those_absent(connection, JOBS, [_row(job) for job in fresh.values()])
     found = by_ids(connection, ids)
@@ -30,16 +36,30 @@ def accept(connection: Connection, new: Sequence[NewJob], most: int) -> list[Sto
     return [found[id_] for id_ in ids]
 
 
+def _in_turn(connection: Connection, new: Iterable[NewJob]) -> None:
+    """Number those of one lane in the order in which they are committed.
+
+    Else one could be committed when the next of its lane has begun, and would run beside it. On
+    SQLite every transaction that writes is alone already.
+    """
+    if connection.dialect.name == "postgresql":
+        for turn in sorted({int(_lane(job)[:8], 16) % TURNS for job in new}):
+            connection.execute(select(func.pg_advisory_xact_lock(ACCEPTING, turn)))
+
+
 def _row(job: NewJob) -> dict[str, Any]:
     given = job._asdict()
     scope: Scope = given.pop("scope")
     fingerprint, *_ = given.pop("fingerprints")
     now = time.time()
-    # Of a fixed length: a key of four long ids is more than an index of PostgreSQL takes.
-    lane = sha256(session_key(scope).encode()).hexdigest()
-    own = {"state": PENDING, "lane": lane, "fingerprint": fingerprint}
+    own = {"state": PENDING, "lane": _lane(job), "fingerprint": fingerprint}
     times = {"accepted_at": now, "due_at": now}
     return {**given, **own, **times, **dict.fromkeys(SCOPE_KEYS), **scope}
+
+
+def _lane(job: NewJob) -> str:
+    # Of a fixed length: a key of four long ids is more than an index of PostgreSQL takes.
+    return sha256(session_key(job.scope).encode()).hexdigest()
 
 
 def _known(connection: Connection, job: NewJob, fresh: dict[tuple[str, str], NewJob]) -> str:

@@ -105,15 +105,15 @@ class Fleet:
     # ---- what happens to it
 
     def happen(self, names: Sequence[str], rng: random.Random) -> None:
-        """All of these methods, beside each other."""
+        """All of these, which are methods, beside each other."""
+        seeds = [rng.getrandbits(32) for _ in names]
         with ThreadPoolExecutor(len(names)) as pool:
-            seeds = [random.Random(rng.getrandbits(32)) for _ in names]
             happening = [
-                pool.submit(getattr(self, name), rng)
-                for name, rng in zip(names, seeds, strict=True)
+                pool.submit(getattr(self, name), random.Random(seed))
+                for name, seed in zip(names, seeds, strict=True)
             ]
-            for one in happening:
-                one.result()
+        for one in happening:
+            one.result()
 
     def kill(self, rng: random.Random) -> None:
         """A process, at any instant; another is there soon."""

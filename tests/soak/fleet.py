@@ -179,6 +179,13 @@ class Fleet:
             found[row[0]].append(dict(zip(names, row, strict=True)))
         return found
 
+    def totals(self) -> list[dict[str, int]]:
+        """How many memories each user has, as each process says it."""
+        answers = [service.http.get("/v1/entities/").json() for service in self.services]
+        return [
+            {one["id"]: one["total_memories"] for one in answer["results"]} for answer in answers
+        ]
+
     def _sql(self, statement: str) -> list[Any]:
         return self.postgresql.sql(self.database, statement)
 

@@ -25,6 +25,7 @@ class FleetJudge(Judge):
         "revoked but accepted",
         "good but refused",
         "order",
+        "totals",
     )
 
     def __init__(self) -> None:
@@ -46,6 +47,8 @@ class FleetJudge(Judge):
             self.hear(memory_id, rows.get(memory_id, []), after.get(memory_id))
         orders = illegal_orders(self.lives, clients.ops, after, clients.now())
         self.found["order"] += [f"{memory_id}: {order}" for memory_id, order in orders.items()]
+        wanted = Counter(memory["user_id"] for memory in after.values())
+        self.found["totals"] += [f"{told}: {wanted}" for told in fleet.totals() if told != wanted]
         self._judge_jobs(clients, ends, after)
         self._judge_keys(clients)
         clients.ops.clear()

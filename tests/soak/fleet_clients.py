@@ -16,7 +16,7 @@ from tests.soak.fleet_jobs import JobCallers
 from tests.soak.fleet_keys import KeyRing
 
 PAUSE_S = (0.0, 0.1)  # so that a round of 20 s has not too many calls for one legal order
-JOBS = 0.1  # of the requests
+JOBS = 0.2  # of the requests
 BESIDE = 0.25  # so many others there are about jobs and keys
 LAST = 50  # answers, of which one is asked for again
 

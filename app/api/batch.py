@@ -9,7 +9,7 @@ from flask import Blueprint
 from app.api import jobs
 from app.api.http import rate_limit
 from app.api.http.auth import principal, writes
-from app.api.http.body import idempotency_key
+from app.api.http.body import as_object, idempotency_key
 from app.api.http.large_body import large_body
 from app.api.http.problems import STATUS, log_failure, problem_body
 from app.api.http.streaming import Answer
@@ -30,7 +30,7 @@ bp = Blueprint("batch", __name__)
 def add() -> tuple[Answer, dict[str, str]]:
     respond_async = jobs.is_preferred()
     with large_body() as given:
-        asked = validated(BatchRequest, given, principal())
+        asked = validated(BatchRequest, as_object(given), principal())
         rate_limit.count(len(asked.adds) - 1, "adds")
         outcomes = memory().batches.add(
             principal(), asked, idempotency_key(), respond_async=respond_async

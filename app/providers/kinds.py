@@ -24,7 +24,7 @@ from app.errors import (
 from app.providers import signs, words
 from app.providers.context import context_too_small
 from app.providers.refusals import Refusal
-from app.providers.retry_after import seconds_to_wait
+from app.providers.retry_after import seconds_asked, seconds_to_wait
 from app.providers.target import Target
 
 # Where a 429 does not say how long to wait: what callers are told, and what we wait ourselves. A
@@ -150,18 +150,19 @@ def failure_of(refusal: Refusal, target: Target) -> ServiceError:
     """The error for `refusal`."""
     if target.role == "LLM" and (small := context_too_small(refusal.words, target.model)):
         return small
-    kind = next(kind for kind in KINDS if kind.fits(refusal, asked))
-    names = asked._replace(proxy=asked.proxy or "the system")._asdict()
-    use = "embeddings" if asked.role == "EMBEDDER" else "chats"
+    kind = next(kind for kind in KINDS if kind.fits(refusal, target))
+    names = target._replace(proxy=target.proxy or "the system")._asdict()
+    use = "embeddings" if target.role == "EMBEDDER" else "chats"
     shown, parameter = refusal.shown(), _parameter(refusal)
     detail = kind.says.format(**names, shown=shown, parameter=parameter, use=use)
-    if asked.proxy and (refusal.is_page or refusal.status >= 500):
-        detail += f" It is asked by way of the proxy of {asked.proxy}; see NO_PROXY."
-    wait = seconds_to_wait(refusal.headers, refusal.words)
+    if target.proxy and (refusal.is_page or refusal.status >= 500):
+        detail += f" It is asked by way of the proxy of {target.proxy}; see NO_PROXY."
     if kind.error is ProviderRateLimited:
+        wait = seconds_to_wait(refusal.headers, refusal.words)
         told, pause = (RATE_LIMIT_S, RATE_LIMIT_PAUSE_S) if wait is None else (wait, wait)
         return ProviderRateLimited(detail, max(1, math.ceil(told)), pause)
     failure = kind.error(detail)
+    wait = seconds_asked(refusal.headers, refusal.words)
     if isinstance(failure, ProviderUnavailable) and wait is not None:
         failure.retry_after, failure.pause = max(1, math.ceil(wait)), wait
     return failure

@@ -4,11 +4,11 @@ import re
 from collections.abc import Callable
 
 from app.providers import words
-from app.providers.asked import Asked
 from app.providers.refusals import Refusal
-from app.providers.retry_after import seconds_to_wait
+from app.providers.retry_after import seconds_asked
+from app.providers.target import Target
 
-Sign = Callable[[Refusal, Asked], bool]
+Sign = Callable[[Refusal, Target], bool]
 
 _OF_SIZE = (200, 400, 413, 422, 500)  # 200: in the body alone
 
@@ -24,7 +24,7 @@ def has(*statuses: int) -> Sign:
     return lambda refusal, _: refusal.status in statuses
 
 
-def is_quota(refusal: Refusal, _: Asked) -> bool:
+def is_quota(refusal: Refusal, _: Target) -> bool:
     if refusal.status == 402:
         return True
     if refusal.status == 401:
@@ -41,41 +41,41 @@ def _is_of_a_minute(refusal: Refusal) -> bool:
         return False
     if words.OF_A_MINUTE.search(refusal.words):
         return True
-    if seconds_to_wait(refusal.headers, refusal.words) is not None:
+    if seconds_asked(refusal.headers, refusal.words) is not None:
         return True
     return "RESOURCE_EXHAUSTED" in refusal.labels.values()
 
 
-def is_rate_limit(refusal: Refusal, _: Asked) -> bool:
+def is_rate_limit(refusal: Refusal, _: Target) -> bool:
     return refusal.status == 429 or bool(
         refusal.status in (400, 403, 503) and words.RATE.search(refusal.words)
     )
 
 
-def is_batch(refusal: Refusal, asked: Asked) -> bool:
+def is_batch(refusal: Refusal, target: Target) -> bool:
     """Whether an embedder says that it was asked for too many texts at once."""
     of_many = words.BATCH.search(refusal.words) and not words.ONE_TEXT.search(refusal.words)
-    return asked.role == "EMBEDDER" and refusal.status in _OF_SIZE and bool(of_many)
+    return target.role == "EMBEDDER" and refusal.status in _OF_SIZE and bool(of_many)
 
 
-def is_too_long(refusal: Refusal, asked: Asked) -> bool:
+def is_too_long(refusal: Refusal, target: Target) -> bool:
     """Whether an embedder says that a text is too long for it."""
     too_long = words.TOO_LONG.search(refusal.words)
-    return asked.role == "EMBEDDER" and refusal.status in _OF_SIZE and bool(too_long)
+    return target.role == "EMBEDDER" and refusal.status in _OF_SIZE and bool(too_long)
 
 
-def is_model(refusal: Refusal, asked: Asked) -> bool:
+def is_model(refusal: Refusal, target: Target) -> bool:
     if words.MODEL_AT_ANY_STATUS.search(refusal.words):
         return True
     if refusal.status not in (200, 400, 403, 404, 422, 503):
         return False
     if words.PARAMETERS.search(refusal.labels.get("param", "")):
         return False
-    named = asked.model.lower() in refusal.words.lower() and refusal.status in (404, 410)
+    named = target.model.lower() in refusal.words.lower() and refusal.status in (404, 410)
     return named or bool(words.MODEL.search(refusal.words))
 
 
-def is_address(refusal: Refusal, _: Asked) -> bool:
+def is_address(refusal: Refusal, _: Target) -> bool:
     """What no model's service says of a model: that nothing is there, or somewhere else."""
     if refusal.status in (404, 405, 410) or 300 <= refusal.status < 400:
         return True

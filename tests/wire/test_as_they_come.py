@@ -1,5 +1,6 @@
 """Messages, bodies and times as agents, templates and exports send them."""
 
+import gzip
 import json
 from typing import Any
 
@@ -143,8 +144,21 @@ UNREADABLE: dict[str, tuple[bytes, str]] = {
     "the end is missing": (b'{"a": [1', "it ends too early"),
     "a text without an end": (b'{"a": "b}', "the text that begins here is not closed"),
     "two bodies": (b'{"a": 1} {"a": 1}', "it goes on after its end"),
-    "a template": (b'{"data": {{message}}}', "double quotation marks"),
-    "Python's None": (b'{"a": None}', "there is no value here"),
+    "a template": (b'{"data": {{message}}}', "a template may not have been filled in"),
+    "a template without a value": (b'{"data": ,"a": 1}', "a template may not have been filled in"),
+    "Python's None": (b'{"a": None}', "true, false and null are written so"),
+    "a comment": (b'{"a": 1, // one\n"b": 2}', "JSON has no comments"),
+    "a slash behind a quotation mark": (b'{"a": "b"/c"}', "a quotation mark inside a text"),
+    "a no-break space": ('{"a":\u00a01}'.encode(), "an unseen character stands here, U+00A0"),
+    "wide punctuation": ('{"a"：1}'.encode(), "punctuation is that of ASCII"),
+    "a list": (b'[{"a": 1}]', "must be a JSON object, and is a list"),
+    "JSON in a text": (json.dumps(BODY).encode(), "it was encoded twice"),
+    "UTF-32": (BODY.encode("utf-32"), "in UTF-32"),
+    "Shift JIS": ('{"a": "\u3053\u3093\u306b\u3061\u306f"}'.encode("cp932"), "to be in Shift JIS"),
+    "Big5": ('{"a": "\u7e41\u9ad4\u4e2d\u6587"}'.encode("big5"), "to be in Big5"),
+    "Korean": ('{"a": "\uac15\uc544\uc9c0 \uc774\ub984"}'.encode("cp949"), "EUC-KR"),
+    "Cyrillic": ('{"a": "\u041f\u0440\u0438\u0432\u0435\u0442"}'.encode("cp1251"), "Windows code"),
+    "gzip": (gzip.compress(BODY.encode()), "is compressed: send it as it is"),
 }
 
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from flask import request
 
 from app.api.http import auth
-from app.api.http.body import body
+from app.api.http.body import as_object, body
 from app.errors import FieldError, InvalidRequest
 from app.memory.validation import Request, validated
 
@@ -21,10 +21,7 @@ THEIRS = {"data": "text", "limit": "top_k"}
 
 def fields() -> dict[str, Any]:
     """The body of the current request. Raises InvalidRequest where it is no object."""
-    given = body()
-    if not isinstance(given, dict):
-        raise InvalidRequest("The body must be a JSON object.")
-    return given
+    return as_object(body())
 
 
 def picked(given: Mapping[str, Any], **names: str) -> dict[str, Any]:

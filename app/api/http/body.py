@@ -5,14 +5,16 @@ import re
 from typing import Any, TypeVar
 
 from flask import request
-from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from app.api.http import auth
-from app.api.http.unreadable import BOM, not_json, not_utf_8
-from app.errors import FieldError, InvalidRequest
+from app.api.http.unreadable import BOM, no_object, not_json, not_utf_8
+from app.errors import FieldError, InvalidRequest, UnsupportedType
 from app.memory.strict_json import STRICT
 from app.memory.validation import Request, validated
 
+_TYPE = re.compile(r"[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,60}")
+_JSON = re.compile(r"application/([a-z0-9.-]+\+)?json|text/json")
 _KEY = re.compile("[!-~]{1,255}")
 
 R = TypeVar("R", bound=Request)
@@ -20,7 +22,7 @@ R = TypeVar("R", bound=Request)
 
 def parse(model: type[R]) -> R:
     """The body of the current request as `model`; InvalidRequest names each wrong field."""
-    return validated(model, body(), auth.principal())
+    return validated(model, as_object(body()), auth.principal())
 
 
 def idempotency_key() -> str | None:
@@ -38,12 +40,18 @@ def body() -> Any:
     return decoded(raw_body())
 
 
+def as_object(given: Any) -> dict[str, Any]:
+    """`given`, JSON that was read. Raises InvalidRequest where it is no object."""
+    if not isinstance(given, dict):
+        raise InvalidRequest(no_object(given))
+    return given
+
+
 def decoded(raw: bytes) -> Any:
     """The JSON of `raw`, which is the body of the current request, see `body`."""
     if not raw.strip():
         return {}  # validation names the fields that are missing
-    if request.mimetype != "application/json":
-        raise UnsupportedMediaType
+    _check_type()
     try:
         return STRICT.decode(_text(raw))
     except RecursionError:
@@ -52,6 +60,16 @@ def decoded(raw: bytes) -> Any:
         raise InvalidRequest(not_json(error)) from None
     except ValueError:  # such as an integer of too many digits
         raise InvalidRequest("A number is too large.") from None
+
+
+def _check_type() -> None:
+    """Raises UnsupportedType. What is taken, no other site's page may send unasked."""
+    if request.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
+        raise UnsupportedType("Send the body as it is, without a Content-Encoding.")
+    given = request.mimetype.partition(",")[0].strip()  # some proxies say it twice
+    if not _JSON.fullmatch(given):
+        instead = f", not as {given}" if _TYPE.fullmatch(given) else ""
+        raise UnsupportedType(f"Send the body as application/json{instead}: see Content-Type.")
 
 
 def _text(raw: bytes) -> str:

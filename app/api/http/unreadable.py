@@ -2,12 +2,22 @@
 
 import codecs
 import json
+import unicodedata
 
-UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+from app.api.http.encodings import is_compressed, seems_to_be
+
 BOM = codecs.BOM_UTF8
 """Some clients on Windows send it first; RFC 8259, section 8.1, lets a reader ignore it."""
 
 _QUOTES = "'\u2018\u2019\u201c\u201d\u00ab\u00bb\u300c\u300d\uff02"
+_WIDE = "：，｛｝［］"
+_BEGINNINGS = {
+    ("//", "/*", "#"): "JSON has no comments",
+    ("True", "False", "None", "undefined", "TRUE", "FALSE", "NULL", "nil"): (
+        "true, false and null are written so, in small letters"
+    ),
+}
+_FILLED = "a template may not have been filled in"
 _AFTER_A_TEXT = (
     'a comma or an end is missing; a quotation mark inside a text has to be escaped as \\"'
 )
@@ -31,35 +41,48 @@ def not_json(error: json.JSONDecodeError) -> str:
 
 
 def _reason(error: json.JSONDecodeError) -> str:
-    here, before = error.doc[error.pos : error.pos + 1], error.doc[: error.pos].rstrip()[-1:]
-    if not here:
-        return "it ends too early; a text, a list or an object in it is not closed"
-    if here in _QUOTES:
-        return 'names and texts stand in straight double quotation marks, "'
+    by_message = (why for begins, why in _REASONS.items() if error.msg.startswith(begins))
+    return _of_place(error.doc, error.pos) or next(by_message, f"there is no value here; {_FILLED}")
+
+
+def _of_place(text: str, place: int) -> str | None:
+    """What the characters there say more of than the decoder's message."""
+    here, before = text[place : place + 1], text[:place].rstrip()[-1:]
+    by_character = {
+        "": "it ends too early; a text, a list or an object in it is not closed",
+        **dict.fromkeys(_WIDE, "its punctuation is that of ASCII, such as : and ,"),
+        **dict.fromkeys(_QUOTES, 'names and texts stand in straight double quotation marks, "'),
+    }
+    if here in by_character:
+        return by_character[here]
+    if here not in " \t\r\n" and unicodedata.category(here) in ("Zs", "Cf", "Cc"):
+        return f"an unseen character stands here, U+{ord(here):04X}: take it away"
     if here in "}]" and before == ",":
         return "no comma may stand before the end of a list or an object"
-    known = (reason for begins, reason in _REASONS.items() if error.msg.startswith(begins))
-    return next(known, "there is no value here; a template may not have been filled in")
+    found = (why for begins, why in _BEGINNINGS.items() if text.startswith(begins, place))
+    return _FILLED if here == before == "{" else next(found, None)
 
 
 def not_utf_8(raw: bytes, error: UnicodeDecodeError) -> str:
     """Says where `raw` is not UTF-8, and which encoding it seems to have."""
-    if raw.startswith(UTF_16) or raw[1:2] == b"\0" or raw[:1] == b"\0":
-        return "The body is in UTF-16: send it in UTF-8."
+    if is_compressed(raw):
+        return "The body is compressed: send it as it is."
+    if (encoding := seems_to_be(raw)).startswith("UTF"):
+        return f"The body is in {encoding}: send it in UTF-8."
     line = raw.count(b"\n", 0, error.start) + 1
     column = error.start - (raw.rfind(b"\n", 0, error.start) + 1) + 1
     return (
-        f"The body is not UTF-8: line {line}, byte {column} of it. It seems to be in {_like(raw)}: "
+        f"The body is not UTF-8: line {line}, byte {column} of it. It seems to be in {encoding}: "
         "send it in UTF-8."
     )
 
 
-def _like(raw: bytes) -> str:
-    """The encoding that `raw` seems to have. In GBK a character has two bytes, the first of them
-    above 0x80; text in Latin-1 is seldom valid GBK."""
-    try:
-        text = raw.decode("gbk")
-    except UnicodeDecodeError:
-        return "Latin-1 (Windows-1252)"
-    wide = sum("\u4e00" <= character <= "\u9fff" for character in text)
-    return "GBK" if wide else "another encoding"
+def no_object(value: object) -> str:
+    """Why JSON that is no object is none of a route's bodies."""
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        return "The body is JSON within a JSON text: it was encoded twice."
+    return f"The body must be a JSON object, and is {_KINDS[type(value)]}."
+
+
+_KINDS = {list: "a list", str: "a text", bool: "true or false", type(None): "null"}
+_KINDS |= {int: "a number", float: "a number"}

@@ -8,6 +8,9 @@ from app.providers.chat import ChatAnswer
 from app.providers.refusals import Refusal, Refused
 
 _STREAM = (b"data:", b"event:", b":")  # the beginnings of a stream; JSON does not begin so
+_CUT = ("length", "max_tokens", "model_length")  # the last is Mistral's
+_FILTERED = ("content_filter", "sensitive", "safety", "prohibited", "blocklist", "recitation")
+"""How a `finish_reason` begins: OpenAI's, Zhipu's, Gemini's through gateways."""
 _THOUGHTS = ("reasoning_content", "reasoning")
 
 
@@ -23,10 +26,10 @@ def spoken(answer: Any) -> ChatAnswer:
     TypeError, AttributeError or ValueError where it is no answer."""
     choice = answer["choices"][0]
     message = choice["message"]
-    end = choice.get("finish_reason")
-    cut = end in ("length", "max_tokens")
+    end = str(choice.get("finish_reason")).lower()
+    cut = end in _CUT
     text = _text(message.get("content"))
-    if not text.strip() and end == "content_filter":
+    if not text.strip() and (end.startswith(_FILTERED) or message.get("refusal")):
         raise Refused(Refusal(200, "finish_reason: content_filter", {}, {}, is_page=False))
     if not text.strip() and not cut:
         text = _elsewhere(message)
@@ -37,7 +40,8 @@ def _elsewhere(message: dict[str, Any]) -> str:
     """The text from another place: some servers put whole answers into the thoughts, and some
     models into a tool call."""
     calls = message.get("tool_calls") or [{}]
-    places = [*(message.get(name) for name in _THOUGHTS), calls[0].get("function")]
+    calls = [*calls, {"function": message.get("function_call")}]  # as OpenAI had it once
+    places = [*(message.get(name) for name in _THOUGHTS), *(one.get("function") for one in calls)]
     for place in places:
         if isinstance(place, dict):
             place = place.get("arguments")
@@ -62,7 +66,7 @@ def _text(content: Any) -> str:
 
 
 def _events(content: bytes) -> Iterator[Any]:
-    for line in content.decode().splitlines():
+    for line in content.decode().split("\n"):  # a text may have other ends of lines
         data = line.removeprefix("data:").strip()
         if line.startswith("data:") and data != "[DONE]":
             yield json.loads(data)
@@ -80,5 +84,6 @@ def _joined(events: Iterable[Any]) -> dict[str, Any]:
             piece = choice.get("delta") or choice.get("message") or {}
             for name in message:
                 message[name] += _text(piece.get(name))
-            whole["choices"][0]["finish_reason"] = choice.get("finish_reason")
+            end = choice.get("finish_reason") or whole["choices"][0]["finish_reason"]
+            whole["choices"][0]["finish_reason"] = end
     return whole

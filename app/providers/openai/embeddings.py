@@ -84,7 +84,7 @@ class OpenAIEmbeddings:
 def _in_order(data: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
     """`data` in the order of the texts. Gemini leaves an `index` of 0 out; others leave out or
     repeat all of them, and are then in order."""
-    places = [one.get("index") or 0 for one in data]
+    places = [int(one.get("index") or 0) for one in data]
     if len({*places}) < len(places):
         return data
     return [one for _, one in sorted(zip(places, data, strict=True), key=lambda pair: pair[0])]

@@ -156,9 +156,11 @@ def test_a_text_that_is_refused_at_any_length_has_a_code_of_its_own(server: Rule
         embedder(server).embed("tea " * 100)
 
 
-@pytest.mark.parametrize("index", [[1, 0, 2], [None, 1, 2], [0, 0, 0], [None] * 3], ids=str)
+@pytest.mark.parametrize(
+    "index", [[1, 0, 2], [None, 1, 2], [0, 0, 0], ["1", "0", "10"], [None] * 3], ids=str
+)
 def test_vectors_are_those_of_their_texts(server: RuleServer, index: list[int | None]) -> None:
-    by_place = ["b", "a", "c"] if index[0] == 1 else ["a", "b", "c"]
+    by_place = ["b", "a", "c"] if str(index[0]) == "1" else ["a", "b", "c"]
     data = [
         {"embedding": vector} | ({} if place is None else {"index": place})
         for place, vector in zip(index, vectors(*by_place), strict=True)

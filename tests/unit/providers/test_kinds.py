@@ -1,7 +1,7 @@
 """What a refusal of a service is to a caller, by the errors that services really give."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -181,6 +181,32 @@ def test_the_setting_that_is_in_use_is_named(
         ({}, "retryDelay: 34s", 34),
         ({}, "Please retry after 20 seconds.", 20),
         ({}, "Please try again later.", None),
+        ({"retry-after": "1m30s"}, "", 90),
+        ({"retry-after": "20, 20"}, "", 20),
+        ({"retry-after": '"5"'}, "", 5),
+        ({"x-ms-retry-after-ms": "500"}, "", 0.5),
+        ({"x-ratelimit-reset": "30"}, "", 30),
+        ({"x-ratelimit-reset-requests": "20ms"}, "", 0.02),
+        ({"x-ratelimit-reset-requests": "1s", "x-ratelimit-reset-tokens": "6m0s"}, "", 1),
+        (
+            {
+                "x-ratelimit-reset-requests": "1s",
+                "x-ratelimit-reset-tokens": "6m0s",
+                "x-ratelimit-remaining-tokens": "0",
+            },
+            "",
+            360,
+        ),
+        ({}, "Please try again in 1h2m3.5s.", 3723.5),
+        ({}, "Please try again in 5 minutes.", 300),
+        ({}, "Try again in 2 days", 86400),
+        ({}, "Please wait 3600 seconds before retrying.", 3600),
+        ({}, "请求过于频繁，请 3 秒后重试", 3),
+        ({}, "retry_after: 5", 5),
+        ({}, "retry_after_ms: 500", 0.5),
+        ({}, "estimated_time: 20.0", 20),
+        ({}, "Please retry after 10:30.", None),
+        ({}, "Retry after: 2030-01-01T00:00:00Z", None),
     ],
     ids=str,
 )
@@ -188,10 +214,34 @@ def test_how_long_to_wait(headers: dict[str, str], words: str, seconds: float | 
     assert seconds_to_wait(headers, words) == seconds
 
 
-def test_how_long_to_wait_may_be_a_date() -> None:
-    later = datetime.now(UTC) + timedelta(seconds=30)
-    found = seconds_to_wait({"retry-after": format_datetime(later, usegmt=True)})
+MOMENTS: dict[str, Callable[[datetime], tuple[dict[str, str], str]]] = {
+    "of HTTP": lambda at: ({"retry-after": format_datetime(at, usegmt=True)}, ""),
+    "of ISO 8601": lambda at: ({"retry-after": at.isoformat()}, ""),
+    "in seconds": lambda at: ({"retry-after": f"{at.timestamp():.0f}"}, ""),
+    "of a limit": lambda at: ({"x-ratelimit-reset": f"{at.timestamp():.0f}"}, ""),
+    "in milliseconds": lambda at: ({"x-ratelimit-reset": f"{at.timestamp() * 1000:.0f}"}, ""),
+    "in the body": lambda at: ({}, f"X-RateLimit-Reset: {at.timestamp() * 1000:.0f}"),
+}
+
+
+@pytest.mark.parametrize("form", MOMENTS)
+def test_how_long_to_wait_may_be_a_moment(form: str) -> None:
+    headers, words = MOMENTS[form](datetime.now(UTC) + timedelta(hours=1))
+    found = seconds_to_wait(headers, words)
     assert found is not None
-    assert 25 < found <= 30
+    assert 3590 < found < 3601
+
+
+def test_when_a_limit_begins_anew_says_nothing_of_a_failure() -> None:
+    headers = {"x-ratelimit-reset-requests": "9s"}
+    failed = failure_of(Refusal.read(503, headers, "{}"), names())
+    assert isinstance(failed, ProviderUnavailable)
+    assert failed.pause is None
+    limited = failure_of(Refusal.read(429, headers, "{}"), names())
+    assert isinstance(limited, ProviderRateLimited)
+    assert limited.pause == 9
+
+
+def test_a_moment_that_is_past_is_now() -> None:
     past = seconds_to_wait({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"})
     assert past == 0

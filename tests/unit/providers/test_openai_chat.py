@@ -61,6 +61,10 @@ def streamed(text: str, end: str = "stop") -> bytes:
     return "".join([": keep-alive\n\n", *lines, "data: [DONE]\n\n"]).encode()
 
 
+def choice(end: str | None = "stop", **message: Any) -> bytes:
+    return json.dumps({"choices": [{"message": message, "finish_reason": end}]}).encode()
+
+
 @pytest.fixture
 def server() -> Iterator[Picky]:
     with Picky() as running:
@@ -308,17 +312,25 @@ def test_a_cap_that_does_not_fit_into_the_context_is_left_out(
     assert chat(client, "deepseek-r1")(ASKED, SECONDS) == ChatAnswer(FOUND)
 
 
-def test_what_a_filter_took_away_is_told_as_such(server: Picky, client: Client) -> None:
-    server.sends = choice("content_filter", content="")
+@pytest.mark.parametrize(
+    "answer",
+    [
+        choice("content_filter", content=""),
+        choice("sensitive", content=""),
+        choice("SAFETY", content=None),
+        choice("stop", content=None, refusal="I'm sorry, I cannot do that."),
+    ],
+    ids=["filter", "Zhipu", "Gemini", "refusal"],
+)
+def test_what_a_filter_took_away_is_told_as_such(
+    server: Picky, client: Client, answer: bytes
+) -> None:
+    server.sends = answer
     with pytest.raises(ProviderContentFiltered):
         chat(client, "a-model")(ASKED, SECONDS)
 
 
 # ---- what is answered
-
-
-def choice(end: str | None = "stop", **message: Any) -> bytes:
-    return json.dumps({"choices": [{"message": message, "finish_reason": end}]}).encode()
 
 
 ANSWERS: dict[str, tuple[bytes, ChatAnswer]] = {
@@ -337,6 +349,21 @@ ANSWERS: dict[str, tuple[bytes, ChatAnswer]] = {
     "the call of a tool": (
         choice("tool_calls", content=None, tool_calls=[{"function": {"arguments": FOUND}}]),
         ChatAnswer(FOUND),
+    ),
+    "the call of a function": (
+        choice("function_call", content=None, function_call={"arguments": FOUND}),
+        ChatAnswer(FOUND),
+    ),
+    "a cut of Mistral's": (choice("model_length", content='{"mem'), ChatAnswer('{"mem', cut=True)),
+    "a stream that goes on after its end": (
+        streamed('{"mem', "length").replace(
+            b"data: [DONE]", b'data: {"choices": [{"delta": {}, "finish_reason": null}]}'
+        ),
+        ChatAnswer('{"mem', cut=True),
+    ),
+    "a stream with a line separator in a text": (
+        'data: {"choices": [{"delta": {"content": "a\u2028b"}}]}\n\n'.encode(),
+        ChatAnswer("a\u2028b"),
     ),
     "nothing": (choice(content=None), ChatAnswer("")),
     "a cut": (choice("length", content='{"mem'), ChatAnswer('{"mem', cut=True)),

@@ -9,12 +9,10 @@ from app.storage.vectors.store import VectorStore
 
 log = logging.getLogger(__name__)
 
-TRIES = 6
-"""So many times they have to differ: what others write just now is in one of them first."""
-
 
 class Comparison:
-    """Looks in the rounds of maintenance after the start, until they agree or differ for good."""
+    """Looks once, in a round of maintenance in which nobody writes: what is under way is in one of
+    them first."""
 
     def __init__(
         self, store: VectorStore, history: History, catalogue: Catalogue, filling: Filling
@@ -23,23 +21,27 @@ class Comparison:
         self._history = history
         self._catalogue = catalogue
         self._filling = filling
-        self._tries = TRIES
+        self._looked = False
         self.note: str | None = None
 
     def look(self) -> None:
-        if not self._tries:
+        before = None if self._looked else self._filling.at_rest()
+        if before is None:
             return
         stored = self._store.count({})
-        self._tries -= 1
-        catalogued = self._catalogue.total({}, show_expired=True)
-        if catalogued is None:
-            self._tries = 0  # once: the history may be more than a database counts in time
-        known = self._history.living() if catalogued is None else catalogued
-        if stored == known:
-            self._tries = 0
-        elif not self._tries:
-            self._tell(stored, known)
-            self._filling.begin_again()
+        known = self._known()
+        if self._filling.at_rest() == before:
+            self._looked = True
+            if stored != known:
+                self._tell(stored, known)
+                self._filling.begin_again()
+
+    def _known(self) -> int:
+        total = self._catalogue.total({}, show_expired=True)
+        if total is None:
+            self._looked = True  # the history may be more than a database counts in time
+            total = self._history.living()
+        return total
 
     def _tell(self, stored: int, known: int) -> None:
         self.note = (

@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 
-from tests.model import jobs, keys
+from tests.model import jobs, keys, totals
 from tests.model.judge import Judge
 from tests.model.looking import Memories, listing
 from tests.model.orders import illegal_orders
@@ -51,6 +51,7 @@ class FleetJudge(Judge):
         self.found["totals"] += [f"{told}: {wanted}" for told in fleet.totals() if told != wanted]
         self._judge_jobs(clients, ends, after)
         self._judge_keys(clients)
+        self.found["totals"] += totals.differing(fleet.services)
         clients.ops.clear()
         clients.hung.clear()
         clients.knows(after)

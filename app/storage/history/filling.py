@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, select, update
+from sqlalchemy import ColumnElement, Connection, case, exists, func, select, update
 
 from app.storage.history import catalogue, tombstones
 from app.storage.history.catalogue import WRITES_BESIDE
 from app.storage.history.database import Database
-from app.storage.history.schema import FILLING
+from app.storage.history.schema import FILLING, HISTORY, INTENTS
 from app.storage.history.statements import add_if_absent
 from app.storage.payloads import Payload
 
@@ -43,6 +43,14 @@ class Filling:
         """Whether processes write that keep no catalogue: those of an earlier version."""
         with self._database.reading() as connection:
             return bool(connection.scalar(select(WRITES_BESIDE)))
+
+    def at_rest(self) -> int | None:
+        """The number of the last event of the history, where no write is under way."""
+        last = select(func.coalesce(func.max(HISTORY.c.seq), 0)).scalar_subquery()
+        query = select(case((~exists().where(~INTENTS.c.done), last)))
+        with self._database.reading() as connection:
+            number: int | None = connection.scalar(query)
+        return number
 
     def claim(self, process: str, before: str | None) -> bool:
         """Be the process that goes on with it, in the place of `before`. Whether nobody else was

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from threading import Barrier
 from typing import Any
 
 import pytest
 
+from app.errors import ServiceBusy
 from app.storage.history import held
 from app.storage.history.answers import KEPT_S, Answers, Claim
 from app.storage.history.database import Database
@@ -16,11 +18,13 @@ from app.storage.history.messages import Messages, session_key
 from app.storage.history.parts import Part
 from app.storage.history.rows import History
 from app.storage.history.together import Finished, NewIntent
+from app.storage.shared_locks import SharedLocks
 from tests.databases import Place
 from tests.histories import contents, row, said, save
 
 ALICE = {"user_id": "alice"}
 TOGETHER = 6
+MANY = 300  # of each two memories: more than one statement takes
 ROUNDS = 10
 
 
@@ -83,6 +87,28 @@ class TestIntents:
         numbers = intents.begin_all("p", [NewIntent(f"{n}", 2, "{}", None) for n in range(40)])
         assert numbers == sorted({*numbers})
         assert [one.id for one in intents.of("p")] == [f"{n}" for n in range(40)]
+
+    def test_of_one_batch_each_go_on_under_the_locks_of_their_memories(
+        self, database: Database, intents: Intents, place: Place
+    ) -> None:
+        of = {f"{n}": [f"{n} {part}" for part in range(2)] for n in range(MANY)}
+        memories = dict.fromkeys(chain.from_iterable(of.values()), ALICE)
+        new = [NewIntent(id_, 2, "{}", None, Under(ids)) for id_, ids in of.items()]
+        with SharedLocks(database, lambda: "p").writing(memories):
+            numbers = intents.begin_all("p", new)
+        bound = zip(numbers, of.values(), strict=True)
+        expected = {id_: number for number, ids in bound for id_ in ids}
+        assert dict(place.sql("SELECT key, intent FROM locks")) == expected
+
+    @pytest.mark.parametrize("process", ["p", "q"])
+    def test_are_not_begun_without_the_locks_of_all_their_memories(
+        self, database: Database, intents: Intents, process: str
+    ) -> None:
+        held = {"a": ALICE, **({} if process == "p" else {"b": ALICE})}
+        new = [NewIntent(id_, 2, "{}", None, Under([id_])) for id_ in ("a", "b")]
+        with SharedLocks(database, lambda: "p").writing(held), pytest.raises(ServiceBusy):
+            intents.begin_all(process, new)
+        assert intents.processes() == []
 
     def test_are_found_until_they_are_finished(self, intents: Intents, history: History) -> None:
         number = begun(intents)

@@ -12,7 +12,7 @@ from app.errors import ServiceBusy
 from app.storage.history import held
 from app.storage.history.answers import KEPT_S, Answers, Claim
 from app.storage.history.database import Database
-from app.storage.history.held import Under
+from app.storage.history.held import Hold, Under
 from app.storage.history.intents import Intents
 from app.storage.history.messages import Messages, session_key
 from app.storage.history.parts import Part
@@ -53,7 +53,8 @@ def history(database: Database) -> History:
 @pytest.fixture
 def locked(database: Database) -> Under:
     """What a deletion in a fleet begins under."""
-    database.write(lambda connection: held.add_scope(connection, "p", "hold", ALICE))
+    hold = Hold("hold", "p", held.of_scope(ALICE))
+    database.write(lambda connection: held.add(connection, hold))
     return Under(scope=ALICE)
 
 

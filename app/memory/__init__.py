@@ -95,7 +95,6 @@ def _checks(
 
     def check_history() -> str | None:
         parts.database.check()
-        parts.journal.liveness.check()
         return totals.note()
 
     checks = {
@@ -103,6 +102,8 @@ def _checks(
         "history": check_history,
         "embedder": embedder,
     }
+    if settings.database_url:
+        checks["lease"] = parts.journal.liveness.check_renewal
     if llm := open_llm_check(settings):
         checks["llm"] = llm
     return checks

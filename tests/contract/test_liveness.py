@@ -269,6 +269,31 @@ class TestLeases:
         assert ids == {other.process, third.process}
         assert seems_dead(third, one.process)
 
+    def test_a_clock_that_was_set_back_keeps_no_dead_one_alive(self, leases: OnLeases) -> None:
+        one, other = leases.opened(), leases.opened()
+        other._end.set()
+        other._thread.join()
+        later = "UPDATE processes SET renewed_at = renewed_at + interval '1 hour' WHERE id = ?"
+        leases.place.sql(later, other.process)
+        assert seems_dead(one, other.process)
+
+    def test_what_keeps_it_from_being_renewed_is_told(self, leases: OnLeases) -> None:
+        one = leases.opened()
+        one.check_renewal()
+        leases.place.sql("ALTER TABLE processes RENAME TO processed")
+        try:
+            wait_for(lambda: one._why)
+            with pytest.raises(HistoryUnavailable, match="has lost a table"):
+                one.check_renewal()
+            one.check()  # as long as its lease lasts
+            one._renewed -= 3600
+            with pytest.raises(HistoryUnavailable, match="has lost a table"):
+                one.check()
+        finally:
+            leases.place.sql("ALTER TABLE processed RENAME TO processes")
+        wait_for(lambda: not one._why)
+        one.check_renewal()
+
     def test_who_cannot_renew_writes_no_more_once_its_lease_is_over(self, leases: OnLeases) -> None:
         one = leases.opened()
         one.check()

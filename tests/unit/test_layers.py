@@ -30,7 +30,8 @@ PARTS = {
     "app/memory": {"app.memory", *BELOW_MEMORY},
     "app/storage/backup": {"app.storage", *LEAVES, "os"},  # fsync, and rights of files
     "app/storage/holes.py": {"os"},
-    "app/storage/history/postgresql_connection.py": {"app.errors", "psycopg"},
+    "app/storage/history/postgresql.py": {"app.storage", *LEAVES, "psycopg"},
+    "app/storage/history/postgresql_connection.py": {"app.storage", *LEAVES, "psycopg"},
     "app/storage/history/postgresql_reasons.py": {"psycopg"},
     "app/storage": {"app.storage", *LEAVES},
     "app/providers": {"app.providers", *LEAVES},

@@ -13,6 +13,8 @@ from tests.servers.postgresql import PASSWORD, PostgreSQLServer
 from tests.servers.qdrant import QdrantServer
 from tests.service import Service, wait_for
 
+CUT_OFF = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+
 
 class Deployment(NamedTuple):
     service: Service
@@ -125,6 +127,27 @@ def test_while_postgresql_is_away_it_says_so_and_then_goes_on(
     assert [row["event"] for row in running.ask("history", memory_id=kept)["results"]] == ["ADD"]
     wait_for(lambda: running.http.get("/ready").json()["status"] == "ok", 30)
     assert running.ask("get_all", user_id=user)["total"] == 2
+
+
+def test_a_standby_is_read_and_ready_says_what_it_does_not_take(
+    deployment: Deployment, user: str
+) -> None:
+    running, postgresql, url = deployment
+    kept = running.ask("add", data="I like tea", user_id=user)["result"]
+    alter = "ALTER ROLE postgres SET default_transaction_read_only ="
+    postgresql.sql(url, f"{alter} on")
+    postgresql.sql(url, CUT_OFF)
+    refused = running.post("add", {"data": "x", "user_id": user})
+    assert (refused.status_code, refused.json()["code"]) == (503, "history_unavailable")
+    assert "PostgreSQL is read-only" in refused.json()["detail"]
+    assert running.ask("get_all", user_id=user)["total"] == 1
+    assert [row["event"] for row in running.ask("history", memory_id=kept)["results"]] == ["ADD"]
+    ready = wait_for(lambda: (r := running.http.get("/ready").json())["status"] != "ok" and r, 30)
+    assert ready["status"] == "degraded"
+    assert "PostgreSQL is read-only" in ready["checks"]["lease"]["detail"]
+    postgresql.sql(f"{url}?options=-cdefault_transaction_read_only%3Doff", f"{alter} off")
+    wait_for(lambda: running.post("add", {"data": "y", "user_id": user}).status_code == 201, 30)
+    wait_for(lambda: running.http.get("/ready").json()["status"] == "ok", 30)
 
 
 def test_a_wrong_user_ends_the_start_in_words_without_the_password(

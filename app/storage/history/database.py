@@ -110,7 +110,7 @@ class Database:
                 self._fence(connection, after_others)
             return work(connection)
 
-        with self._translated():
+        with self.translated():
             return self._transactions.run(fenced)
 
     @contextmanager
@@ -124,7 +124,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        with self._translated(), self._backend.engine.connect() as connection:
+        with self.translated(), self._backend.engine.connect() as connection:
             yield connection
 
     @contextmanager
@@ -133,7 +133,7 @@ class Database:
         does not answer, whatever is at work there."""
         if not self._is_open:
             raise HistoryUnavailable("The history database was not reached yet.")
-        with self._translated(), self._backend.glances.connect() as connection:
+        with self.translated(), self._backend.glances.connect() as connection:
             yield connection
 
     def check(self) -> None:
@@ -151,7 +151,8 @@ class Database:
             return self._backend.keeps_erased(connection)
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def translated(self) -> Iterator[None]:
+        """Within, the database is open, and its failures are HistoryUnavailable."""
         try:
             self._open_if_it_was_away()
             yield

@@ -8,20 +8,41 @@ SERIALIZABLE would undo transactions that do not disturb each other, and every o
 has to be tried again.
 """
 
+from collections.abc import Callable
 from functools import partial
 
-from sqlalchemy import Column, Connection, Engine, create_engine, func, select
+from psycopg import OperationalError
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    ExceptionContext,
+    create_engine,
+    event,
+    func,
+    select,
+)
 from sqlalchemy.exc import DBAPIError
 
 from app.storage.history.postgresql_connection import (
     ANSWER_S,
     LOCK_S,
+    Driver,
+    PatientPool,
     connect,
     conninfo,
     limit,
     limit_migration,
 )
-from app.storage.history.postgresql_reasons import is_away, reason, was_undone, what_the_server_said
+from app.storage.history.postgresql_reasons import (
+    READ_ONLY_STATE,
+    has_no_connection_left,
+    is_away,
+    reason,
+    state_of,
+    was_undone,
+    what_the_server_said,
+)
 from app.storage.history.transactions import OwnTransactions, Transactions
 
 RENEWAL_S = 5.0
@@ -60,12 +81,29 @@ class PostgreSQL:
 
     def renewals(self) -> Transactions:
         """For a lease: on a connection of their own, which is given up before the lease ends."""
-        return self._transactions(self._engine(1, RENEWAL_S, RENEWAL_S))
+        return self._transactions(self._engine(1, RENEWAL_S, RENEWAL_S, self._connect_first))
 
-    def _engine(self, connections: int, answer_s: float, wait_s: float) -> Engine:
-        return create_engine(
+    def _connect_first(self) -> Driver:
+        """Where the server has no connection left, those go that no request is using now."""
+        try:
+            return connect(self._conninfo, RENEWAL_S)
+        except OperationalError as error:
+            if not has_no_connection_left(error):
+                raise
+        self.engine.dispose()
+        return connect(self._conninfo, RENEWAL_S)
+
+    def _engine(
+        self,
+        connections: int,
+        answer_s: float,
+        wait_s: float,
+        creator: Callable[[], Driver] | None = None,
+    ) -> Engine:
+        engine = create_engine(
             "postgresql+psycopg://",
-            creator=partial(connect, self._conninfo, answer_s),
+            poolclass=PatientPool,
+            creator=creator or partial(connect, self._conninfo, answer_s),
             isolation_level="AUTOCOMMIT",  # for reads: nothing to begin and to end around each
             use_native_hstore=False,  # to look for it is a statement of each start
             pool_size=connections,
@@ -75,6 +113,8 @@ class PostgreSQL:
             pool_pre_ping=True,  # after a restart of the server no request meets a dead connection
             hide_parameters=True,  # they are users' texts, and errors are logged
         )
+        event.listen(engine, "handle_error", _leave_standby)
+        return engine
 
     def _transactions(self, engine: Engine) -> Transactions:
         committed = engine.execution_options(isolation_level="READ COMMITTED")
@@ -103,6 +143,13 @@ class PostgreSQL:
         """Let the next row have the number after `last`."""
         sequence = func.pg_get_serial_sequence(column.table.name, column.name)
         connection.execute(select(func.setval(sequence, last)))
+
+
+def _leave_standby(context: ExceptionContext) -> None:
+    """Who was the primary and is a standby now keeps its connections: they are made again, so that
+    they may lead to the new one."""
+    if state_of(context.original_exception) == READ_ONLY_STATE:
+        context.is_disconnect = True
 
 
 def _migrate_alone(connection: Connection) -> None:

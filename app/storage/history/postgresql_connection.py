@@ -7,14 +7,16 @@ number and no process's (the message BackendKeyData, see "Message Formats" in Po
 """
 
 import re
+import time
 from typing import Any, cast
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.string import StrDumper
-from sqlalchemy import Connection
+from sqlalchemy import Connection, PoolProxiedConnection, QueuePool
 
 from app.errors import StartupError
+from app.storage.history.postgresql_reasons import has_no_connection_left
 
 OLDEST = 15
 CONNECT_S = 3
@@ -24,6 +26,8 @@ IDLE_S = 10
 """A process that stops amid a transaction holds its locks so long, and no longer."""
 ANSWER_S = STATEMENT_S + 5.0
 """When a server that does not even keep to its own limits is given up, as one that is stopped."""
+PAUSE_S = 0.1
+"""Between two tries to have one more connection of a server that has none left."""
 SET_UP_S = 5.0
 """For the first statement of a connection: a pooler lets in also whom it has no server for."""
 MIGRATION_S = 600
@@ -87,6 +91,21 @@ class Driver(psycopg.Connection[Any]):
             if self.info.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
                 self.close()  # its answer may still come, and is nobody's then
             raise
+
+
+class PatientPool(QueuePool):
+    """Where the server has no connection left, waits for one of this process."""
+
+    def connect(self) -> PoolProxiedConnection:
+        until = time.monotonic() + self.timeout()
+        while True:
+            try:
+                return super().connect()
+            except psycopg.OperationalError as error:
+                has_some = self.checkedin() + self.checkedout() > 0
+                if not (has_some and has_no_connection_left(error) and time.monotonic() < until):
+                    raise
+            time.sleep(PAUSE_S)
 
 
 class _Storable(StrDumper):

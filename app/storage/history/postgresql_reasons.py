@@ -8,30 +8,50 @@ from psycopg import Error
 from sqlalchemy.exc import DBAPIError
 
 NO_ANSWER = "PostgreSQL does not answer; DATABASE_URL says where it is asked."
-READ_ONLY = (
+READ_ONLY_STATE = "25006"
+_READ_ONLY = (
     "PostgreSQL is read-only, as a standby is, or a disk that is too full: name the primary in "
     "DATABASE_URL, or see its default_transaction_read_only."
 )
+_NONE_LEFT = (
+    r"too many (clients|connections)|remaining connection slots"
+    r"|no more connections allowed|[Mm]ax client"  # of poolers
+)
 _NO_CONNECTION = (
-    "PostgreSQL has no connection left: raise max_connections there, or lower DATABASE_CONNECTIONS."
+    "PostgreSQL, or the pooler before it, takes no more connections: raise max_connections there "
+    "(max_client_conn of PgBouncer), or lower DATABASE_CONNECTIONS."
 )
 _STARTING = "PostgreSQL is shutting down or starting; DATABASE_URL says where it is asked."
+_ENDED = "PostgreSQL, or somebody there, ended the connection; ask again."
 _SLOW = "PostgreSQL is too slow to answer."
+
+_NOT_OURS = (
+    "A table of the history's name in PostgreSQL is another program's, or was changed: name a "
+    "database of its own in DATABASE_URL."
+)
 
 # By SQLSTATE, or the beginning of one; see "PostgreSQL Error Codes" in its manual.
 _BY_STATE = {
-    "25006": READ_ONLY,
+    READ_ONLY_STATE: _READ_ONLY,
     "40": "PostgreSQL had to undo it; ask again.",
     "42501": (
         "The user of DATABASE_URL may not do this: make it the owner of the database, or grant it "
-        "CREATE and USAGE on the schema, and all on the tables there."
+        "CREATE and USAGE on the schema (GRANT CREATE, USAGE ON SCHEMA public TO ...), and all on "
+        "the tables there."
     ),
+    "25P03": "PostgreSQL ended a transaction that stood still for too long; ask again.",
+    "3F000": "There is no schema to make tables in: see search_path of the user of DATABASE_URL.",
+    "42703": _NOT_OURS,
+    "42804": _NOT_OURS,
+    "42P07": _NOT_OURS,
     "42P01": "PostgreSQL has lost a table of the history: restore its database from a backup.",
     "53100": "The disk of PostgreSQL is full.",
     "53300": _NO_CONNECTION,
     "53": "PostgreSQL is short of memory or other means.",
     "55P03": "PostgreSQL is too slow to answer: another write holds what this one needs.",
     "57014": _SLOW,
+    "57P01": _ENDED,
+    "57P05": _ENDED,
     "57P": _STARTING,
     "58": "PostgreSQL cannot read or write its own files.",
     "XX000": "PostgreSQL, or the pooler before it, failed within: see its log.",
@@ -52,12 +72,7 @@ class _Said(NamedTuple):
 # its lc_messages say otherwise; then _NOT_MADE is the most that is known. The first that fits: what
 # one of several addresses said of the user counts more than that another one did not answer.
 _SAID = (
-    _Said(
-        r"no more connections allowed|[Mm]ax client",
-        "The pooler before PostgreSQL takes no more connections: raise its limit "
-        "(max_client_conn), or lower DATABASE_CONNECTIONS.",
-        later=True,
-    ),
+    _Said(_NONE_LEFT, _NO_CONNECTION, later=True),
     _Said(
         r"query_wait_timeout|unable to check out",
         "The pooler before PostgreSQL had no connection free in time: raise its pool "
@@ -91,7 +106,6 @@ _SAID = (
         "The pooler before PostgreSQL does not know whose database it is: copy host and user of "
         "DATABASE_URL from where it is managed; a user there is postgres.PROJECT.",
     ),
-    _Said(r"too many (clients|connections)|remaining connection slots", _NO_CONNECTION, later=True),
     _Said(
         r"(password|SASL) authentication failed|no password supplied|no such user"
         r"|role \".*\" does not exist",
@@ -112,7 +126,7 @@ _SAID = (
         "Encryption or certificate do not fit: see sslmode, sslrootcert and channel_binding in "
         "DATABASE_URL.",
     ),
-    _Said(r"session is read-only|hot standby", READ_ONLY, later=True),
+    _Said(r"session is read-only|hot standby", _READ_ONLY, later=True),
     _Said(r"the database system is|is shutting down|recovery", _STARTING, later=True),
     _Said(
         r"could not translate host name|failed to resolve",
@@ -147,7 +161,7 @@ def is_away(error: DBAPIError) -> bool:
     """Whether it may well be there later, and nobody has to change anything."""
     if said := _said(error):
         return said.later
-    return (state_of(error.orig) or "").startswith(("53", "57P", "08", "25006"))
+    return (state_of(error.orig) or "").startswith(("53", "57P", "08", READ_ONLY_STATE))
 
 
 def was_undone(error: DBAPIError) -> bool:
@@ -162,6 +176,11 @@ def what_the_server_said(error: DBAPIError) -> str:
         return said
     found = re.search(r"(FATAL|ERROR): .*", said)
     return found[0] if found else ""
+
+
+def has_no_connection_left(error: Error) -> bool:
+    """What could not be connected since the server, or its pooler, has as many as it takes."""
+    return bool(re.search(_NONE_LEFT, str(error)))
 
 
 def state_of(error: BaseException | None) -> str | None:

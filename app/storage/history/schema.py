@@ -29,6 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
+from app.errors import StartupError
 from app.security.scopes import SCOPE_KEYS, Scope
 
 SCHEMA_VERSION = 7
@@ -225,16 +226,24 @@ VERSION = Table("schema_version", TABLES, Column("version", Integer, nullable=Fa
 
 
 def stored_version(connection: Connection) -> int | None:
-    """The version of the tables that are there; None where there are none yet."""
-    if not inspect(connection).has_table(VERSION.name):
+    """The version of the tables that are there; None where there are none yet. StartupError where
+    a table of that name is somebody else's."""
+    there = inspect(connection)
+    if not there.has_table(VERSION.name):
         return None
-    version: int | None = connection.scalar(select(func.max(VERSION.c.version)))
+    known = {column["name"] for column in there.get_columns(VERSION.name)} == {"version"}
+    version = connection.scalar(select(func.max(VERSION.c.version))) if known else None
+    if not isinstance(version, int) or not there.has_table(HISTORY.name):
+        raise StartupError(
+            f"The history database has a table {VERSION.name} of another program: name a database "
+            "of its own."
+        )
     return version
 
 
 def create(connection: Connection) -> None:
-    """Make the tables of a new database."""
-    TABLES.create_all(connection)
+    """Make the tables of a new database. DBAPIError where one of their names is taken."""
+    TABLES.create_all(connection, checkfirst=False)
     connection.execute(insert(VERSION), {"version": SCHEMA_VERSION})
 
 

@@ -18,9 +18,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from sqlalchemy import ColumnElement, Connection, DateTime, delete, func, insert, select, update
-from sqlalchemy.exc import SQLAlchemyError
 
-from app.errors import HistoryUnavailable, StartupError
+from app.errors import HistoryUnavailable
 from app.storage.history.database import Database
 from app.storage.history.schema import PROCESSES, SCHEMA_VERSION
 from app.storage.history.statements import add_if_absent
@@ -37,6 +36,7 @@ LOST = (
     "This process did not reach the history database for too long: others take it for dead. What "
     "it was at is settled by them, and it begins anew."
 )
+NOT_REACHED = "The history database was not reached for too long; ask again."
 KEPT = timedelta(days=1)
 """A row that is not there says as well that its process is dead."""
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -80,9 +80,12 @@ class Leases:
         if self.is_lost:
             raise HistoryUnavailable(LOST)
         if time.monotonic() > self._renewed + self._length.total_seconds():
-            raise HistoryUnavailable(
-                "The history database was not reached for too long; ask again."
-            )
+            raise HistoryUnavailable(self._why or NOT_REACHED)
+
+    def check_renewal(self) -> None:
+        if self._why:
+            raise HistoryUnavailable(self._why)
+        self.check()
 
     def begin_anew(self) -> None:
         self._become(new_id())
@@ -94,8 +97,9 @@ class Leases:
         self._thread.join()
         mine = delete(PROCESSES).where(self._is_mine())
         try:
-            self._renewals.run(lambda connection: connection.execute(mine))
-        except (SQLAlchemyError, StartupError):
+            with self._database.translated():
+                self._renewals.run(lambda connection: connection.execute(mine))
+        except HistoryUnavailable:
             log.info("the lease was not given back; it ends by itself")
         self._renewals.close()
 
@@ -104,6 +108,7 @@ class Leases:
         self.token: int | None = None
         self.is_lost = False
         self._renewed = self._steady_since = -math.inf
+        self._why = NOT_REACHED  # the last time, or nothing
 
     def _run(self) -> None:
         while not self._end.wait(self._renew_s):
@@ -113,11 +118,12 @@ class Leases:
     def _renew_or_say(self) -> None:
         try:
             self._renew()
-        except (SQLAlchemyError, StartupError) as error:
-            log.warning("the lease of this process is not renewed: %s", type(error).__name__)
+        except HistoryUnavailable as error:
+            self._why = error.detail
+            log.warning("the lease of this process is not renewed: %s", error.detail)
 
     def _renew(self) -> None:
-        with self._changing:
+        with self._changing, self._database.translated():
             asked = time.monotonic()  # before: by then the row is at most as old
             if self.token is None:
                 self.token = self._renewals.run(self._added)
@@ -128,6 +134,7 @@ class Leases:
             if asked > self._renewed + self._length.total_seconds():
                 self._steady_since = asked
             self._renewed = asked
+            self._why = ""
 
     def _added(self, connection: Connection) -> int:
         # Of those that were killed and had nothing to be recovered.
@@ -207,7 +214,9 @@ class Leases:
         return {*connection.scalars(select(PROCESSES.c.id).where(which))}
 
     def _is_over(self) -> ColumnElement[bool]:
-        return PROCESSES.c.renewed_at < _now() - self._length
+        """Also where its time is still to come: the database's clock was set back."""
+        age = _now() - PROCESSES.c.renewed_at
+        return ~age.between(-self._length, self._length)
 
 
 def _now() -> ColumnElement[datetime]:

@@ -20,6 +20,10 @@ class Liveness(Protocol):
         """Raises HistoryUnavailable where others may hold this process for dead by now: it must not
         write, not to the vectors either. Asks nobody."""
 
+    def check_renewal(self) -> None:
+        """Raises HistoryUnavailable where it could not give its sign of life the last time: then
+        what it writes fails as well, or soon will. Asks nobody."""
+
     @property
     def is_lost(self) -> bool:
         """Whether others hold this process for dead, and recover what it was at."""
@@ -59,6 +63,9 @@ class FileLocks:
 
     def check(self) -> None:
         """Nobody else can have the lock."""
+
+    def check_renewal(self) -> None:
+        """The kernel keeps it."""
 
     def begin_anew(self) -> None:
         """It is never lost."""

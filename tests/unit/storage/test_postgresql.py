@@ -129,6 +129,28 @@ class TestOpening:
         found = "SELECT count(*) FROM pg_tables WHERE schemaname = 'memories'"
         assert postgresql.sql(url, found) == [(len(TABLES.tables),)]
 
+    @pytest.mark.parametrize(
+        ("others", "words"),
+        [
+            ("CREATE TABLE messages (id int)", 'another program.*"messages" already exists'),
+            ("CREATE TABLE schema_version (installed_rank int)", "schema_version of another pro"),
+            ("CREATE TABLE schema_version (version text)", "schema_version of another program"),
+            (
+                "CREATE TABLE schema_version AS SELECT 6 AS version",
+                "schema_version of another program",
+            ),
+        ],
+    )
+    def test_tables_of_another_program_are_told_and_left_alone(
+        self, postgresql: PostgreSQLServer, others: str, words: str
+    ) -> None:
+        url = postgresql.database()
+        postgresql.sql(url, others)
+        with pytest.raises(StartupError, match=words):
+            opened(url)
+        found = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
+        assert postgresql.sql(url, found) == [(1,)]
+
 
 class TestLimits:
     def test_a_server_that_stands_still_is_given_up(self, own: PostgreSQLServer) -> None:

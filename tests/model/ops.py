@@ -22,6 +22,7 @@ class Op:
     memory_id: str = ""
     values: dict[str, Any] = field(default_factory=dict)  # what it sets, by field
     texts: list[str] = field(default_factory=list)  # what an add stores
+    infer: bool = False  # a model finds them in what is said; else that is stored as it is
     key: str | None = None  # its Idempotency-Key
     ids: list[str] = field(default_factory=list)  # what it was told that they are
     ended: float = math.inf  # never, while it is not known whether it took place
@@ -84,7 +85,7 @@ class Op:
             case "add":
                 said = [{"role": "user", "content": text} for text in self.texts]
                 given = {"messages": said, "metadata": self.values}
-                return {**given, "user_id": self.user, "infer": False}
+                return {**given, "user_id": self.user, "infer": self.infer}
             case "text":
                 return {"memory_id": self.memory_id, "data": self.values["memory"]}
             case "metadata":

@@ -17,6 +17,7 @@ import httpx
 
 from tests.metrics import value
 from tests.model.looking import Row, kill
+from tests.servers.openai import OpenAIServer
 from tests.servers.passage import Passage
 from tests.servers.postgresql import PostgreSQLServer
 from tests.servers.qdrant import QdrantServer
@@ -24,6 +25,7 @@ from tests.service import ADMIN_KEY, Service, wait_for
 
 PROCESSES = 3
 QDRANT_S = 2
+LLM_S = 0.5
 LEASE_S = 15  # app/storage/journal/leases.py
 SETTLED_S = 6 * LEASE_S  # who took part in a failure waits for its own, and then for another's
 BEYOND_LEASE_S = (LEASE_S + 3, LEASE_S + 6)
@@ -66,6 +68,9 @@ class Fleet:
         with ExitStack() as stack:
             postgresql = stack.enter_context(PostgreSQLServer())
             qdrant = stack.enter_context(QdrantServer())
+            llm = stack.enter_context(OpenAIServer())
+            llm.fault("/v1/chat/completions", delay=LLM_S, apply_first=True)
+            model = {"LLM_PROVIDER": "openai", "LLM_BASE_URL": f"{llm.url}/v1"}
             database = postgresql.database()
             ways = [stack.enter_context(Passage(port)) for port in (postgresql.port, qdrant.port)]
             services = []
@@ -81,6 +86,7 @@ class Fleet:
                     QDRANT_TIMEOUT=str(QDRANT_S),
                     FLUSH_SECONDS="1",
                     **settings,
+                    **model,
                 )
                 services.append(stack.enter_context(service))
             fleet = cls(services, postgresql, database)

@@ -17,6 +17,7 @@ from tests.soak.fleet_keys import KeyRing
 
 PAUSE_S = (0.0, 0.1)  # so that a round of 20 s has not too many calls for one legal order
 JOBS = 0.2  # of the requests
+INFER = 0.5  # of the jobs: they take long, so that kills meet some
 BESIDE = 0.25  # so many others there are about jobs and keys
 LAST = 50  # answers, of which one is asked for again
 
@@ -43,7 +44,7 @@ class FleetClients(Clients):
     def _submit(self, rng: random.Random) -> Op:
         """An add as a job."""
         op = self.adding(rng.choice(self.users), keyed=rng.random() < self.keyed)
-        op.by = self.keys.some(op.user, rng)
+        op.infer, op.by = rng.random() < INFER, self.keys.some(op.user, rng)
         self.ops.append(op)
         response = self._answer(op, Prefer="respond-async")
         op.status = response.status_code

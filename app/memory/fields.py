@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 
+from app.memory.moments import moment, since_1970
 from app.security.keys import MAX_DAYS
 from app.security.scopes import MAX_ID, UNSEEN, scope_id
 from app.storage.payloads import RESERVED_KEYS, instant, written_down
@@ -62,9 +63,9 @@ def _timestamp(value: Any) -> str:
     """The time when something was said, in the form of payloads."""
     try:
         if isinstance(value, str):
-            said_at = instant(value)
+            said_at = moment(value)
         elif isinstance(value, int | float) and not isinstance(value, bool):
-            said_at = datetime.fromtimestamp(value, UTC)
+            said_at = since_1970(value)
         else:
             raise ValueError
     except (ValueError, OverflowError, OSError):
@@ -72,7 +73,7 @@ def _timestamp(value: Any) -> str:
             "must be a time of ISO 8601, such as 2026-11-24T00:00:00Z, or seconds since 1970"
         ) from None
     if said_at > datetime.now(UTC) + CLOCKS_DIFFER:
-        raise ValueError("must not be in the future; a number is of seconds, not milliseconds")
+        raise ValueError("must not be in the future")
     return written_down(said_at)
 
 

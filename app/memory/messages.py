@@ -1,29 +1,35 @@
 """The messages of a conversation, in the forms that agents and frameworks use.
 
-Parts without words are ignored: tool calls and their results, pictures, empty turns. So are unknown
-fields of a message, such as an id. (Unknown fields of a request are refused: one may be a mistyped
-`user_id`.)
+OpenAI's form is the usual one; those of LangChain, Gemini, Vercel's AI SDK, OpenAI's Responses and
+ShareGPT are read as well. Parts without words are ignored: tool calls and their results, pictures,
+empty turns. So are unknown fields of a message, such as an id. (Unknown fields of a request are
+refused: one may be a mistyped `user_id`.)
 """
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from app.memory.fields import MAX_TEXT, Name, is_blank
 
 TOOLS = ("tool", "function")
 _TEXTS = ("text", "input_text", "output_text")
+ROLES = {"human": "user", "ai": "assistant", "model": "assistant", "bot": "assistant"}
+ROLES |= {"gpt": "assistant", "chatbot": "assistant"}
+ROLES |= {role: role for role in ("user", "assistant", "system", "developer", *TOOLS)}
+_PLACES = {"content", "parts", "data", "value"}
+_OF_TOOLS = ("_call", "_call_output", "_result", "reasoning", "item_reference")
+"""How the types of what is said to tools, by them and in thought end, in the Responses API."""
 
 
-def _words(value: Any, info: ValidationInfo) -> Any:
+def _words(value: Any) -> Any:
     """The text of a content, which may be a list of parts; "" for a turn without words."""
-    of_user = info.data.get("role") == "user"
+    if value is None:
+        return ""
+    if isinstance(value, dict) and _text_of(value):
+        value = [value]
     if isinstance(value, list):
         return "\n".join(text for part in value if (text := _text_of(part)))
-    if value is None and not of_user:
-        return ""
-    if isinstance(value, str) and of_user and is_blank(value):
-        raise ValueError("must not be blank")
     return value
 
 
@@ -33,25 +39,50 @@ def _text_of(part: Any) -> str:
     if not isinstance(part, dict):
         raise ValueError("must be a text or a list of parts, each a text or an object")
     text = part.get("text")
+    if isinstance(text, dict):  # as OpenAI's Assistants have it
+        text = text.get("value")
     return text if isinstance(text, str) and part.get("type", "text") in _TEXTS else ""
+
+
+def _role(given: dict[str, Any]) -> Any:
+    """By the name that OpenAI has for it, where it is known by another."""
+    if "role" not in given:
+        kind = given.get("type", given.get("from"))
+        if isinstance(kind, str) and kind.lower() not in ROLES:
+            return "tool" if kind.endswith(_OF_TOOLS) else None
+        given = {"role": kind}
+    role = given["role"]
+    return ROLES.get(role.lower(), role) if isinstance(role, str) else role
+
+
+def _content(given: dict[str, Any]) -> Any:
+    """Where OpenAI has nothing: Gemini's and Vercel's parts, LangChain's data, ShareGPT's value."""
+    if given.get("content"):
+        return given["content"]
+    data = given.get("data")
+    within = data.get("content") if isinstance(data, dict) else None
+    return given.get("parts") or within or given.get("value") or given.get("content")
 
 
 class Message(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
 
     role: Literal["user", "assistant", "system", "developer", "tool", "function"]
-    content: Annotated[
-        str, BeforeValidator(_words), Field(max_length=MAX_TEXT, validate_default=True)
-    ] = None  # type: ignore[assignment]  # `_words` refuses None, or makes it a text
+    content: Annotated[str, BeforeValidator(_words), Field(max_length=MAX_TEXT)]
     name: Name | None = None
 
     @model_validator(mode="before")
     @classmethod
-    def _without_results(cls, given: Any) -> Any:
-        """`given`, reduced to its role where a tool sent it: its content may have any form."""
-        if isinstance(given, dict) and given.get("role") in TOOLS:
-            return {"role": given["role"]}
-        return given
+    def _as_openai_has_it(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            raise ValueError("must be an object with role and content")
+        role = _role(given)
+        if role in TOOLS:  # what a tool gave may have any form
+            return {"role": role, "content": ""}
+        usual = {**given, "role": role} if role is not None else given
+        if role == "user" and _PLACES.isdisjoint(given):
+            return usual  # its words may stand in a field that is not known
+        return {**usual, "content": _content(given)}
 
     @property
     def is_said(self) -> bool:

@@ -36,7 +36,21 @@ MAX_ADDS = 1000  # of a batch
 MAX_MESSAGES = 256  # so that a write stays far below the 32 MB that Qdrant takes at once
 
 
-Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
+def _listed(given: Any) -> Any:
+    if isinstance(given, str):
+        raise ValueError(
+            "must be a list, and not a text, nor JSON in a text; a text goes into data"
+        )
+    if isinstance(given, dict):
+        raise ValueError("must be a list, also of one message: [{...}]")
+    return given
+
+
+Messages = Annotated[
+    list[Message],
+    Field(min_length=1, max_length=MAX_MESSAGES),
+    BeforeValidator(_listed),
+]
 
 
 class Chosen(Scoped):

@@ -47,4 +47,5 @@ def _is_later(timestamp: Any) -> bool:
             return False
     if isinstance(timestamp, bool) or not isinstance(timestamp, int | float):
         return False
-    return time.time() < timestamp <= 253402300799
+    units = (timestamp / 1000**n for n in range(4))  # seconds to nanoseconds
+    return next((unit for unit in units if unit <= 1e11), 0) > time.time()

@@ -16,7 +16,7 @@ from app.api.openapi_30 import to_30
 from app.config import Settings
 from app.memory import fields
 from app.memory import requests as schemas
-from app.memory.messages import Message
+from app.memory.messages import ROLES, Message
 from app.memory.transfer.models import ConversationLine, MemoryLine
 from app.memory.transfer.requests import ExportRequest
 from app.storage.payloads import RESERVED_KEYS
@@ -143,7 +143,8 @@ def test_lists_the_same_fields_and_roles_of_messages() -> None:
     kinds = [SCHEMAS[name] for name in ("UserMessage", "OtherMessage", "ToolMessage")]
     assert {field for kind in kinds for field in kind["properties"]} == set(Message.model_fields)
     roles = [kind["properties"]["role"] for kind in kinds]
-    taken = get_args(Message.model_fields["role"].annotation)
+    taken = ROLES
+    assert {*ROLES.values()} == {*get_args(Message.model_fields["role"].annotation)}
     assert {role for given in roles for role in given.get("enum", [given.get("const")])} == {*taken}
 
 

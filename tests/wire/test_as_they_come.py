@@ -31,8 +31,59 @@ MESSAGES: dict[str, tuple[list[dict[str, Any]], list[str]]] = {
         [{"role": "developer", "content": "Be short"}, {"role": "user", "content": "Rex"}],
         ["Rex"],
     ),
+    "LangChain's": (
+        [{"type": "human", "content": "Rex"}, {"type": "ai", "data": {"content": "A dog?"}}],
+        ["Rex", "A dog?"],
+    ),
+    "Gemini's": (
+        [
+            {"role": "user", "parts": [{"text": "Rex"}]},
+            {"role": "model", "parts": [{"text": "A dog?"}]},
+        ],
+        ["Rex", "A dog?"],
+    ),
+    "Vercel's": (
+        [{"role": "user", "id": "1", "content": "", "parts": [{"type": "text", "text": "Rex"}]}],
+        ["Rex"],
+    ),
+    "of the Responses API": (
+        [
+            {"type": "message", "role": "user", "content": PARTS[2:3]},
+            {"type": "function_call", "name": "f", "arguments": "{}"},
+            {"type": "function_call_output", "output": "18"},
+            {"type": "reasoning", "summary": []},
+        ],
+        ["my dog"],
+    ),
+    "Anthropic's": (
+        [
+            {
+                "role": "user",
+                "content": [
+                    {"type": "tool_result", "tool_use_id": "t", "content": "18 C"},
+                    {"type": "text", "text": "Rex"},
+                ],
+            }
+        ],
+        ["Rex"],
+    ),
+    "ShareGPT's": (
+        [{"from": "human", "value": "Rex"}, {"from": "gpt", "value": "Woof"}],
+        ["Rex", "Woof"],
+    ),
+    "roles in capitals": (
+        [{"role": "USER", "content": "Rex"}, {"role": "AI", "content": "Hm"}],
+        ["Rex", "Hm"],
+    ),
+    "one part alone": ([{"role": "user", "content": {"type": "text", "text": "Rex"}}], ["Rex"]),
+    "a text with annotations": (
+        [{"role": "user", "content": [{"type": "text", "text": {"value": "Rex"}}]}],
+        ["Rex"],
+    ),
     "turns without words": (
         [
+            {"role": "user", "content": ""},
+            {"role": "user", "content": None},
             {"role": "user", "content": "Rex"},
             {"role": "assistant", "content": ""},
             {"role": "assistant"},
@@ -105,6 +156,26 @@ def test_a_timestamp_is_when_it_was_said_and_the_history_has_when_it_was_written
     assert event["created_at"] == event["updated_at"] == memory["updated_at"]
     old = {"created_at": {"lt": "2025-01-01T00:00:00Z"}}
     assert service.ask("get_all", user_id=user, filters=old)["total"] == 3
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        1712345678000,
+        1712345678000000,
+        1712345678000000000,
+        "Fri, 05 Apr 2024 19:34:38 GMT",
+        "5 Apr 2024 21:34:38 +0200",
+        "Fri Apr 05 2024 21:34:38 GMT+0200 (Central European Summer Time)",
+        " 2024-04-05 19:34:38 UTC",
+        "2024-04-05t19:34:38z",
+        "2024-04-05T21:34:38+0200",
+    ],
+)
+def test_a_timestamp_is_read_in_the_usual_forms(service: Service, user: str, written: Any) -> None:
+    service.ask("add", data="x", user_id=user, infer=False, timestamp=written)
+    [memory] = service.ask("get_all", user_id=user)["results"]
+    assert memory["created_at"].startswith("2024-04-05T19:34:38")
 
 
 def test_an_llm_is_told_the_day_on_which_it_was_said(service_on_openai: Any, user: str) -> None:

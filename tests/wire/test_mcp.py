@@ -276,7 +276,7 @@ def test_memories_are_listed_by_pages(locked: Service, user: str) -> None:
     [
         ("add_memory", {"text": "tea"}, "give at least one of user_id"),
         ("add_memory", {"user_id": "a"}, "text: give text or messages"),
-        ("add_memory", {"text": " ", "user_id": "a"}, "must not be blank"),
+        ("add_memory", {"text": " ", "user_id": "a"}, "give at least one message with words"),
         ("search_memories", {"query": "tea"}, "does not say whose"),
         ("search_memories", {"user_id": "a"}, "query: "),
         ("search_memories", {"query": "tea", "filters": {"odd": 1}}, "'odd' is not a key"),

@@ -3,7 +3,6 @@
 A function with an argument `field` raises Unreadable, whose text names the field.
 """
 
-import math
 import re
 import uuid
 from collections.abc import Mapping
@@ -11,14 +10,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.memory.fields import MAX_METADATA_DEPTH
+from app.memory.moments import moment, since_1970
 from app.security.scopes import SCOPE_KEYS, Scope, scope_id
-from app.storage.payloads import RESERVED_KEYS, instant, written_down
+from app.storage.payloads import RESERVED_KEYS, written_down
 
 PREFIX = "source_"
 """Put before a key of metadata that is reserved for memories."""
 
 _NAMELESS = uuid.UUID("0b6f6d3a-3c54-5e0c-8a41-6c1f0f1d8f0e")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
+_YEAR = re.compile(r"(19|20)\d\d", re.ASCII)
 _UNNAMEABLE = re.compile(r'[."\\]')
 _TAKEN = RESERVED_KEYS | {"AND", "OR", "NOT"}  # operators of filters
 
@@ -28,28 +29,21 @@ class Unreadable(Exception):
 
 
 def time_of(value: Any, field: str) -> str | None:
-    """The time `value`, in UTC and the form of payloads; None where it is empty. It may be of ISO
-    8601 (UTC where it has no zone), or seconds, milliseconds or microseconds since 1970, which are
-    told apart by their size."""
+    """The time `value`, in UTC and the form of payloads; None where it is empty. It may be a text
+    that `moment` reads, a year, or a number since 1970: seconds, milliseconds, microseconds or
+    nanoseconds, which are told apart by their size."""
     if value is None or value == "":
         return None
     try:
         if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
-            return written_down(instant(value.strip().removesuffix(" UTC")))
+            return written_down(moment(value))
+        if (year := _YEAR.fullmatch(str(value).strip())) and not isinstance(value, bool):
+            return written_down(datetime(int(year[0]), 1, 1, tzinfo=UTC))
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise ValueError
-        return written_down(datetime.fromtimestamp(_seconds(float(value)), UTC))
+        return written_down(since_1970(float(value)))
     except (ValueError, OverflowError, OSError):
         raise Unreadable(f"{field} is not a time") from None
-
-
-def _seconds(number: float) -> float:
-    # The unit is the largest one that gives a year before 5138.
-    if not math.isfinite(number):
-        raise ValueError
-    while abs(number) > 1e11:
-        number /= 1000
-    return number
 
 
 def date_of(value: Any, field: str) -> str | None:

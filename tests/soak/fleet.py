@@ -31,6 +31,7 @@ SETTLED_S = 6 * LEASE_S  # who took part in a failure waits for its own, and the
 BEYOND_LEASE_S = (LEASE_S + 3, LEASE_S + 6)
 WITHIN_S = (0.0, 12.0)
 """When a thing happens that does not last."""
+LOSSES = 4
 PATIENCE_S = 8
 SPARED = 0.98
 ROWS = "SELECT memory_id, event, old_memory, new_memory FROM history ORDER BY seq"
@@ -51,13 +52,19 @@ class Fleet:
     """Asked like one Service: each request goes to the next of its processes."""
 
     def __init__(
-        self, services: Sequence[Service], postgresql: PostgreSQLServer, database: str
+        self,
+        services: Sequence[Service],
+        postgresql: PostgreSQLServer,
+        qdrant: QdrantServer,
+        database: str,
+        ways: Sequence[Passage],
     ) -> None:
+        """`ways` are those of the first process, to PostgreSQL and to Qdrant."""
         self.services = services
         self.postgresql = postgresql
+        self.qdrant = qdrant
         self.database = database
-        self.ways: list[Passage] = []
-        """Of the first process, to PostgreSQL and to Qdrant."""
+        self.ways = ways
         self.standing: Service | None = None
         """The one that stands still."""
         self._next = itertools.cycle(services).__next__
@@ -89,8 +96,7 @@ class Fleet:
                     **model,
                 )
                 services.append(stack.enter_context(service))
-            fleet = cls(services, postgresql, database)
-            fleet.ways = ways
+            fleet = cls(services, postgresql, qdrant, database, ways)
             fleet.wait_until_ready()
             yield fleet
 
@@ -153,6 +159,18 @@ class Fleet:
         time.sleep(rng.uniform(*WITHIN_S))
         with self._hanging(rng):
             time.sleep(rng.uniform(1, 5))
+
+    def lose_writes(self, rng: random.Random) -> None:
+        """Qdrant hangs up on who writes; what it was sent it has done, or not."""
+        for _ in range(LOSSES):
+            time.sleep(rng.uniform(*WITHIN_S) / LOSSES)
+            self.qdrant.fault(
+                "/collections/memories/points",
+                method=rng.choice(["PUT", "POST"]),
+                times=rng.randint(1, 3),
+                drop=True,
+                apply_first=rng.random() < 0.5,
+            )
 
     @contextmanager
     def _hanging(self, rng: random.Random) -> Iterator[None]:

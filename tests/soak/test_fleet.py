@@ -1,10 +1,11 @@
 """Three processes on one PostgreSQL and one Qdrant: random calls while parts of it fail.
 
-In each round a process is killed, PostgreSQL crashes, and a process is stopped for longer than its
-lease, or nothing that it sends arrives. Then everything is settled, and what is there is compared
-with what was acknowledged, whichever process had acknowledged it; of each memory a legal order of
-the calls to it is searched for. TEST_SEED repeats the random choices of a run (how
-the threads interleave is not repeated); ROUNDS says how many rounds there are.
+In each round a process is killed, PostgreSQL crashes, Qdrant loses writes or their answers, and a
+process is stopped for longer than its lease, or nothing that it sends arrives. Then everything is
+settled, and what is there is compared with what was acknowledged, whichever process had
+acknowledged it; of each memory a legal order of the calls to it is searched for. TEST_SEED repeats
+the random choices of a run (how the threads interleave is not repeated); ROUNDS says how many
+rounds there are.
 """
 
 import os
@@ -22,8 +23,9 @@ from tests.soak.rounds import CLIENTS, SHARES, USERS
 ROUNDS = int(os.environ.get("ROUNDS") or 7)
 BEFORE_S = (0.3, 1.5)
 LONG = ("stop", "hang", "stutter")
-"""One of them a round, beside a process that is killed and a PostgreSQL that crashes: so there are
-21 faults where the leases of 7 rounds have to end."""
+SHORT = ("kill", "crash_postgresql", "lose_writes")
+"""All of these beside one of the long ones: so 7 rounds, in each of which leases have to end, have 28
+faults."""
 
 
 def work(fleet: Fleet, clients: FleetClients, rng: random.Random, names: Sequence[str]) -> None:
@@ -42,7 +44,7 @@ def test_what_was_acknowledged_by_any_process_stands(tmp_path: Path) -> None:
     with Fleet.running(tmp_path) as fleet:
         clients = FleetClients(fleet, USERS, SHARES, keyed=0.5)
         for number in range(ROUNDS):
-            names = [LONG[number % len(LONG)], "kill", "crash_postgresql"]
+            names = [LONG[number % len(LONG)], *SHORT]
             work(fleet, clients, rng, names)
             happened.update(names)
             fleet.settle()

@@ -16,7 +16,7 @@ _OPENAI_CALLS = re.compile(
     r"/((chat/)?completions|embeddings|models|responses)(?=/*$)|/v1(?=/+v1/*$)|/+$"
 )
 _OLLAMA_CALLS = re.compile(
-    r"/(chat(/completions)?|generate|embed|embeddings|tags|show)(?=/*$)|/(api|v1)(?=/*$)|/+$"
+    r"/(chat(/completions)?|generate|embed|embeddings|tags|show|ps|pull|version)(?=/*$)|/(api|v1)(?=/*$)|/+$"
 )
 
 
@@ -24,8 +24,8 @@ def _web_address(value: str) -> str:
     """`value`. Raises ValueError with one line where it is no address of http or https."""
     if not re.match(r"https?://[^/?#]", value, re.IGNORECASE):
         raise ValueError("must begin with http:// or https:// and name a host")
-    if re.search(r"\s", value):
-        raise ValueError("must be one address, without white space")
+    if re.search(r"[\s\\]|[,;]$", value):
+        raise ValueError("must be one address, without white space, backslash, comma or semicolon")
     try:
         parts = urlsplit(value)
         named = (parts.hostname or "").encode("idna") and (parts.port is None or parts.port > 0)
@@ -43,8 +43,15 @@ def _web_addresses(given: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(map(_web_address, given)))
 
 
+def _qdrant_addresses(given: tuple[str, ...]) -> tuple[str, ...]:
+    """`given` without the path of Qdrant's page, which is what a browser shows."""
+    return tuple(re.sub(r"/+dashboard([/#?].*)?$", "", url) for url in given)
+
+
 WebAddresses = Annotated[Names, AfterValidator(_web_addresses)]
 """Addresses of one service, separated by commas or white space; doubles are dropped."""
+
+QdrantAddresses = Annotated[WebAddresses, AfterValidator(_qdrant_addresses)]
 
 
 def _database_address(value: SecretStr) -> SecretStr:

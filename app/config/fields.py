@@ -15,10 +15,6 @@ def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
 
-def _upper(value: Any) -> Any:
-    return value.upper() if isinstance(value, str) else value
-
-
 InAnyCase = BeforeValidator(_lower)
 
 
@@ -33,15 +29,30 @@ def _provider(value: Any) -> Any:
 
 
 OfProvider = BeforeValidator(_provider)
-LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)]
+
+# Other programs have more levels than this service.
+_LEVELS = {"TRACE": "DEBUG", "VERBOSE": "DEBUG", "WARN": "WARNING"}
+_LEVELS |= dict.fromkeys(("ERR", "CRITICAL", "FATAL"), "ERROR")
+
+
+def _level(value: Any) -> Any:
+    value = value.upper() if isinstance(value, str) else value
+    return _LEVELS.get(value, value)
+
+
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_level)]
 
 
 def _split(value: Any) -> Any:
-    return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    if re.match(r"""\[\s*["']""", value):  # JSON, as other programs want their lists
+        value = re.sub(r"[\[\]\"']", " ", value)
+    return tuple(re.split(r"[\s,;]+", value.strip(" ,;")))
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
-"""Several names, separated by commas or white space."""
+"""Several names, separated by commas, semicolons or white space, or as a list of JSON."""
 
 
 def _none(value: Any) -> Any:
@@ -73,11 +84,15 @@ MetadataIndexes = Annotated[Names, AfterValidator(_indexes)]
 keyword."""
 
 
+def _no_json(name: str) -> Any:
+    raise ValueError(name)  # such as NaN, which Python takes
+
+
 def _json_object(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        return json.loads(value)
+        return json.loads(value, parse_constant=_no_json)
     except ValueError as error:
         raise ValueError('must be a JSON object, such as {"enable_thinking": false}') from error
 
@@ -88,7 +103,7 @@ ExtraBody = Annotated[dict[str, Any], BeforeValidator(_json_object)]
 
 def _visible(key: SecretStr) -> SecretStr:
     if not re.fullmatch(r"[!-~]+", key.get_secret_value()):
-        raise ValueError("must be visible ASCII characters")
+        raise ValueError("must be visible ASCII characters, without blanks and without Bearer")
     return key
 
 
@@ -124,6 +139,27 @@ def _host(given: str) -> str:
 
 
 Host = Annotated[str, AfterValidator(_host)]
+
+
+def _trusted_hosts(given: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(_trusted_host, given))
+
+
+def _trusted_host(given: str) -> str:
+    """`given` as a Host header has it, without a port; it may be a whole address."""
+    host = re.sub(r"^[a-z]+://|/+$", "", given.lower())
+    if not re.search(r"^\[?[^\[\]:]*:[^\[\]:]*:", host):  # no IPv6
+        host = re.sub(r":\d+$", "", host)
+    if re.search(r"[*/@?#\s]", host) or not host.strip("."):
+        raise ValueError(
+            f"{given} is no name of a host such as memory.example.com; a star names none, and with "
+            "ADMIN_API_KEY every name is trusted"
+        )
+    return host
+
+
+TrustedHosts = Annotated[Names, AfterValidator(_trusted_hosts)]
+"""Names by which this service may be called, in small letters."""
 
 
 def in_url(host: str) -> str:

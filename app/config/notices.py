@@ -22,6 +22,8 @@ _KNOWN_PREFIXES = ("COMPOSE_", "DOCKER_", "OTEL_")
 
 def notices(settings: Settings, source: Source) -> Iterator[str]:
     """The warnings about `settings`, which were read from `source`."""
+    for line in source.unread:
+        yield f"line {line} of .env sets nothing: it is not of the form NAME=value"
     names = {name.upper() for name in type(settings).model_fields}
     given = {name for name in names if source.value(name)}
     for name in sorted(source.shadowed() & (names | _KNOWN)):

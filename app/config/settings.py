@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from app.config.addresses import DatabaseAddress, WebAddress, WebAddresses
+from app.config.addresses import DatabaseAddress, QdrantAddresses, WebAddress
 from app.config.checks import contradictions
 from app.config.endpoints import Endpoint, chosen_providers, endpoint_of
 from app.config.fields import (
@@ -37,6 +37,7 @@ from app.config.fields import (
     Names,
     OfProvider,
     Origins,
+    TrustedHosts,
     in_url,
 )
 from app.config.source import Source
@@ -71,7 +72,7 @@ class Settings(BaseModel):
     admin_api_key: Key | None = Field(None, min_length=32, max_length=1024)
     revoked_keys: Names = ()
     auth_disabled: bool = False
-    trusted_hosts: Names = ()
+    trusted_hosts: TrustedHosts = ()
     cors_origins: Origins = ()
     proxy_hops: int = Field(0, ge=0, le=10)
     rate_limit: str | None = None
@@ -81,7 +82,7 @@ class Settings(BaseModel):
     metrics_open: bool = False
     dialects: Dialects = ("platform", "oss", "mcp")
 
-    qdrant_url: WebAddresses = ()
+    qdrant_url: QdrantAddresses = ()
     qdrant_host: Host | None = None
     qdrant_port: int = Field(6333, ge=1, le=65535)
     qdrant_api_key: Key | None = None

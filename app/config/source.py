@@ -2,6 +2,7 @@
 
 import codecs
 import io
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -10,11 +11,13 @@ from pathlib import Path
 from typing import Self
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 
 from app.errors import StartupError
 
 DOTENV = Path(".env")
 _BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_BLANK = re.compile(r"\s*")
 _KUBERNETES = re.compile(r"(tcp|udp|sctp)://\S+")
 _VERBATIM = ("EMBEDDER_QUERY_PREFIX", "EMBEDDER_PASSAGE_PREFIX")  # blanks at the end count
 
@@ -26,11 +29,17 @@ class Source:
     environ: Mapping[str, str | None] = field(default_factory=dict)
     dotenv: Mapping[str, str | None] = field(default_factory=dict)
 
+    unread: tuple[int, ...] = ()
+    """The lines of `.env` that set nothing, and are neither blank nor comments."""
+
     @classmethod
     def read(cls) -> Self:
         """The variables of this process and of `.env`. Raises StartupError where the file exists
         but cannot be read."""
-        return cls(dict(os.environ), _dotenv())
+        text = _dotenv()
+        # The library warns of such lines without the name of the file, and once for each process.
+        logging.getLogger("dotenv").setLevel(logging.ERROR)
+        return cls(dict(os.environ), dotenv_values(stream=io.StringIO(text)), _unread(text))
 
     def names(self) -> set[str]:
         return {*self.environ, *self.dotenv}
@@ -63,11 +72,21 @@ def _unquoted(value: str) -> str:
     return value[1:-1] if quoted and value[0] not in value[1:-1] else value
 
 
-def _dotenv() -> Mapping[str, str | None]:
+def _unread(text: str) -> tuple[int, ...]:
+    """See `Source.unread`."""
+    return tuple(
+        one.original.line + len(_BLANK.match(one.original.string)[0].splitlines())  # type: ignore[index]
+        for one in parse_stream(io.StringIO(text))
+        if one.error or (one.key is not None and one.value is None)
+    )
+
+
+def _dotenv() -> str:
+    """The text of `.env`; "" where there is none."""
     # A folder named .env may be a virtual environment. `os.path` also says False without the
     # permission to look.
     if not os.path.exists(DOTENV) or os.path.isdir(DOTENV):
-        return {}
+        return ""
     try:
         content = DOTENV.read_bytes()
     except OSError as error:
@@ -80,4 +99,4 @@ def _dotenv() -> Mapping[str, str | None]:
         raise StartupError(f".env is not UTF-8, see its line {line}: save it as UTF-8") from None
     if "\0" in text:
         raise StartupError(".env is not UTF-8 but perhaps UTF-16: save it as UTF-8")
-    return dotenv_values(stream=io.StringIO(text))
+    return text

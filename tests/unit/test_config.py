@@ -64,3 +64,36 @@ def test_requests_at_work_may_finish_as_long_as_the_longest_may_take() -> None:
     assert Settings.from_env(slow).graceful_timeout == 150
     server = slow | {"QDRANT_URL": "http://127.0.0.1:6333", "QDRANT_TIMEOUT": "7"}
     assert Settings.from_env(server).graceful_timeout == 164
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "read"),
+    [
+        ("LOG_LEVEL", "warn", "WARNING"),
+        ("LOG_LEVEL", "Trace", "DEBUG"),
+        ("LOG_LEVEL", "critical", "ERROR"),
+        ("CORS_ORIGINS", '["https://a.com", "https://b.com"]', ("https://a.com", "https://b.com")),
+        ("CORS_ORIGINS", "https://a.com; https://b.com", ("https://a.com", "https://b.com")),
+        ("TRUSTED_HOSTS", "https://Memory.example.com:8443/", ("memory.example.com",)),
+        ("TRUSTED_HOSTS", "[fe80::1], a.lan", ("[fe80::1]", "a.lan")),
+        ("QDRANT_URL", "http://qdrant:6333/dashboard#/collections", ("http://qdrant:6333",)),
+    ],
+)
+def test_a_value_is_read_as_other_programs_have_it(name: str, given: str, read: object) -> None:
+    assert getattr(Settings.from_env({name: given}), name.lower()) == read
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "says"),
+    [
+        ("TRUSTED_HOSTS", "*", "a star names none"),
+        ("TRUSTED_HOSTS", "*.example.com", "a star names none"),
+        ("LLM_BASE_URL", "http://a/v1,", "comma"),
+        ("LLM_BASE_URL", "http://a\\v1", "backslash"),
+        ("LLM_API_KEY", "Bearer sk-x", "without Bearer"),
+        ("LLM_EXTRA_BODY", '{"a": NaN}', "JSON object"),
+    ],
+)
+def test_a_value_that_would_do_nothing_is_refused(name: str, given: str, says: str) -> None:
+    with pytest.raises(StartupError, match=f"{name}: .*{says}"):
+        Settings.from_env({name: given})

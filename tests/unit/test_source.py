@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.config import Settings
+from app.config.notices import notices
 from app.config.source import Source
 from app.errors import StartupError
 from tests.service import ROOT
@@ -44,6 +45,15 @@ def test_one_that_cannot_be_read_is_told_in_one_line(
     (folder / ".env").write_bytes(content)
     with pytest.raises(StartupError, match=rf"^\.env is not UTF-8.*{why[-6:]}[^\n]*$"):
         Settings.from_env()
+
+
+def test_lines_that_set_nothing_are_told_by_their_numbers(folder: Path) -> None:
+    text = "\n\nPORT: 8123\n# x\nLOG_LEVEL=DEBUG\n\n// y\nset THREADS=5\nHOST＝::\nPORT\nA='b\n"
+    (folder / ".env").write_text(text, "utf-8")
+    source = Source.read()
+    assert source.unread == (3, 7, 8, 9, 10, 11)
+    said = [*notices(Settings.from_env(), source)]
+    assert "line 3 of .env sets nothing: it is not of the form NAME=value" in said
 
 
 def test_a_folder_of_that_name_is_somebody_elses(folder: Path) -> None:

@@ -24,8 +24,8 @@ ROUNDS = int(os.environ.get("ROUNDS") or 7)
 BEFORE_S = (0.3, 1.5)
 LONG = ("stop", "hang", "stutter")
 SHORT = ("kill", "crash_postgresql", "lose_writes")
-"""All of these beside one of the long ones: so 7 rounds, in each of which leases have to end, have 28
-faults."""
+"""All of these beside one of the long ones: so 7 rounds, in each of which leases have to end, have
+28 faults."""
 
 
 def work(fleet: Fleet, clients: FleetClients, rng: random.Random, names: Sequence[str]) -> None:

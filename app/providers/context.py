@@ -14,8 +14,8 @@ _KINDS = re.compile(
     r"|tokens? .{0,40}exceed max|must have less than \d+ tokens|msg: token limit|tokens_limit",
     re.IGNORECASE,
 )
-"""As llama.cpp, vLLM, SGLang, TGI, LM Studio, Ollama, OpenAI, Mistral, Gemini, DashScope, Groq,
-Zhipu, Moonshot, Cohere, SiliconFlow, Volcengine, MiniMax and Hunyuan say it, in `error.message` or
+"""The words of llama.cpp, vLLM, SGLang, TGI, LM Studio, Ollama, OpenAI, Mistral, Gemini, DashScope,
+Groq, Zhipu, Moonshot, Cohere, SiliconFlow, Volcengine, MiniMax and Hunyuan, in `error.message` or
 `error.code`."""
 
 _LIMITS = re.compile(

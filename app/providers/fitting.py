@@ -21,7 +21,7 @@ LEAST_BYTES = 64  # a text of this length is not refused for its length
 UNSURE_BYTES = 512  # the same, where the service gives no reason for its refusal
 
 OF_SIZE = (EmbedderInputTooLong, ProviderTooManyTexts)
-"""Some services call a text too long a batch too large."""
+"""Refusals because of the size. Some services call a text that is too long a batch too large."""
 
 Ask = Callable[[list[str]], list[Vector]]
 
@@ -51,7 +51,7 @@ class FittingCalls:
         except OF_SIZE as refused:
             if len(sent) == 1:
                 return self._shorter(sent[0], ask)
-            # What is too long may be one of them, or all together.
+            # One of the texts may be too long, or all together.
             vectors = self._halves(sent, ask)
             if isinstance(refused, ProviderTooManyTexts):
                 self._keep((len(sent) + 1) // 2)
@@ -92,7 +92,7 @@ class FittingCalls:
             )
 
     def _shorter(self, text: str, ask: Ask) -> list[Vector]:
-        """Of a call for one text, too long by what the service says: cut until it takes it."""
+        """The vector of a text that is too long, cut until the service accepts it."""
         limit = len(text.encode("utf-8", "surrogatepass")) // 2
         while True:
             try:

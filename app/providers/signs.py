@@ -1,4 +1,4 @@
-"""By what a refusal shows of which kind it is: its status, its words, and what was asked for."""
+"""Tests by which `kinds` recognises refusals: by their status, their words, and the target."""
 
 import re
 from collections.abc import Callable
@@ -14,7 +14,8 @@ _OF_SIZE = (200, 400, 413, 422, 500)  # 200: in the body alone
 
 
 def says(pattern: re.Pattern[str], *statuses: int) -> Sign:
-    """Whether it says so, under one of `statuses` where these are given."""
+    """A test whether a refusal's text matches `pattern`, and its status is one of `statuses`, if
+    any are given."""
     return lambda refusal, _: bool(
         (not statuses or refusal.status in statuses) and pattern.search(refusal.words)
     )
@@ -36,7 +37,7 @@ def is_quota(refusal: Refusal, _: Target) -> bool:
 
 
 def _is_of_a_minute(refusal: Refusal) -> bool:
-    """Gemini says "You exceeded your current quota" of each minute's too."""
+    """Whether it is a limit per minute. Gemini also calls that "your current quota"."""
     if refusal.status != 429 or words.SURELY_QUOTA_WORDS.search(refusal.words):
         return False
     if words.OF_A_MINUTE.search(refusal.words):
@@ -53,13 +54,13 @@ def is_rate_limit(refusal: Refusal, _: Target) -> bool:
 
 
 def is_batch(refusal: Refusal, target: Target) -> bool:
-    """Whether an embedder says that it was asked for too many texts at once."""
+    """Whether an embedder says that the call has too many texts."""
     of_many = words.BATCH.search(refusal.words) and not words.ONE_TEXT.search(refusal.words)
     return target.role == "EMBEDDER" and refusal.status in _OF_SIZE and bool(of_many)
 
 
 def is_too_long(refusal: Refusal, target: Target) -> bool:
-    """Whether an embedder says that a text is too long for it."""
+    """Whether an embedder says that a text is too long."""
     too_long = words.TOO_LONG.search(refusal.words)
     return target.role == "EMBEDDER" and refusal.status in _OF_SIZE and bool(too_long)
 
@@ -76,7 +77,7 @@ def is_model(refusal: Refusal, target: Target) -> bool:
 
 
 def is_address(refusal: Refusal, _: Target) -> bool:
-    """What no model's service says of a model: that nothing is there, or somewhere else."""
+    """Whether the answer is not from a model's service: nothing is there, or it has moved."""
     if refusal.status in (404, 405, 410) or 300 <= refusal.status < 400:
         return True
     return refusal.status < 500 and bool(words.ADDRESS.search(refusal.words))

@@ -1,1 +1,1 @@
-"""Where things are kept: vectors, history, and the journal that holds the two together."""
+"""Storage: the vectors, the history, and the journal that keeps the two consistent."""

@@ -1,4 +1,4 @@
-"""Which files of a folder have certain bytes, read through in pieces."""
+"""Finds the files in a folder that contain certain bytes."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -11,9 +11,9 @@ PIECE = 2**20
 
 
 def files_with(folder: Path, forms: Sequence[bytes]) -> list[str]:
-    """The paths in `folder` of the files that have one of `forms`, sorted. Of none there are none.
+    """The sorted paths, relative to `folder`, of the files that contain one of `forms`.
 
-    What a file has compressed is not seen.
+    Compressed data is not found.
     """
     if not forms:
         return []
@@ -22,14 +22,14 @@ def files_with(folder: Path, forms: Sequence[bytes]) -> list[str]:
 
 
 def _has(path: Path, forms: Sequence[bytes]) -> bool:
-    with suppress(FileNotFoundError, PermissionError), path.open("rb") as file:  # gone meanwhile
+    with suppress(FileNotFoundError, PermissionError), path.open("rb") as file:
         return any(form in piece for piece in _pieces(file, max(map(len, forms))) for form in forms)
     return False
 
 
 def _pieces(file: IO[bytes], longest: int) -> Iterator[bytes]:
-    """What is written in a file; each piece begins with the end of the one before, so that
-    nothing stands between two."""
+    """The data of a file in pieces. Each begins with the last `longest` bytes of the piece before,
+    so that no match is cut in two."""
     for begin, end in written(file.fileno()):
         file.seek(begin)
         kept = b""

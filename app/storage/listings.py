@@ -1,4 +1,5 @@
-"""Listings that are being read, and the deletions that must not make a part of them look whole."""
+"""Breaks listings off when a deletion by scope comes in between, so that no caller takes the rest
+of the memories for all of them."""
 
 import threading
 import time
@@ -12,22 +13,22 @@ from app.errors import ServiceBusy
 from app.security.scopes import Scope, overlap
 
 WAIT_S = 10.0
-STARTS = 5  # of a listing that meets deletions
+STARTS = 5  # attempts to begin a listing while deletions come in between
 BEING_DELETED = "These memories are being deleted; try again."
 
 T = TypeVar("T")
 
 
 class Listing:
-    """What somebody reads of a scope. It ends when nobody holds this object any more."""
+    """A listing of a scope that is being read. It is open as long as this object lives."""
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
         self._broken = False
 
     def is_broken(self) -> bool:
-        """Whether memories of its scope were deleted all at once while it was read. Asked after
-        each part that was read, before that is given."""
+        """Whether a deletion by scope has concerned it while it was read. To be checked after each
+        part was read, and before the caller gets it."""
         return self._broken
 
     def break_off(self) -> None:
@@ -35,19 +36,19 @@ class Listing:
 
 
 class Listings:
-    """The listings that are open in this process."""
+    """The open listings of this process."""
 
     def __init__(self, seconds: float = WAIT_S) -> None:
-        """`seconds`: how long a listing waits for a deletion."""
+        """`seconds`: how long a new listing waits for a deletion."""
         self._seconds = seconds
         self._open: WeakSet[Listing] = WeakSet()
         self._deleting: list[Scope] = []
         self._changed = threading.Condition()
 
     def open(self, scope: Scope) -> Listing:
-        """A listing of `scope`, when no deletion that it may meet is at work.
+        """Open a listing of `scope`, after the running deletions that concern it have ended.
 
-        Raises ServiceBusy where one goes on for too long.
+        Raises ServiceBusy where one takes too long.
         """
         until = time.monotonic() + self._seconds
         with self._changed:
@@ -59,9 +60,11 @@ class Listings:
         return listing
 
     def unbroken(self, scope: Scope, read: Callable[[], Iterator[T]]) -> Iterator[T]:
-        """What `read` gives of a scope, in one part or more, all of them or a ServiceBusy: it
-        starts over where a deletion came in between before the first part was taken, and breaks
-        off where later. With its last part it has read everything."""
+        """The parts that `read` yields of a scope, one or more, without a deletion in between.
+
+        After a deletion before the first part, `read` is called again, STARTS times at most. Raises
+        ServiceBusy after that, and where a deletion comes in between later. `read` must have read
+        everything when it yields its last part."""
         for _ in range(STARTS):
             listing = self.open(scope)
             parts = read()
@@ -79,8 +82,8 @@ class Listings:
 
     @contextmanager
     def deleting(self, scope: Scope) -> Iterator[None]:
-        """Around a deletion of a scope, {} being everybody's: marks the listings that are open,
-        and those that are opened wait for its end."""
+        """Surrounds the deletion of a scope; {} means everything. Open listings of the scope are
+        marked as broken, and new ones wait for its end."""
         with self._changed:
             self._deleting.append(scope)
         try:

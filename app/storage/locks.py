@@ -1,4 +1,5 @@
-"""Locks for writers. None is ever held across a call to a model, and each wait has a limit."""
+"""Locks of writers within one process. None is held while a model is called, and each wait has a
+limit."""
 
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -16,27 +17,28 @@ DELETING = "A deletion of these memories is still at work; ask again."
 
 
 class Locks(Protocol):
-    """What writers hold. Who has waited for LOCK_S is told ServiceBusy."""
+    """The locks that writers hold. Each raises ServiceBusy after a wait of LOCK_S."""
 
     def changing(self, memory_id: str, scope: Callable[[], Scope]) -> AbstractContextManager[None]:
-        """For a write to a memory, which nobody else changes meanwhile, nor deletes by its scope.
-        That is asked for only where somebody deletes one."""
+        """Held while a memory is changed: no other writer changes it, or deletes its scope. `scope`
+        returns its scope; it is called only while a deletion runs."""
 
     def writing(self, memories: Mapping[str, Scope]) -> AbstractContextManager[None]:
-        """The same for several of known scopes, by their ids, such as new ones."""
+        """Held while several memories are written, such as new ones. `memories` has their scopes by
+        their ids."""
 
     def deleting(self, scope: Scope) -> AbstractContextManager[None]:
-        """For a deletion of all within `scope`: nobody else writes there meanwhile."""
+        """Held while everything in `scope` is deleted: no other writer writes there."""
 
     def alone(self, key: str) -> AbstractContextManager[None]:
-        """One at a time with this key. Taken before any other."""
+        """Held by one writer with this key at a time. It must be taken before the other locks."""
 
     def at_rest(self) -> AbstractContextManager[None]:
-        """No other thread of this process writes."""
+        """Held while no other thread of this process writes."""
 
 
 class ThreadLocks:
-    """`Locks` among the threads of one process."""
+    """The `Locks` between the threads of one process."""
 
     def __init__(self, seconds: float = LOCK_S) -> None:
         self._scopes = ScopeLock(seconds)
@@ -65,31 +67,32 @@ class ThreadLocks:
 
 
 class ScopeLock:
-    """Who writes single memories shares it with others; who deletes a scope has it alone.
+    """A lock of scopes: shared by the writers of single memories, exclusive for the deletion of a
+    scope.
 
-    Alone among those within the scope: the writers of other scopes go on. Whoever waits to have a
-    scope alone keeps new sharers out of it, so that its turn comes. Who has waited for LOCK_S is
-    told ServiceBusy.
+    A deletion excludes only the writers within its scope. While a deletion waits, no new writer of
+    its scope is let in, so that its turn comes. Raises ServiceBusy after a wait of LOCK_S.
     """
 
     def __init__(self, seconds: float = LOCK_S) -> None:
         self._seconds = seconds
         self._changed = threading.Condition()
-        self._sharing: list[Scope | None] = []  # of memories; None: it may be any
-        self._alone: list[Scope] = []  # held, or waited for, in the order of their coming
+        self._sharing: list[Scope | None] = []  # scopes of memories; None: unknown, so any
+        self._alone: list[Scope] = []  # exclusive ones, held or waited for, in order
 
     @contextmanager
     def shared(self, scope: Callable[[], Scope]) -> Iterator[None]:
-        """For a memory of `scope`, which is asked for only where somebody deletes a scope."""
+        """Held for a memory in a scope. `scope` returns it; it is called only while a deletion
+        runs."""
         with self.shared_by_all(lambda: [scope()]):
             yield
 
     @contextmanager
     def shared_by_all(self, scopes: Callable[[], Sequence[Scope]]) -> Iterator[None]:
-        """The same for memories of several scopes. All at once: who had one and waited for another
-        would keep out the deletion that it waits for."""
-        # Looked at without the lock. A deletion that begins a moment later finds None here, which
-        # may be any memory, and waits for it.
+        """Held for memories in several scopes. All are taken at once: a writer that held one and
+        waited for another could block the very deletion that it waits for."""
+        # Read without the lock. A deletion that begins right after this finds None in `_sharing`,
+        # which stands for any scope, and waits.
         mine = scopes() if self._alone else [None]
         with self._changed:
             self._wait(lambda: not any(_holds(alone, one) for alone in self._alone for one in mine))
@@ -104,7 +107,7 @@ class ScopeLock:
 
     @contextmanager
     def exclusive(self, scope: Scope) -> Iterator[None]:
-        mine = dict(scope)  # told apart from an equal one by its identity
+        mine = dict(scope)  # a copy, because entries are compared by identity
         with self._changed:
             self._alone.append(mine)
             try:
@@ -134,7 +137,7 @@ class ScopeLock:
 
 
 def _different(scopes: Iterable[Scope]) -> list[Scope]:
-    """Each once."""
+    """`scopes` without doubles."""
     return [*{tuple(sorted(scope.items())): scope for scope in scopes}.values()]
 
 
@@ -147,7 +150,7 @@ def _place(queue: list[T], mine: T) -> int:
 
 
 class Lock:
-    """One holder at a time. Who has waited for LOCK_S is told ServiceBusy with `detail`."""
+    """A lock with one holder at a time. Raises ServiceBusy with `detail` after a wait of LOCK_S."""
 
     def __init__(self, seconds: float = LOCK_S, detail: str = CHANGING) -> None:
         self._seconds = seconds

@@ -1,4 +1,4 @@
-"""Where the history is kept, and how it is told there who lives."""
+"""Opens the history database that the settings name, with the matching kind of Liveness."""
 
 from app.config import Settings
 from app.storage.history.database import Database
@@ -7,11 +7,11 @@ from app.storage.journal.liveness import FileLocks, Liveness
 
 
 def open_history(settings: Settings) -> tuple[Database, Liveness]:
-    """Raises StartupError for what will not mend itself."""
+    """Raises StartupError for a mistake that an operator has to mend."""
     if settings.database_url is None:
         database = Database(SQLite(settings.data_dir / "history.db"))
         return database, FileLocks(settings.data_dir / "processes")
-    # Only now: the driver takes 0.05 s to import, and most have no use for it.
+    # Imported here because the driver takes 0.05 s, and most do not need it.
     from app.storage.history.postgresql import PostgreSQL
     from app.storage.journal.leases import Leases
 

@@ -1,7 +1,7 @@
-"""What a memory looks like inside a point, and as callers see it.
+"""The payload of a memory's point, and the memory as callers see it.
 
-The payload keeps mem0's flat shape, so that a collection can be shared with mem0: the text
-under `data`, mem0's own keys beside it, and the caller's metadata at the same level.
+The payload has mem0's flat shape, so that a collection can be shared with mem0: the text is under
+`data`, with mem0's own keys beside it, and the caller's metadata at the same level.
 """
 
 import hashlib
@@ -18,12 +18,12 @@ Payload = dict[str, Any]
 _SHOWN_IF_SET = ("actor_id", "role", "attributed_to", "expiration_date")
 
 PLACE = "_place"
-"""In the order of writing: a number, one more for each memory of a conversation."""
+"""The number of the memory in its conversation, in the order of writing, see app.memory.places."""
 ASKS = "_asks"
 """True where the text is a question."""
 
 REVISION = "_revision"
-"""Who wrote it last: the id of an intent. Only where several processes share the store."""
+"""The id of the intent that wrote the memory last; only where several processes share the store."""
 
 _CORE_KEYS = (
     *("data", "hash", "created_at", "updated_at", "id", "text_lemmatized"),
@@ -31,11 +31,11 @@ _CORE_KEYS = (
 )
 
 _QUESTION_MARKS = ("?", "？", "؟")
-_CLOSING = " \t\r\n\"'”’»」』)）"  # what may stand behind one
+_CLOSING = " \t\r\n\"'”’»」』)）"  # may follow a question mark
 
 RESERVED_KEYS = frozenset((*SCOPE_KEYS, *_SHOWN_IF_SET, *_CORE_KEYS))
-"""The payload keys of mem0 and of a scope. Metadata may not use them: `created_at: 5`
-stored from metadata would break every later listing that meets it."""
+"""The payload keys of mem0 and of a scope. Metadata must not use them: metadata with
+`created_at: 5` would break every listing with that memory."""
 
 
 def new_id() -> str:
@@ -47,26 +47,26 @@ def now() -> str:
 
 
 def written_down(time: datetime) -> str:
-    """A time in UTC as rows and payloads have it: texts in the order of their times."""
+    """A time in UTC in the form of rows and payloads, which sorts as text like the times."""
     return time.isoformat(timespec="microseconds")
 
 
 def instant(text: str) -> datetime:
-    """A time in UTC; one without a zone is taken for UTC, as Qdrant takes it.
+    """The time in `text`, in UTC. A time without a zone is in UTC, as for Qdrant.
 
-    Raises ValueError, or OverflowError for a zone that leads out of the years 1 to 9999.
+    Raises ValueError, or OverflowError where the year in UTC is not from 1 to 9999.
     """
     time = datetime.fromisoformat(text)
     return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def today() -> str:
-    """The UTC date that decides what has expired, as mem0 decides it."""
+    """The date in UTC, which decides what has expired, as in mem0."""
     return datetime.now(UTC).date().isoformat()
 
 
 def new_payload(text: str, scope: Scope, metadata: Mapping[str, Any], **own: str | None) -> Payload:
-    """The payload of a new memory; `own` are mem0's keys such as role, where not None."""
+    """The payload of a new memory. `own` are mem0's keys such as role; None leaves a key out."""
     created_at = now()
     own_keys = {**own, **_text_keys(text)}
     return {
@@ -79,14 +79,15 @@ def new_payload(text: str, scope: Scope, metadata: Mapping[str, Any], **own: str
 
 
 def said_at(payload: Payload, time: str, place: int) -> Payload:
-    """`payload` of a new memory of something that was said at `time`; `place` is its place among
-    those of the same time, which then keep their order. What is written now is updated now."""
+    """`payload`, of a new memory, with `created_at` for something that was said at `time`. `place`
+    is its number among memories of the same time; it adds microseconds, so that they keep their
+    order. `updated_at` stays the time of writing."""
     created_at = instant(time) + timedelta(microseconds=place)
     return {**payload, "created_at": written_down(created_at)}
 
 
 def changed_payload(payload: Payload, text: str | None, changes: Mapping[str, Any]) -> Payload:
-    """`payload` with another text and with `changes` to its other keys; None removes a date."""
+    """`payload` with another text and other keys; an expiration_date of None is removed."""
     text_keys = {} if text is None else _text_keys(text)
     changed = {**payload, **changes, **text_keys, "updated_at": now()}
     for key in ("expiration_date", ASKS):
@@ -96,7 +97,7 @@ def changed_payload(payload: Payload, text: str | None, changes: Mapping[str, An
 
 
 def _text_keys(text: str) -> Payload:
-    # md5 because mem0 finds duplicates by it; nothing secret hangs on it.
+    # md5 because mem0 finds duplicates by it; it is not used for security.
     digest = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
     asks = text.rstrip(_CLOSING).endswith(_QUESTION_MARKS)
     return {"data": text, "hash": digest, ASKS: asks or None}
@@ -122,7 +123,8 @@ def to_memory(memory_id: str, payload: Payload) -> dict[str, Any]:
 
 
 def scope_of(payload: Payload) -> Scope:
-    """The ids that it has. An `app_id` that is no text is none: 0.1.0 took any as metadata."""
+    """The ids of a scope in `payload`. An `app_id` that is no text is metadata: version 0.1.0
+    allowed it."""
     return {
         key: value
         for key in SCOPE_KEYS
@@ -142,10 +144,10 @@ def history_row(
     new: Payload | None,
     written_by: str | None = None,
 ) -> Payload:
-    """The history row of a memory that was `old` and is `new`; None where it is not there.
-    `written_by` is the id of the key that was used, where one was needed."""
+    """The history row of a memory that changed from `old` to `new`; None where it does not exist.
+    `written_by` is the id of the key that was used, if any."""
     payload = new or old or {}
-    # A memory may be of something that was said long before it is written.
+    # An ADD has the time of writing: `created_at` may be long before it, see `said_at`.
     time = "updated_at" if old is None else "created_at"
     return {
         "memory_id": memory_id,

@@ -1,1 +1,2 @@
-"""Intents and recovery: a write is whole, whatever is killed or fails in the middle of it."""
+"""The journal: intents and recovery make each write atomic, even when a process is killed or a
+store fails in the middle of it."""

@@ -1,4 +1,4 @@
-"""How an intent is carried out on the vector store, and finished in the history."""
+"""Carries intents out on the vector store, and finishes them in the history."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,13 +18,13 @@ Step = Callable[[], Any]
 
 
 class Execution:
-    """The same for a write at work and for one that is recovered."""
+    """Carries intents out, both for new writes and for recovery."""
 
     def __init__(
         self, intents: Intents, listings: Listings, *, keep: bool, delete_batch: int
     ) -> None:
-        """`listings` are broken off by deletions. `keep` intents that are finished, until the
-        store was flushed. `delete_batch`: how many ids one call deletes."""
+        """`listings` are broken off by deletions. `keep`: finished intents are kept until the store
+        was flushed. `delete_batch`: how many ids one call deletes."""
         self._intents = intents
         self._listings = listings
         self._keep = keep
@@ -34,34 +34,36 @@ class Execution:
     def steps(
         self, store: VectorStore, intent: Intent, number: int, *, again: bool = False
     ) -> Iterator[Iterator[Step]]:
-        """The calls that carry it out, any number of times with the same result.
+        """The calls that carry `intent` out. They are idempotent.
 
-        They are made within the context: listings that would show a part of what a deletion
-        deletes are broken off, or wait for its end. `again`: see Write.steps.
+        They must be made within the context, which breaks listings off that would show a part of a
+        deletion, and lets new ones wait. `again`: see Write.steps.
         """
         if not isinstance(intent, Deletion):
             yield guarded.steps(store, intent) if store.shared else intent.steps(store, again=again)
             return
         batches = self._intents.ids(number, self._delete_batch)
         calls: Iterator[Step] = (partial(store.delete_many, ids) for ids in batches)
-        # To clear a shared store might take what others add after this was given up.
+        # Clearing a shared store could delete memories that others add later, after this process
+        # lost its lease.
         clears = intent.is_reset and not store.shared
         first = store.clear if clears else next(calls, None)
-        if first is None:  # there is nothing that a listing could show
+        if first is None:  # nothing is deleted, so no listing is concerned
             yield iter(())
             return
         with self._listings.deleting(intent.scope):
             yield chain([first], calls)
 
     def together(self, store: VectorStore, writes: Sequence[Write]) -> Iterator[Step]:
-        """The call that carries several out which only add memories."""
+        """The call that carries out several writes which only add memories."""
         if store.shared:
             yield partial(store.insert, guarded.new(*writes))
         else:
             yield from together(writes).steps(store)
 
     def finish(self, number: int, intent: Intent) -> Erased:
-        """Put its rows into the history; nothing where that was done before. What that erased."""
+        """Write the intent's rows into the history, unless that was done already. Returns what a
+        purge erased."""
         keep = self._keep
         if isinstance(intent, Deletion):
             scope = None if intent.chosen else intent.scope
@@ -80,13 +82,14 @@ class Execution:
         return Erased()
 
     def finish_all(self, done: Sequence[tuple[int, Write]]) -> None:
-        """The same for several writes, by their numbers."""
+        """Finish several writes, which come with the numbers of their intents."""
         finished = [
             Finished(number, one.rows, one.answer, one.said, one.leaves) for number, one in done
         ]
         self._intents.finish_all(finished, keep=self._keep)
 
     def redo(self, store: VectorStore, intent: Intent, number: int) -> None:
+        """Carry `intent` out again."""
         if not isinstance(intent, Deletion) and intent.embedder and intent.embedder.name:
             store.prepare(intent.embedder)
         with self.steps(store, intent, number, again=True) as steps:

@@ -1,13 +1,13 @@
-"""A write to a store that other processes share, so that it may come late and harms nothing.
+"""Guarded writes, for a store that several processes share: a write that arrives late does no harm.
 
-Whoever was stopped, or cut off from the database, loses its lease, and others settle what it was
-about. What it still sends to the store then is told apart by the revision of each memory, which is
-the id of the intent that wrote it last:
+A process that was stopped, or cut off from the database, loses its lease, and others recover its
+writes. It may still send calls to the store after that. They are recognised by the revision of each
+memory, which is the id of the intent that wrote it last:
 
-- a memory that was not there is written only where it still is not. Where its add was given up, or
-  done again, its id is kept, and what arrives under it does not live on: history/tombstones.py;
-- another payload, or a deletion, takes place only on the revision that it was made of. So it may
-  be sent again, by anybody, and takes place once.
+- a new memory is written only where its id does not exist. Where its add was rolled back or redone,
+  the id is kept as a tombstone, and a late arrival is deleted, see history/tombstones.py;
+- a change or a deletion takes place only on the revision that it was made from. So any process may
+  send it again, and it takes place once.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,8 +24,9 @@ from app.storage.vectors.store import VectorStore
 
 
 def as_read(store: VectorStore, write: Write) -> Write:
-    """`write` with the revisions of the memories that are there, which are what it was made of: the
-    caller has their locks, and an intent is begun only under locks that were not lost meanwhile."""
+    """`write` with the current revisions of the memories that it changes. These are the ones that
+    it was made from: the caller holds their locks, and an intent cannot begin after its locks were
+    lost."""
     known = {*write.adds}
     changed = [id_ for id_ in write.ids if id_ not in known]
     if not store.shared or not changed:
@@ -35,7 +36,7 @@ def as_read(store: VectorStore, write: Write) -> Write:
 
 
 def new(*writes: Write) -> dict[str, tuple[Vector, Payload]]:
-    """The memories that were not there."""
+    """The points of new memories, with their revisions."""
     return {
         id_: (vector, {**payload, REVISION: write.id})
         for write in writes
@@ -45,7 +46,7 @@ def new(*writes: Write) -> dict[str, tuple[Vector, Payload]]:
 
 
 def steps(store: VectorStore, write: Write) -> Iterator[Callable[[], Any]]:
-    """The calls that carry it out."""
+    """The calls that carry `write` out."""
     if added := new(write):
         yield partial(store.insert, added)
     for id_ in write.revisions:
@@ -53,17 +54,17 @@ def steps(store: VectorStore, write: Write) -> Iterator[Callable[[], Any]]:
 
 
 def settle(store: VectorStore, write: Write) -> bool:
-    """Whether it took place, or does now. If not it never will, but for what
-    tombstones are for."""
+    """Make sure of `write`. Returns whether it took place before or now; if not it never will,
+    except for late arrivals, which tombstones handle."""
     if write.embedder and write.embedder.name:
-        store.prepare(write.embedder)  # the process may have just begun
+        store.prepare(write.embedder)  # this process may have just begun
     added = new(write)
-    # What one replica lacks says nothing; and an id that was given may not be buried, since it
-    # comes again.
+    # With replicas, a memory that one node lacks may be on another. And an id that an import gave
+    # gets no tombstone, because the import sends it again. In both cases the add is redone.
     if added and (store.replicated or write.given_ids):
         store.insert(added)
     elif len(store.get_many([*added])) < len(added):
-        return False  # nothing else was sent before these were there
+        return False  # the adds are the first call, so that no other one was sent
     try:
         for id_ in write.revisions:
             _change(store, write, id_)
@@ -73,7 +74,8 @@ def settle(store: VectorStore, write: Write) -> bool:
 
 
 def _change(store: VectorStore, write: Write, memory_id: str) -> None:
-    """Raises ServiceBusy where it has another revision, and nothing was done."""
+    """Change or delete a memory. Raises ServiceBusy, and does nothing, where its revision is
+    another."""
     revision = write.revisions[memory_id]
     try:
         if memory_id in write.deleted:

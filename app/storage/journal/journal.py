@@ -1,13 +1,13 @@
-"""Every write leaves its intent in the history database before it touches the vectors.
+"""The journal: every write stores its intent in the history database before it touches the vectors.
 
-The history rows then take the intent's place in one transaction. What a crash, a timeout or a
-power cut leaves behind is recovered from the intents, see recovery.py.
+After the vectors, the history rows replace the intent in one transaction. Writes that a crash, a
+timeout or a power cut interrupts are recovered from their intents, see recovery.py.
 
-From a failure until it is recovered an intent is unsure. Nobody writes to its memories meanwhile:
-whoever wants to recovers it first (`clear_way`), or is told what keeps it from being recovered. So
-what is rolled back or done again never meets anything that was acknowledged after it.
+From its failure until its recovery an intent is unsure. No writer touches its memories meanwhile: a
+writer first recovers it (`clear_way`), or fails with the reason why that is not possible. So a
+rollback or a redo never affects anything that was acknowledged after the intent.
 
-Long because it is one class: everything that is written goes through it.
+Long because it is one class: all writes go through it.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -41,15 +41,15 @@ from app.storage.journal.writes import Deletion, Intent, Write
 from app.storage.vectors.store import VectorStore
 
 DELETE_BATCH = 25_000
-"""In one call, so that nobody who looks meanwhile sees a part. Edge holds every thread for it:
-0.66 s for 50,000 ids among 100,000 memories, and nobody should wait half a second."""
+"""The most ids that one call deletes. Within one call no reader sees a part of a deletion. Edge
+stops all threads during a call, 0.66 s for 50,000 ids among 100,000 memories, so it is not more."""
 
 Steps = AbstractContextManager[Iterator[Step]]
 T = TypeVar("T")
 
 
 class Journal:
-    """The intents of one process, and what is left of those of dead ones."""
+    """Writes by intents, and recovers the intents of this process and of dead ones."""
 
     def __init__(
         self,
@@ -60,8 +60,8 @@ class Journal:
         shared: bool = False,
         delete_batch: int = DELETE_BATCH,
     ) -> None:
-        """`flushes`: the store is this process's own, and forgets in a power cut what was not
-        flushed. `shared`: processes on other hosts write to the same."""
+        """`flushes`: the store belongs to this process, and a power cut loses writes that were not
+        flushed. `shared`: processes on other hosts write to the same stores."""
         self.answers = Answers(database)
         self.database = database
         self._intents = Intents(database, catalogued=shared)
@@ -86,8 +86,8 @@ class Journal:
     # ---- writing
 
     def write(self, store: VectorStore, intent: Write) -> None:
-        """Carry out `intent` with its history. Raises what failed; then nothing is half done,
-        or it will be recovered when what failed answers again."""
+        """Carry out `intent` with its history. Raises the failure; the write is then undone, or it
+        is unsure until the store or the database answers again and it is recovered."""
         store.check_disk_space()
         intent = guarded.as_read(store, intent)
         with self._unsure_unless_begun([intent]):
@@ -102,8 +102,8 @@ class Journal:
         self._carry_out(store, intent, number)
 
     def write_all(self, store: VectorStore, writes: Sequence[Write]) -> None:
-        """The same for several that add memories: one call of the store and two transactions for
-        all. Each is an intent of its own, so that each is recovered by itself."""
+        """Carry out several writes that only add memories, with one call of the store and two
+        transactions. Each is an intent, so that each is recovered by itself."""
         store.check_disk_space()
         with self._unsure_unless_begun(writes):
             numbers = self._intents.begin_all(self.process, [*map(self._new, writes)])
@@ -112,8 +112,8 @@ class Journal:
         self._take(writes, one_call, finish)
 
     def delete(self, store: VectorStore, deletion: Deletion, parts: Iterable[Part]) -> Erased:
-        """The same for a deletion of many. The parts are read one after the other. What it took
-        from the history database."""
+        """Carry out a deletion of many memories, which come in `parts` that are read one by one.
+        Returns what a purge erased."""
         store.check_disk_space()
         if not deletion.chosen:
             deletion = replace(deletion, last_job=self._jobs.last())
@@ -151,7 +151,7 @@ class Journal:
         try:
             yield
         except BaseException:
-            self._are_unsure(intents, asked=False)  # they may be written down all the same
+            self._are_unsure(intents, asked=False)  # the transaction may have been committed
             raise
 
     def _are_unsure(self, intents: Sequence[Intent], *, asked: bool) -> None:
@@ -163,7 +163,7 @@ class Journal:
         return self._take([intent], steps, partial(self._execution.finish, number, intent))
 
     def _take(self, intents: Sequence[Intent], steps: Steps, finish: Callable[[], T]) -> T:
-        """Take the steps, then finish; what that gives."""
+        """Make the calls `steps`, then `finish`, whose result is returned."""
         taken = 0
         try:
             with steps as calls:
@@ -190,7 +190,7 @@ class Journal:
     def _cancel(self, intent: Intent) -> None:
         try:
             self._intents.cancel(intent.id)
-        except HistoryUnavailable:  # what failed before is what the caller is told
+        except HistoryUnavailable:  # the caller gets the first failure
             self._unsure.add(intent, asked=False)
 
     # ---- recovery
@@ -203,28 +203,28 @@ class Journal:
         *,
         whole: bool = False,
     ) -> None:
-        """Before a write to the memories `ids`, or to new ones of `scope`, or with `whole` to
-        all that are within it: recover what is unsure about them.
+        """Recover the unsure intents about certain memories, which must be done before a write to
+        them: the memories `ids`, new ones in `scope`, or with `whole` all in `scope`.
 
-        Raises what keeps it from being recovered; then nothing may be written there.
+        Raises the failure of the recovery; then nothing may be written there.
         """
         self._recovery.recover_left_beside(store)
         self._recovery.recover_these(store, self._unsure.touching(ids, scope, whole=whole))
 
     def clear_way_of_all(self, store: VectorStore, scopes: Sequence[Scope]) -> None:
-        """The same before a write to new memories of several scopes."""
+        """Recover the unsure intents about new memories in several scopes."""
         self._recovery.recover_left_beside(store)
         for scope in scopes:
             self._recovery.recover_these(store, self._unsure.touching((), scope, whole=False))
 
     def clear_key(self, store: VectorStore, repeat: tuple[str, str]) -> None:
-        """Recover what is unsure about the request with this idempotency key."""
+        """Recover the unsure intents of the request with this caller and idempotency key."""
         self._recovery.recover_these(store, self._unsure.of_key(repeat))
         self.answers.release_held()
 
     def recover(self, store: VectorStore) -> None:
-        """Recover what dead processes left, and what this one could not know. Goes on after a
-        failure where that makes sense, and raises it."""
+        """Recover all intents of dead processes, and all unsure ones of this process. After a
+        failure of one it goes on with the others where that makes sense, and raises it at last."""
         failure = self._recovery.recover_all(store)
         self.answers.release_held()
         self._sharing.tidy(store)
@@ -232,7 +232,7 @@ class Journal:
             raise failure
 
     def flushed(self, flush: Callable[[], None]) -> None:
-        """Call `flush`, and forget the intents that it covers."""
+        """Call `flush`, and delete the finished intents that it makes durable."""
         done = self._intents.done(self.process) if self._flushes else []
         if done:
             flush()
@@ -240,27 +240,28 @@ class Journal:
 
     @property
     def process(self) -> str:
-        """The id of this process: in the rows of what it is at."""
+        """The id of this process, which is in the rows of its intents."""
         return self.liveness.process
 
     @property
     def is_lost(self) -> bool:
-        """See Liveness: then every write is refused."""
+        """Whether this process lost its lease, see Liveness; every write is then refused."""
         return self.liveness.is_lost
 
     def begin_anew(self) -> None:
-        """For one that is lost, while nobody writes: others settle what it was unsure about."""
+        """Get a new id, after this process lost its lease and while it writes nothing. Others
+        recover the intents of the old id."""
         self._unsure.clear()
         self.liveness.begin_anew()
 
     @property
     def unsure(self) -> int:
-        """How many writes wait to be recovered."""
+        """How many intents of this process wait to be recovered."""
         return len(self._unsure)
 
     @property
     def unreadable(self) -> Sequence[int]:
-        """The numbers of intents that a newer version left; they are kept for it."""
+        """The numbers of intents of a newer version, which are kept for it."""
         return self._recovery.unreadable
 
     def close(self) -> None:

@@ -1,10 +1,10 @@
-"""Which processes live, told by leases in the database: for processes of any number of hosts.
+"""Liveness by leases in the database, for processes on any number of hosts.
 
-A process renews its row every few seconds; times are the database's own. One whose row was not
-renewed for LEASE_S may be declared dead by another, which then recovers what it left. It may live
-all the same, stopped or cut off: each of its transactions that writes locks its own row first, so
-that it ends before it is declared dead, or finds then that it was, and changes nothing. The token
-of a row is higher than those of all before it (a "fencing token", as in Kleppmann, Designing
+A process renews its row every few seconds, by the clock of the database. When a row was not renewed
+for LEASE_S, another process may declare its process dead, and recover its intents. That process may
+still live, stopped or cut off. So each of its writing transactions locks its row first: either the
+transaction ends before the process is declared dead, or it finds that it was, and changes nothing.
+Each row's token is higher than all earlier ones (a fencing token, see Kleppmann, Designing
 Data-Intensive Applications, 2017, chapter 8).
 """
 
@@ -29,8 +29,8 @@ from app.storage.payloads import new_id
 LEASE_S = 15.0
 RENEW_S = 3.0
 STEADY_S = 2 * RENEW_S
-"""Who could not reach the database for a while must not think that of others before they too have
-had the time to come back: all of them were away when it was restarted."""
+"""For so long after an outage of the database a process declares no other one dead: all of them
+were cut off, and each needs the time to renew its lease."""
 
 LOST = (
     "This process did not reach the history database for too long: others take it for dead. What "
@@ -38,14 +38,15 @@ LOST = (
 )
 NOT_REACHED = "The history database was not reached for too long; ask again."
 KEPT = timedelta(days=1)
-"""A row that is not there says as well that its process is dead."""
+"""How long the row of a dead process is kept that had nothing to be recovered. A process without a
+row counts as dead, too."""
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 log = logging.getLogger(__name__)
 
 
 class Leases:
-    """A `Liveness` of rows. Renews that of this process in a thread of its own."""
+    """A `Liveness` by leases. A thread renews the lease of this process."""
 
     def __init__(
         self,
@@ -56,9 +57,9 @@ class Leases:
         renew_s: float = RENEW_S,
         steady_s: float = STEADY_S,
     ) -> None:
-        """`renewals` have a connection of their own, so that no request makes them wait.
+        """`renewals` have a connection of their own, so that they never wait for requests.
 
-        Each transaction of `database` that writes is fenced from now on.
+        From now on each writing transaction of `database` is fenced.
         """
         self._database = database
         self._renewals = renewals
@@ -66,15 +67,15 @@ class Leases:
         self._renew_s = renew_s
         self._steady_s = steady_s
         self._changing = threading.Lock()
-        self._recovered: set[str] = set()  # by threads of this process, now
+        self._recovered: set[str] = set()  # threads of this process recover these now
         self._end = threading.Event()
         self._become(new_id())
         database.fence_writes(self._fence)
-        self._renew_or_say()
+        self._renew_or_log()
         self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
         self._thread.start()
 
-    # ---- of this process
+    # ---- the lease of this process
 
     def check(self) -> None:
         if self.is_lost:
@@ -113,9 +114,9 @@ class Leases:
     def _run(self) -> None:
         while not self._end.wait(self._renew_s):
             if not self.is_lost:
-                self._renew_or_say()
+                self._renew_or_log()
 
-    def _renew_or_say(self) -> None:
+    def _renew_or_log(self) -> None:
         try:
             self._renew()
         except HistoryUnavailable as error:
@@ -137,7 +138,7 @@ class Leases:
             self._why = ""
 
     def _added(self, connection: Connection) -> int:
-        # Of those that were killed and had nothing to be recovered.
+        # Delete the rows of killed processes that had nothing to be recovered.
         old = PROCESSES.c.renewed_at < _now() - KEPT
         connection.execute(delete(PROCESSES).where(old, PROCESSES.c.recovered_by.is_(None)))
         known = {"schema_version": SCHEMA_VERSION}
@@ -150,9 +151,10 @@ class Leases:
         return connection.execute(mine).rowcount == 1
 
     def _fence(self, connection: Connection, after_others: bool) -> None:
-        """Lock its row against being declared dead, and `after_others` also against its own writes:
-        those under way have ended then."""
-        if self.token is None:  # the database was away until now
+        """Lock this process's row, so that it cannot be declared dead before the transaction ends.
+        With `after_others` the lock is exclusive, so that it waits for this process's other
+        transactions."""
+        if self.token is None:  # the database was down until now
             self._renew()
         shared = not after_others
         mine = select(PROCESSES.c.token).where(self._is_mine())
@@ -160,10 +162,10 @@ class Leases:
             raise HistoryUnavailable(LOST)
 
     def _is_mine(self) -> ColumnElement[bool]:
-        """Its row, unless another process has taken it."""
+        """The condition for this process's row, unless another process recovers it."""
         return (PROCESSES.c.token == self.token) & PROCESSES.c.recovered_by.is_(None)
 
-    # ---- of others
+    # ---- the leases of others
 
     def dead_among(self, processes: Collection[str]) -> list[str]:
         if not self._is_steady():
@@ -193,12 +195,13 @@ class Leases:
         return time.monotonic() >= self._steady_since + self._steady_s
 
     def _take(self, process: str, connection: Connection) -> bool:
-        """Whether it is dead, and this process the one to recover it."""
-        # One that gave its lease back, or had none: it is from before a move to this database.
+        """Declare `process` dead, if its lease is over and no living process recovers it. Returns
+        whether this process has to recover it."""
+        # A process without a row gave its lease back, or is from before a move to this database.
         known = {"schema_version": SCHEMA_VERSION}
         add_if_absent(connection, PROCESSES, {"id": process, "renewed_at": NEVER, **known})
         row = select(PROCESSES.c.recovered_by).where(PROCESSES.c.id == process, self._is_over())
-        # Its transactions that are under way hold their share of the row until they end.
+        # Running transactions of that process hold shared locks on the row until they end.
         found = connection.execute(row.with_for_update()).first()
         if found is None:
             return False
@@ -220,5 +223,5 @@ class Leases:
 
 
 def _now() -> ColumnElement[datetime]:
-    """By the database's clock, not as of the beginning of a transaction."""
+    """The current time of the database's clock, not the time when the transaction began."""
     return func.clock_timestamp(type_=DateTime(timezone=True))

@@ -1,4 +1,4 @@
-"""Which processes live. What a dead one left may be recovered, what a living one is at may not."""
+"""Liveness: which processes live. Only the intents of dead processes may be recovered by others."""
 
 import fcntl
 from collections.abc import Collection, Iterator
@@ -10,15 +10,15 @@ from app.storage.payloads import new_id
 
 
 class Liveness(Protocol):
-    """This process's own sign of life, and a look at those of others. Safe for many threads."""
+    """The sign of life of this process, and a view on those of others. Safe for many threads."""
 
     @property
     def process(self) -> str:
         """The id of this process; another one after `begin_anew`."""
 
     def check(self) -> None:
-        """Raises HistoryUnavailable where others may hold this process for dead by now: it must not
-        write, not to the vectors either. Asks nobody."""
+        """Raises HistoryUnavailable where others may have declared this process dead: it must not
+        write any more, not even to the vectors. Makes no call."""
 
     def check_renewal(self) -> None:
         """Raises HistoryUnavailable where it could not give its sign of life the last time: then
@@ -26,26 +26,25 @@ class Liveness(Protocol):
 
     @property
     def is_lost(self) -> bool:
-        """Whether others hold this process for dead, and recover what it was at."""
+        """Whether others declared this process dead, and recover its intents."""
 
     def begin_anew(self) -> None:
-        """Be another process, which has nothing. For one that is lost, while it writes nothing."""
+        """Get a new id. To be called when `is_lost`, while this process writes nothing."""
 
     def dead_among(self, processes: Collection[str]) -> list[str]:
-        """Those that seem to be gone; the others may be at work. A look, that keeps nobody off."""
+        """The processes that seem to be dead. Takes no lock, so another may recover them first."""
 
     def if_dead(self, process: str) -> AbstractContextManager[bool]:
-        """Whether that process is gone, for good: it cannot write any more, and nobody else is told
-        so within the context. After it, nothing is known of that process."""
+        """Whether `process` is dead for certain: it cannot write any more. If so, no other process
+        is told the same within the context, and afterwards the process is forgotten."""
 
     def close(self) -> None:
-        """What this process leaves may be recovered at once."""
+        """Give the sign of life up: others may recover this process's intents at once."""
 
 
 class FileLocks:
-    """Each process holds a lock on a file as long as it lives: for those of one machine.
-
-    One that is stopped lives: the kernel keeps its lock.
+    """A `Liveness` by locks on files, for processes on one machine. Each process holds a lock as
+    long as it lives. A stopped process keeps its lock, and so counts as living.
     """
 
     is_lost = False
@@ -62,13 +61,13 @@ class FileLocks:
         self._life.close()
 
     def check(self) -> None:
-        """Nobody else can have the lock."""
+        """Does nothing, because no other process can take the lock."""
 
     def check_renewal(self) -> None:
         """The kernel keeps it."""
 
     def begin_anew(self) -> None:
-        """It is never lost."""
+        """Does nothing, because the lock is never lost."""
 
     def dead_among(self, processes: Collection[str]) -> list[str]:
         return [process for process in processes if self._is_dead(process)]

@@ -1,4 +1,4 @@
-"""The thread that settles, flushes and tidies, whatever happens to it."""
+"""The maintenance thread: it recovers, flushes and tidies, and no error ends it."""
 
 import logging
 import threading
@@ -15,7 +15,7 @@ CLOSE_S = 60.0
 
 
 class Maintenance:
-    """Runs every so often, and at once when it is started."""
+    """Runs a round at the start, and then every few seconds."""
 
     def __init__(
         self,
@@ -26,7 +26,7 @@ class Maintenance:
         chores: Sequence[Callable[[], None]] = (),
         begin_anew: Callable[[], None] = lambda: None,
     ) -> None:
-        """`chores` are done in each round. `begin_anew`: see Writer."""
+        """`chores` are called in each round. `begin_anew`: see Writer.begin_anew_if_lost."""
         self._journal = journal
         self._store = store
         self._history = history
@@ -41,7 +41,7 @@ class Maintenance:
         self._thread.start()
 
     def check(self) -> str | None:
-        """What an operator may want to know. Raises MaintenanceFailed when it does not get on."""
+        """A note for operators, or None. Raises MaintenanceFailed when the last round failed."""
         if self._failure:
             raise MaintenanceFailed(
                 f"The maintenance thread fails with {self._failure}: unfinished writes are not "
@@ -68,7 +68,7 @@ class Maintenance:
                 return
 
     def _failed_round(self) -> str | None:
-        """One round; the name of what nobody foresaw in it."""
+        """Run one round. Returns the name of an unexpected exception, if there was one."""
         try:
             self._begin_anew()
             self._journal.recover(self._store)
@@ -80,18 +80,19 @@ class Maintenance:
         except ServiceError as error:
             log.warning("not settled yet: %s", error.code)
         except Exception as error:
-            # Nothing may end this thread: without it no write would ever be settled.
+            # No error may end this thread, because it recovers all unfinished writes.
             log.critical("a round of maintenance failed: %s", type(error).__name__, exc_info=error)
             return type(error).__name__
         return None
 
     def _compare(self) -> None:
-        """Once: a backup of the store and one of the history must be of the same moment."""
+        """Compare the numbers of memories in the store and the history, once. They differ where
+        backups of different moments were restored."""
         # A fleet looks by itself: what others write meanwhile makes them differ too.
         if self._compared or self._journal.unsure or self._store.shared:
             return
         stored = self._store.count({})
-        self._compared = True  # also where the next is too much for a database to count in time
+        self._compared = True  # even if the next count takes the database too long
         known = self._history.living()
         if stored != known:
             self._note = (

@@ -1,16 +1,18 @@
-"""What a crash, a timeout or a power cut leaves behind, recovered from the intents.
+"""Recovers intents that a crash, a timeout or a power cut left unfinished.
 
-In their order:
+The intents are recovered in their order:
 
-- one that was done, on a store that may have lost what was not flushed: done once more;
-- one of a deletion of many: finished, so that it is never seen half;
-- any, on a store with replicas: done again, so that all of them have it. What is absent from one
-  of them may be on another, so nothing is ever undone for that;
+- a finished intent, on a store that may have lost writes that were not flushed: it is redone;
+- a deletion of many memories: it is finished, so that no part of it remains;
+- any intent on a store with replicas: it is redone, so that all replicas have it. It is never
+  rolled back for a missing point, which may be on another replica;
 - any other: if the points show that it took effect it is finished, else it is rolled back.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from app.errors import (
     HistoryUnavailable,
@@ -33,7 +35,8 @@ log = logging.getLogger(__name__)
 
 
 class Recovery:
-    """Of what dead processes left, and of what this one is unsure about; one at a time."""
+    """Recovers the intents of dead processes, and the unsure ones of this process. One thread at a
+    time recovers."""
 
     def __init__(
         self,
@@ -53,48 +56,69 @@ class Recovery:
         self._unsure = unsure
         self._flushes = flushes
         self._unreadable: set[int] = set()
-        self._left_behind = True  # until everything of dead processes was recovered once
-        self._recovering = Lock(detail="An earlier write is still being settled; ask again.")
+        self._left_behind = True  # until all intents of dead processes were recovered once
+        self._settled: Counter[str] = Counter()
+        self._one_at_a_time = Lock(detail="An earlier write is still being settled; ask again.")
 
     @property
     def unreadable(self) -> list[int]:
-        """The numbers of intents that a newer version left."""
+        """The numbers of intents of a newer version."""
         return sorted(self._unreadable)
 
     def recover_left_beside(self, store: VectorStore) -> None:
-        """What dead processes left, where some may have died since this one looked last."""
-        # An embedded store is one process's alone: once what was left there is recovered, nobody
-        # else can leave anything. In a fleet others write all the time; what the dead ones held
-        # keeps everybody from writing there, until maintenance has recovered it.
+        """Recover the intents of processes that died since the last look, where there may be any.
+
+        An embedded store belongs to one process, so no other can die after the start. In a fleet
+        maintenance does it; until then the dead process's locks keep others from its memories."""
         if store.shared or (self._flushes and not self._left_behind):
             return
         beside = self._intents.writing_beside(self._liveness.process)
         if beside and self._liveness.dead_among(beside):
-            with self._recovering:
+            with self._recovering():
                 self._recover_dead_ones(store)
 
     def recover_these(self, store: VectorStore, unsure: Iterable[str]) -> None:
-        """Those intents of this process, by their ids."""
+        """Recover these intents of this process, by their ids."""
         for id_ in unsure:
-            with self._recovering:
+            with self._recovering():
                 self._recover_unsure(store, id_)
 
     def recover_all(self, store: VectorStore) -> ServiceError | None:
-        """Everything. The first failure that did not keep the others from being recovered is
-        given, any other raised."""
+        """Recover all intents. Raises a failure that concerns all of them; of other failures it
+        returns the first."""
         first = None
-        with self._recovering:
+        with self._recovering():
             self._recover_dead_ones(store)
             for id_ in self._unsure.ids():
                 try:
                     self._recover_unsure(store, id_)
                 except (VectorStoreTimeout, VectorStoreUnavailable, HistoryUnavailable):
-                    raise  # it is so for all
+                    raise  # it would fail for all others, too
                 except ServiceError as failure:
                     first = first or failure
         return first
 
-    # ---- of dead processes
+    @contextmanager
+    def _recovering(self) -> Iterator[None]:
+        """Held by one thread at a time. Logs what was settled within it: a crash may leave
+        thousands of intents."""
+        with self._one_at_a_time:
+            self._settled.clear()
+            try:
+                yield
+            finally:
+                if self._settled:
+                    log.info(
+                        "writes that were cut off were settled: %d finished, %d undone",
+                        *(self._settled["finished"], self._settled["undone"]),
+                    )
+
+    def _settle(self, outcome: str, number: int | str) -> None:
+        self._settled[outcome] += 1
+        JOURNAL_SETTLED.labels(outcome).inc()
+        log.debug("the write %s was %s", number, outcome)
+
+    # ---- intents of dead processes
 
     def _recover_dead_ones(self, store: VectorStore) -> None:
         for process in self._intents.processes():
@@ -106,8 +130,8 @@ class Recovery:
 
     def _recover_dead(self, store: VectorStore, process: str) -> None:
         left = [*self._readable(self._intents.of(process))]
-        # Asked before anything is done again: a put that is repeated would hide that a later
-        # delete, which was cut off, had taken effect.
+        # Decided for all before any is redone: repeating a put would hide that a later, interrupted
+        # delete had taken effect.
         stands = {
             stored.number: stored.done or self._stands(store, intent)
             for stored, intent in left
@@ -141,10 +165,10 @@ class Recovery:
                         one.version,
                     )
 
-    # ---- of this one
+    # ---- unsure intents of this process
 
     def _recover_unsure(self, store: VectorStore, id_: str) -> None:
-        """Nothing where another thread was faster."""
+        """Recover the intent, unless another thread did it already."""
         found = self._unsure.get(id_)
         if found is None:
             return
@@ -159,17 +183,17 @@ class Recovery:
             if store.replicated or isinstance(intent, Deletion):
                 self._execution.redo(store, intent, number)
         elif self._flushes and not intent.adds:
-            # The engine's own log may have it, and would do it at the next start.
+            # The engine's own log may have the change, and would apply it at the next start.
             self._execution.redo(store, intent, number)
         else:
             self._roll_back(store, intent)
             return
         self._finish(number, intent)
 
-    # ---- of either
+    # ---- both
 
     def _stands(self, store: VectorStore, intent: Intent) -> bool:
-        """Whether it is to be finished, not undone."""
+        """Whether the intent is to be finished, and not rolled back."""
         if store.shared and not isinstance(intent, Deletion):
             if store.replicated and intent.adds:
                 self._intents.done_again(intent.adds)
@@ -179,14 +203,14 @@ class Recovery:
     def _finish(self, number: int, intent: Intent, *, done: bool = False) -> None:
         if not done:
             self._execution.finish(number, intent)
-        JOURNAL_SETTLED.labels("finished").inc()
-        log.info("a write that was cut off was finished")
+        self._settle("finished", number)
 
     def _roll_back(self, store: VectorStore, intent: Intent) -> None:
         given = isinstance(intent, Write) and intent.given_ids
         known = self._intents.living(intent.adds) if given else ()
         if store.shared:
-            # First: what nobody can finish any more may be deleted as late as that comes.
+            # The intent first: after that no process can finish it, so that its points may be
+            # deleted whenever they arrive.
             self._cancel(intent, dead=() if given else intent.adds)
             intent.roll_back(store, known)
         else:
@@ -195,5 +219,4 @@ class Recovery:
 
     def _cancel(self, intent: Intent, dead: Sequence[str] = ()) -> None:
         self._intents.cancel(intent.id, dead=dead)
-        JOURNAL_SETTLED.labels("undone").inc()
-        log.info("a write that did not take place was undone")
+        self._settle("undone", intent.id)

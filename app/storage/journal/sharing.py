@@ -1,4 +1,4 @@
-"""What differs where several processes write to the same history and the same store."""
+"""The parts of the journal that differ between a single process and a fleet."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -18,25 +18,25 @@ log = logging.getLogger(__name__)
 
 
 class Alone:
-    """Nobody else: the threads of one process, or processes that each keep to themselves."""
+    """For the threads of one process, or for processes that do not share the vectors."""
 
     def __init__(self) -> None:
         self.locks: Locks = ThreadLocks()
         self.listings = Listings()
 
     def under(self, intent: Intent) -> Under:
-        """The locks that others must see as long as `intent` is open."""
+        """The locks that other processes must respect as long as `intent` is open."""
         return NO_LOCKS
 
     def are_finished(self, intents: Sequence[Intent]) -> None:
         """Nobody has to see their locks any more."""
 
     def tidy(self, store: VectorStore) -> None:
-        """In each round of maintenance."""
+        """Called in each round of maintenance."""
 
 
 class InFleet(Alone):
-    """Processes on any hosts."""
+    """For a fleet: processes on any number of hosts that share both stores."""
 
     def __init__(self, database: Database, process: Callable[[], str]) -> None:
         """`process`: see SharedLocks."""
@@ -54,7 +54,7 @@ class InFleet(Alone):
         self._shared.are_gone([id_ for one in intents for id_ in self.under(one).memories])
 
     def tidy(self, store: VectorStore) -> None:
-        """Also delete what arrived late."""
+        """Release locks that are left, and delete memories that arrived late, see guarded.py."""
         self._shared.release_left()
         self._deletions.sweep()
         if late := [record.id for record in store.get_many(self._tombstones.dead())]:

@@ -1,4 +1,4 @@
-"""The intents of this process of which it is not known whether they took place."""
+"""Unsure intents: those of this process of which it does not know whether they took place."""
 
 import threading
 from collections.abc import Collection
@@ -11,11 +11,11 @@ from app.storage.journal.writes import Intent, Write
 class UnsureIntent(NamedTuple):
     intent: Intent
     asked: bool
-    """Whether the store was asked. Else it never was to take place."""
+    """Whether the store was called. If not, the intent did not take place."""
 
 
 class Unsure:
-    """By the id of the intent, in the order of their failures. Safe for many threads."""
+    """The unsure intents by their ids, in the order of their failures. Safe for many threads."""
 
     def __init__(self) -> None:
         self._all: dict[str, UnsureIntent] = {}
@@ -44,15 +44,15 @@ class Unsure:
             return [*self._all]
 
     def touching(self, ids: Collection[str], scope: Scope | None, *, whole: bool) -> list[str]:
-        """The ids of those that concern a write, see Journal.clear_way."""
-        if not self._all:  # without the lock: nearly always so, and asked before every write
+        """The ids of the intents about these memories, see Journal.clear_way."""
+        if not self._all:  # without the lock: this is nearly always so, and runs for every write
             return []
         with self._changing:
             unsure = [found.intent for found in self._all.values()]
         return [one.id for one in unsure if one.touches(ids, scope, whole=whole)]
 
     def of_key(self, repeat: tuple[str, str]) -> list[str]:
-        """The ids of those with this caller and idempotency key."""
+        """The ids of the intents with this caller and idempotency key."""
         with self._changing:
             unsure = [found.intent for found in self._all.values()]
         return [one.id for one in unsure if isinstance(one, Write) and one.repeat == repeat]

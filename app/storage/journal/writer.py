@@ -1,4 +1,4 @@
-"""The one way to write: its locks, its intent, its points, its history."""
+"""The writer: the only way to write. It takes the locks, and writes by the journal."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -19,20 +19,20 @@ from app.storage.vectors.ranking import Record
 from app.storage.vectors.store import VectorStore
 
 EVERYTHING = in_scope({}, show_expired=True)
-PART, PART_CHARACTERS = 1000, 2_000_000  # of what is to be deleted: as much as a row should hold
+PART, PART_CHARACTERS = 1000, 2_000_000  # memories and characters in one part of a deletion
 
 
 class Taken(NamedTuple):
-    """What a deletion of many took."""
+    """The result of a deletion of many memories."""
 
     memories: int
     intents: int
-    """Of earlier writes, that were kept until the store had flushed; 0 without a purge."""
+    """How many finished intents a purge deleted, which were kept until a flush; else 0."""
     erased: Erased
 
 
 class Writer:
-    """Writes to the vectors and the history as one. Safe for many threads."""
+    """Writes atomically to the vectors and the history. Safe for many threads."""
 
     def __init__(self, store: VectorStore, messages: Messages, journal: Journal) -> None:
         self.store = store
@@ -42,34 +42,35 @@ class Writer:
 
     @contextmanager
     def alone_with(self, memory_id: str, find: Callable[[], Payload]) -> Iterator[Payload]:
-        """The payload of a memory, as `find` gives it, that nobody else changes meanwhile, and of
-        which nothing is unsure."""
+        """Gives the payload of a memory, as `find` returns it. Within the context no other writer
+        changes the memory, and no intent about it is unsure."""
         with self.locks.changing(memory_id, lambda: scope_of(find())):
             self.journal.clear_way(self.store, [memory_id])
             yield find()
 
     @contextmanager
     def alone_with_many(self, memories: Mapping[str, Scope]) -> Iterator[None]:
-        """The same for several, by their ids, which may be there or not."""
+        """Like `alone_with` for several memories, which need not exist. `memories` has their scopes
+        by their ids."""
         with self.locks.writing(memories):
             self.journal.clear_way(self.store, memories)
             yield
 
     def write(self, write: Write) -> None:
-        """Of memories that the caller is alone with."""
+        """Write to memories that the caller is alone with."""
         self.journal.write(self.store, write)
 
     def add(self, scope: Scope, write: Write) -> None:
-        """New memories of `scope`."""
-        # Who reads may find them before their history is written; a change waits for it, so that
-        # each history begins with its ADD.
+        """Add new memories of `scope`."""
+        # A reader may see them before their history is written. A change waits for that, so that
+        # each history begins with an ADD.
         with self.locks.writing(dict.fromkeys(write.adds, scope)):
             self.journal.clear_way(self.store, scope=scope)
             self.journal.write(self.store, write)
 
     def add_all(self, adds: Sequence[tuple[Scope, Write]]) -> None:
-        """New memories of several scopes, each write whole or not at all, in one call of the store
-        and two transactions. What it raises holds for every one of them."""
+        """Add new memories of several scopes, with one call of the store and two transactions. Each
+        write is atomic. A failure concerns all of them."""
         scopes = [*{tuple(scope.items()): scope for scope, _ in adds}.values()]
         writes = [write for _, write in adds]
         new = {id_: scope for scope, write in adds for id_ in write.adds}
@@ -78,7 +79,7 @@ class Writer:
             self.journal.write_all(self.store, writes)
 
     def nothing_new(self, said: Said, asked: tuple[str, str] | None, answer: str | None) -> None:
-        """An add that found nothing to store: its answer, and what was said."""
+        """Store the answer and the messages of an add that found nothing to remember."""
         if asked and answer:
             self.journal.answers.answer(*asked, answer, self.journal.process, said)
         elif said:
@@ -90,12 +91,12 @@ class Writer:
         records: Callable[[], Iterator[Record]],
         written_by: str | None = None,
     ) -> Taken:
-        """Delete many of a scope. `records` gives them when nobody else writes there any more."""
+        """Delete many memories of a scope. `records` is called when the scope is locked."""
         scope = deletion.scope
         with self.locks.deleting(scope):
             self.journal.clear_way(self.store, scope=scope, whole=True)
             kept = 0
-            if deletion.purge:  # so that no earlier intent keeps a text
+            if deletion.purge:  # finished intents that wait for a flush have texts, too
                 kept = traces.intents_of(self.journal.database, scope)
                 self.journal.flushed(self.store.flush)
             ids: list[str] = []
@@ -104,11 +105,11 @@ class Writer:
         return Taken(len(ids), kept, erased)
 
     def reset(self) -> int:
-        """Delete everything, the history too; how many memories there were."""
+        """Delete everything, including the history. Returns how many memories there were."""
         with self.locks.deleting({}):
             self.journal.clear_way(self.store, scope={}, whole=True)
             deleted = self.store.count({})
-            # Where others share it, what is deleted has to be known.
+            # A shared store is not cleared but deleted by ids, see Execution.steps.
             there = self.store.scan(EVERYTHING) if self.store.shared else iter(())
             self.journal.delete(self.store, Deletion({}), _ids(there))
             self.journal.database.keeps_erased()
@@ -116,44 +117,45 @@ class Writer:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Nobody writes meanwhile, and nothing is unsure. Raises ServiceBusy."""
+        """Held while no other writer writes and no intent is unsure. Raises ServiceBusy."""
         with self.locks.deleting({}):
             self.journal.clear_way(self.store, scope={}, whole=True)
             yield
 
     def begin_anew_if_lost(self) -> None:
-        """Where others took this process for dead: be another one, once nothing is under way that
-        began before."""
+        """Where others declared this process dead, let it get a new id, when all its running writes
+        have ended."""
         if self.journal.is_lost:
             with self.locks.at_rest():
                 self.journal.begin_anew()
 
     @contextmanager
     def still(self) -> Iterator[None]:
-        """Alone, and both stores have everything in their files. Raises ServiceError."""
+        """Held while no writer writes and both stores have flushed everything to their files.
+        Raises ServiceError."""
         with self.alone():
             self.journal.flushed(self.store.flush)
             with self.store.still():
                 yield
 
     def leftovers(self) -> list[dict[str, str]]:
-        """After a purge, `where` the texts may still stand, and in `detail` until when."""
+        """Where texts may still be stored after a purge (`where`), and until when (`detail`)."""
         left = [{"where": "vector_store", "detail": self.store.keeps_deleted}]
         if kept := self.journal.database.keeps_erased():
             left.append({"where": "history", "detail": kept})
         return left
 
     def close(self) -> None:
-        """Wait for the writes at work, and bring everything to the disk."""
+        """Wait for the running writes, and flush everything to the disk."""
         with suppress(ServiceBusy), self.locks.at_rest():
-            pass  # what is at work still is settled at the next start
+            pass  # a write that still runs after the wait is recovered at the next start
         with suppress(ServiceError):
             self.journal.flushed(self.store.flush)
         self.journal.close()
 
 
 def _ids(records: Iterator[Record]) -> Iterator[Part]:
-    """The memories as parts of a reset, which leaves no history of them."""
+    """The memories as parts of a reset, without rows, because their history is deleted, too."""
     while ids := [record.id for record in islice(records, PART)]:
         yield Part(ids, [])
 

@@ -1,4 +1,4 @@
-"""What a write does, as it is written down before and read back after a crash."""
+"""The intents: what a write does, in a form that can be stored and read again after a crash."""
 
 import json
 from base64 import b64decode, b64encode
@@ -17,30 +17,31 @@ from app.storage.vectors.store import VectorStore
 
 
 class UnknownVersion(Exception):
-    """A newer version of the service wrote it."""
+    """A newer version of the service wrote the intent."""
 
 
 @dataclass(frozen=True)
 class Write:
-    """Points to put or to give another payload, or single ids to delete, and their history."""
+    """An intent to store points, change payloads, or delete single memories, with their history."""
 
     VERSION: ClassVar[int] = 2
 
     rows: list[Payload]
-    """History rows, written when it is done."""
+    """The history rows, which are written after the points."""
     points: dict[str, tuple[Vector | None, Payload]] = field(default_factory=dict)
-    """By id; without a vector only the payload changes."""
+    """Points by their ids. Without a vector only the payload changes."""
     deleted: list[str] = field(default_factory=list)
     embedder: EmbedderInfo | None = None
     repeat: tuple[str, str] | None = None
-    """Of an add with an idempotency key: who asked, and the key."""
+    """The caller and the idempotency key of an add, if it has a key."""
     answer: str | None = None
     said: Said = field(default_factory=list)
-    """What an LLM will be given of the conversation next time, see history/messages.py."""
+    """Messages that the LLM gets as context in the next add, see history/messages.py."""
     revisions: dict[str, str | None] = field(default_factory=dict)
-    """On a shared store (guarded.py): of the memories that were there; None where one has none."""
+    """On a shared store (guarded.py) the revisions of the changed memories, by their ids; None for
+    a memory without one."""
     given_ids: bool = False
-    """Its memories brought their ids along, and whoever sent them sends them again: an import."""
+    """Whether the ids came with the memories, as in an import, which may send them again."""
     id: str = field(default_factory=new_id, compare=False)
 
     @property
@@ -50,7 +51,7 @@ class Write:
 
     @property
     def ids(self) -> list[str]:
-        """Of all memories that it is about."""
+        """The ids of all memories that it concerns."""
         return [*{*self.points, *self.deleted, *self.adds}]
 
     @property
@@ -60,9 +61,9 @@ class Write:
         return {**dict.fromkeys(self.deleted), **there}
 
     def steps(self, store: VectorStore, *, again: bool = False) -> Iterator[Callable[[], Any]]:
-        """The calls that carry it out, any number of times with the same result.
+        """The calls that carry it out. They are idempotent.
 
-        `again`: without new payloads for memories that a later write deleted.
+        `again`: for a redo; leaves out changes of memories that a later write deleted.
         """
         vectors = {id_: (v, payload) for id_, (v, payload) in self.points.items() if v is not None}
         if vectors:
@@ -77,8 +78,8 @@ class Write:
             yield partial(store.delete_many, self.deleted)
 
     def took_effect(self, store: VectorStore, *, alone: bool) -> bool:
-        """Whether the points show it. An id is given once, so a new memory that is there shows
-        its add, whatever happened to it since; each change has a time of its own."""
+        """Whether the points show that it took effect. Ids are unique, so a new memory that exists
+        proves its add; a change is recognised by its time in `updated_at`."""
         found = {record.id: record.payload for record in store.get_many([*self.points])}
         added = {*self.adds}
         changed = all(
@@ -88,12 +89,12 @@ class Write:
         return changed and not (self.deleted and store.get_many(self.deleted))
 
     def roll_back(self, store: VectorStore, known: Collection[str] = ()) -> None:
-        """Make sure that an add which is not there does not arrive late. Those that are `known`
-        were added by another write since."""
+        """Delete the new memories, so that a late add is undone, except those in `known`, which
+        another write has added since."""
         store.delete_many([id_ for id_ in self.adds if id_ not in known])
 
     def touches(self, ids: Collection[str], scope: Scope | None, *, whole: bool) -> bool:
-        """Whether it is about one of `ids`, or with `whole` about a memory within `scope`."""
+        """Whether it concerns one of `ids`, or with `whole` a memory in `scope`."""
         if any(row["memory_id"] in ids for row in self.rows):
             return True
         return whole and any(is_within(scope_of(row), scope or {}) for row in self.rows)
@@ -106,30 +107,31 @@ class Write:
         embedder = self.embedder and [self.embedder.name, self.embedder.dimensions]
         own = {**vars(self), "kind": "write", "points": points, "embedder": embedder}
         for name in ("revisions", "given_ids"):
-            if not own[name]:  # an earlier version can read it then
+            if not own[name]:  # so that an earlier version can read the intent
                 del own[name]
         return json.dumps(own)
 
 
 def together(writes: Sequence[Write]) -> Write:
-    """What new memories of several writes are put by: one call. It is no intent."""
+    """One Write with the points of several, for a single call. It is not stored as an intent."""
     return Write([], {id_: point for write in writes for id_, point in write.points.items()})
 
 
 @dataclass(frozen=True)
 class Deletion:
-    """Everything within a scope; {} is a reset. Its memories are kept as parts, see Intents."""
+    """An intent to delete everything in a scope; {} means a reset. The ids of its memories are
+    stored as parts, see Intents."""
 
     VERSION: ClassVar[int] = 2
 
     scope: Scope
     purge: bool = False
-    """Erase their texts from the history too."""
+    """Whether their texts are erased from the history, too."""
     chosen: bool = False
-    """Only the memories that its parts name; what was said in the scope stays."""
+    """Whether only the memories in its parts are deleted, and the messages of the scope stay."""
     last_job: int = 0
-    """The number of the last job that was accepted before it: up to there, what waits is cancelled
-    with it."""
+    """The number of the last job that was accepted before it. Pending jobs of the scope up to that
+    number are cancelled with it."""
     id: str = field(default_factory=new_id, compare=False)
 
     adds: ClassVar[list[str]] = []
@@ -139,16 +141,16 @@ class Deletion:
         return not self.scope and not self.chosen
 
     def took_effect(self, store: VectorStore, *, alone: bool) -> bool:
-        """Whether it is to be finished. Its ids are known, so it never meets what came after; a
-        reset of a store that is not `shared` knows none, and unless this process is `alone` others
-        may have added since."""
+        """Whether it is to be finished. It deletes by ids, so it never affects later memories. Only
+        a reset of a store that is not `shared` has no ids: it is finished where this process is
+        `alone`, so that no other one can have added memories since, or where the store is empty."""
         return not self.is_reset or alone or store.shared or not store.count({})
 
     def roll_back(self, store: VectorStore, known: Collection[str] = ()) -> None:
-        """A reset that did not take place leaves nothing."""
+        """Does nothing: a reset that did not take place has changed nothing."""
 
     def touches(self, ids: Collection[str], scope: Scope | None, *, whole: bool) -> bool:
-        """Whether it may be about memories of `scope`; None: those may be anybody's."""
+        """Whether it may concern memories in `scope`; None means memories of any scope."""
         if scope is None:
             return True
         return overlap(self.scope, scope) if whole else is_within(scope, self.scope)
@@ -161,8 +163,8 @@ Intent = Write | Deletion
 
 
 def read(version: int, body: str) -> Intent:
-    """An intent from its JSON. Raises UnknownVersion; ValueError, TypeError or KeyError where it
-    is damaged."""
+    """An intent from its JSON. Raises UnknownVersion, and ValueError, TypeError or KeyError where
+    the JSON is damaged."""
     if version != Write.VERSION:
         raise UnknownVersion
     given: dict[str, Any] = json.loads(body)

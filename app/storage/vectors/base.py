@@ -1,4 +1,4 @@
-"""What an engine of the vector store must do; `store` builds on it what the service calls.
+"""The interface of an engine. `store` builds on it what the service calls.
 
 Every point has the dense vector of its text and a BM25 sparse vector named `bm25`.
 """
@@ -26,7 +26,7 @@ DATETIME_INDEXES = ("created_at", "expiration_date")
 
 
 class NoCollection(Exception):
-    """An engine's word for: the collection was not made yet, or is gone."""
+    """Raised by engines: the collection was not made yet, or is gone."""
 
 
 ENGINE_CALLS = {
@@ -46,15 +46,15 @@ ENGINE_CALLS = {
     "_remove": "delete",
     "flush": "flush",
 }
-"""What an engine does with points, by method, and the operation as which the metrics show it."""
+"""The methods of an engine that the metrics count, each with the name of its operation there."""
 
 
 class Engine(ABC):
-    """One collection, and its points."""
+    """A collection and its points."""
 
     read_at_once = 32
-    """Payloads of one call, where how large they are shows only afterwards; several such are a
-    Chunk."""
+    """How many payloads one call reads. It is small because their sizes are not known before;
+    several such calls make a Chunk."""
 
     def __init_subclass__(cls, engine: str = "other", **kwargs: Any) -> None:
         """`engine` is its name in the metrics."""
@@ -67,54 +67,54 @@ class Engine(ABC):
 
     @abstractmethod
     def embedder(self) -> EmbedderInfo | None:
-        """Who made the vectors that are stored; None where there is no collection.
+        """The embedder of the stored vectors; None where there is no collection.
 
-        The name is empty where it is not known: mem0 itself made the collection.
+        Its name is empty where mem0 made the collection and did not store it.
         """
 
     @abstractmethod
     def _create(self, embedder: EmbedderInfo) -> None:
-        """Make the collection, unless another process just did."""
+        """Make the collection, unless another process has just made it."""
 
     @abstractmethod
     def _record_embedder(self, embedder: EmbedderInfo) -> None:
-        """Keep the embedder's name beside a collection that has none."""
+        """Store the embedder's name with a collection that has none."""
 
     @abstractmethod
     def _read_zero(self) -> float | None:
-        """What `_record_zero` kept beside the collection."""
+        """The number that `_record_zero` stored."""
 
     @abstractmethod
     def _record_zero(self, zero: float) -> None:
-        """Keep a number beside the collection, for as long as it has this embedder."""
+        """Store the embedder's `zero` with the collection, until the embedder changes."""
 
     @abstractmethod
     def _read_words(self) -> int | None:
-        """The version of the words, see `bm25.VERSION`: the oldest where none was recorded, None
-        where there is no collection, or none with words."""
+        """The version of the words, see `bm25.VERSION`. The oldest one where none was stored; None
+        where there is no collection, or one without words."""
 
     @abstractmethod
     def _record_words(self, version: int) -> None:
-        """Keep the version beside the collection; `_create` does so itself."""
+        """Store the version of the words with the collection; `_create` does it, too."""
 
     @abstractmethod
     def rebuild_target(self, embedder: EmbedderInfo) -> Self | None:
-        """A store beside this one, prepared for `embedder`, perhaps half filled already.
+        """A second store for vectors of `embedder`, perhaps partly filled by an earlier run.
 
-        None where this one is of `embedder` and lacks nothing.
+        None where this store has the vectors of `embedder` already.
         """
 
     @abstractmethod
     def swap_in(self, target: Self) -> None:
-        """Let `target`, which has everything, take the place of this store; closes both."""
+        """Replace this store by `target`, which must be complete; closes both."""
 
     def _adopt(self, embedder: EmbedderInfo) -> None:
-        """Take all dense vectors away and make the collection one of `embedder`, in place. May be
-        cut off and called again."""
+        """Delete all dense vectors, and let the collection have those of `embedder`, in place. May
+        be interrupted and called again."""
         raise NotImplementedError("only the embedded engine can do so in place")
 
-    # ---- its points; each raises NoCollection where there is none, and
-    # VectorStoreUnavailable or VectorStoreTimeout when it cannot
+    # ---- points: each method raises NoCollection where there is no collection, and
+    # VectorStoreUnavailable or VectorStoreTimeout when the engine fails
 
     @abstractmethod
     def _upsert(self, points: Sequence[NewPoint]) -> None: ...
@@ -124,25 +124,25 @@ class Engine(ABC):
 
     @abstractmethod
     def _retrieve(self, ids: Sequence[str]) -> list[Record]:
-        """The points that are there; a missing one is absent."""
+        """The points that exist, of `ids`."""
 
     @abstractmethod
     def _retrieve_whole(self, ids: Sequence[str]) -> list[Whole]:
-        """The same, with their vectors."""
+        """The points that exist, of `ids`, with their dense vectors."""
 
     @abstractmethod
     def _scroll_whole(self, after: Any, limit: int) -> tuple[list[Whole], Any]:
-        """Some points, as `_worded` gives them."""
+        """Some points with their dense vectors. For `after` and the result see `_worded`."""
 
     @abstractmethod
     def _query(self, requests: Sequence[Nearest]) -> list[list[Record]]:
-        """Several lists in one call, best first. Lists by words carry each hit's tokens."""
+        """The lists of several requests in one call, best first. Hits by words have tokens."""
 
     @abstractmethod
     def _newest(self, where: Filter, limit: int, after: Cursor | None = None) -> list[Listed]:
-        """By `created_at`, newest first, from a cursor on, see `following`.
+        """The points by `created_at`, newest first, from a cursor on, see `following`.
 
-        The order has to begin there too, or the engine walks through what was given already.
+        The engine must be told to begin there, or it reads all points before the cursor again.
         """
 
     @abstractmethod
@@ -153,30 +153,29 @@ class Engine(ABC):
 
     @abstractmethod
     def _facet(self, key: str, where: Filter, limit: int) -> list[tuple[str, int]]:
-        """The values that `key`, one of KEYWORD_INDEXES, has, and how many points have each."""
+        """The values of `key`, which is in KEYWORD_INDEXES, with the number of points of each."""
 
     def unembedded(self, limit: int) -> list[str]:
-        """The ids of some memories without a dense vector; of an engine that cannot `_adopt`
-        there are none."""
+        """The ids of some memories without a dense vector. Only an engine that can `_adopt` has
+        any."""
         return []
 
     def count_unembedded(self) -> int:
         return 0
 
     def _owned(self, after: str | None, limit: int) -> tuple[dict[str, Payload], str | None]:
-        """Some points by their ids, in the order of these, with those keys of their payloads that
-        say whose they are and until when they are shown; and what to give as `after` for those
-        that follow: the id of the next, or None where there is none."""
+        """Some points in the order of their ids, with the keys of their payloads for scope and
+        expiry; and the id to give as `after` for the next points, None at the end."""
         raise NotImplementedError("only an engine that is shared has to be able to do so")
 
     @abstractmethod
     def _worded(self, after: Any, limit: int) -> tuple[list[Worded], Any]:
-        """Some points, in an order that stays, and what to give as `after` for those that follow:
-        None at first, and where none do."""
+        """Some points with their words, in a stable order; and the value to give as `after` for the
+        next points. It is None at the beginning and at the end."""
 
     @abstractmethod
     def _update_words(self, words: Mapping[str, SparseVector]) -> None:
-        """Other words of points that are there, by their ids."""
+        """Replace the words of existing points, by their ids."""
 
     @abstractmethod
     def _clear(self) -> None:
@@ -184,45 +183,46 @@ class Engine(ABC):
 
     @abstractmethod
     def flush(self) -> None:
-        """Bring what was written to the disk."""
+        """Flush all writes to the disk."""
 
     @abstractmethod
     def close(self) -> None: ...
 
     def still(self) -> AbstractContextManager[None]:
-        """Everything is in its files, which nobody changes meanwhile; a server's are its own."""
+        """Held while the engine's files are flushed and do not change. A server keeps its own
+        files, so that nothing is to be done."""
         return nullcontext()
 
-    # ---- what it says of itself
+    # ---- properties and checks
 
     @property
     def replicated(self) -> bool:
-        """Whether a write that failed may stand on some replicas of a memory and not on others,
-        so that what one of them shows says nothing; it stands on all when it is made again."""
+        """Whether memories have replicas. If so, a failed write may be on some replicas only, and
+        reading one of them proves nothing; repeating the write brings it to all."""
         return False
 
     keeps_deleted: str
-    """Where its files may still have what was deleted, and until when."""
+    """Where files may still have deleted texts, and until when; a text for callers."""
 
     @abstractmethod
     def check(self) -> str | None:
-        """What an operator may want to know of it. Raises when the engine does not answer."""
+        """A note for operators, or None. Raises where the engine does not answer."""
 
     @abstractmethod
     def check_disk_space(self) -> None:
-        """Raises StorageFull where a write would find no room."""
+        """Raises StorageFull where there is no room for a write."""
 
-    # ---- where engines differ
+    # ---- differences between engines
 
     @property
     def ids_at_once(self) -> int:
-        """That a filter may name."""
+        """How many ids a filter may have."""
         return ROWS
 
     def _narrowed(self, where: Filter) -> Filter:
-        """`where` as a filter that several lists may be asked with for the price of one."""
+        """`where` in a form that the engine evaluates once for several lists."""
         return where
 
     def _public(self, engine_id: Any) -> str:
-        """The id of an `ids_only` record as callers know it."""
+        """The public id of an `ids_only` record."""
         return str(engine_id)

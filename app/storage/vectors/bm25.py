@@ -1,7 +1,7 @@
-"""Texts as BM25 sparse vectors: the words of any language, stemmed, numbers, and pairs of
+"""Encodes texts as BM25 sparse vectors: stemmed words of any language, numbers, and pairs of
 Chinese, Japanese and Korean characters.
 
-The engine multiplies in the inverse document frequencies (Modifier.Idf) when it searches.
+The engine multiplies the weights by inverse document frequencies (Modifier.Idf) in a search.
 """
 
 import re
@@ -14,27 +14,25 @@ from qdrant_edge import Bm25, Bm25Config, SparseVector, TokenizerType
 from app.storage.vectors.scripts import asked, split, unified, written
 
 VERSION = 2
-"""Of the ids and weights that texts get, kept with each collection. Whoever changes them raises it:
-the words of stored memories are then made again."""
-OLDEST = 1  # of collections with which none is kept
+"""The version of the ids and weights, which is stored with each collection. Raise it whenever you
+change them: the words of stored memories are then made again."""
+OLDEST = 1  # the version of collections without a stored one
 
 K = 1.2  # how soon repeating a word stops to count
-B = 0.75  # how much a long text is held against it
-AVERAGE = 256  # words of a text, as Qdrant/bm25 takes it
+B = 0.75  # how much the length of a text reduces its weights
+AVERAGE = 256  # words of an average text, as in Qdrant/bm25
 
 LONGEST = 1000
-"""Characters of a word that is stemmed as one: a longer run of characters, which is no word but
-data in some encoding, is cut into such. The stemmer takes time with the square of a word's
-length: 90 ms for one of 99,000 "y", and 4 ms when it is cut. Words up to here keep the ids under
-which they were stored before there was a limit."""
+"""The most characters of a word. A longer run is encoded data, not a word, and is cut. The stemmer
+takes time with the square of a word's length: 90 ms for 99,000 "y", and 4 ms when they are cut.
+Words below the limit keep the ids that they had before there was one."""
 
-# Without white space, where the tokenizer ends a word. Not all of it: a no-break space is part of a
-# word to it.
+# The white space at which the tokenizer ends a word. A no-break space does not end one.
 _RUN = r"[^ \t\n\r]"
 _TOO_LONG = re.compile(f"{_RUN}{{{LONGEST}}}(?={_RUN})")
 
-# Runs of digits that stand alone. The multilingual tokenizer, which alone can split Thai,
-# drops exactly these: "invoice INV-20417" would be the words "invoice" and "inv".
+# Runs of digits that stand alone. The multilingual tokenizer, the only one that splits Thai, drops
+# them: "invoice INV-20417" would be the words "invoice" and "inv".
 _NUMBER = re.compile(r"(?<![A-Za-z\d])\d+(?![A-Za-z\d])")
 
 
@@ -43,12 +41,12 @@ _SCRIPTS = {
     "arabic": re.compile("[\u0620-\u065f\u066e-\u06d3]+"),
     "greek": re.compile("[\u0370-\u03ff\u1f00-\u1fff]+"),
 }
-"""What is stemmed as the most common language of its script. In Latin letters that is English:
-which language a text of few words is in, nobody can say."""
+"""Scripts whose words are stemmed as of the script's most common language. For Latin letters that
+is English, because the language of a short text cannot be recognised."""
 
 
 class Bm25Encoder:
-    """Makes sparse vectors, those of English texts equal to what `Qdrant/bm25` makes.
+    """Makes sparse vectors. Those of English texts are equal to the ones of `Qdrant/bm25`.
 
     Robertson and Zaragoza 2009, https://doi.org/10.1561/1500000019.
     """
@@ -59,16 +57,16 @@ class Bm25Encoder:
         self._others = Bm25(Bm25Config(k=K, b=B, tokenizer=TokenizerType.Word))
 
     def query(self, text: str) -> SparseVector:
-        """Each distinct word with weight 1; empty for a text of stop words alone."""
+        """The distinct words, each with weight 1; empty for a text of stop words only."""
         rest, runs = split(unified(text))
         words = self._stemmed(rest, Bm25.embed_query)
         return self._joined(words, dict.fromkeys([*_numbers(rest), *asked(runs)], 1.0))
 
     def document(self, text: str) -> SparseVector:
-        """Each distinct word with its saturated frequency, held against the text's length."""
+        """The distinct words, each with its saturated frequency, reduced by the text's length."""
         rest, runs = split(unified(text))
         words = self._stemmed(rest, Bm25.embed_document)
-        # A word that occurs once weighs (K + 1) / (1 + length norm): the least of the weights.
+        # The least weight is that of a word that occurs once: (K + 1) / (1 + length norm).
         least = min(words.values(), default=(K + 1) / (1 + K * (1 - B)))
         numbers = _weights(Counter(_numbers(rest)), (K + 1) / least - 1)
         pairs = written(runs)
@@ -77,7 +75,7 @@ class Bm25Encoder:
         return self._joined(words, numbers | _weights(pairs, norm))
 
     def _stemmed(self, text: str, embed: Callable[[Bm25, str], SparseVector]) -> dict[int, float]:
-        """The words of each script, by the stemmer for it; their weights by their ids."""
+        """The weights of the words by their ids; each script has its own stemmer."""
         weights: dict[int, float] = {}
         if not text.isascii():
             for script, encoder in self._of_scripts:
@@ -111,5 +109,5 @@ def _cut(text: str) -> str:
 
 
 def _numbers(text: str) -> list[str]:
-    """The numbers of a text, full-width digits as plain ones."""
+    """The numbers in a text; full-width digits become plain ones."""
     return [unicodedata.normalize("NFKC", number) for number in _NUMBER.findall(text)]

@@ -1,4 +1,5 @@
-"""Lists of a hybrid search, each with the scores of what only the others have."""
+"""Completes the lists of a hybrid search: each list gets the scores of hits that only another list
+has."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -14,16 +15,16 @@ Ask = Callable[[Sequence[Nearest]], Sequence[Sequence[Record]]]
 def completed(
     requests: Sequence[Nearest], ask: Ask, ids_at_once: Callable[[], int]
 ) -> list[list[Record]]:
-    """What `ask` gives for each of `requests`, and behind it the records that only another list
-    has, by its own score. A second call asks for those; what has no such score stays missing, as
-    a memory without a word of the query does."""
+    """The list of each request, followed by the records that only another list has, with their
+    scores for this request. A second call asks for those. A record without such a score stays
+    missing, such as a memory without a word of the query."""
     lists = [[*found] for found in ask(requests)]
-    # A list that is shorter than was asked for has all that there are.
+    # A list that is shorter than its limit has all hits already.
     missing = [
         _lacking(found, lists) if len(found) == request.limit else []
         for request, found in zip(requests, lists, strict=True)
     ]
-    most = ids_at_once()  # which may be known only now, when the engine was asked
+    most = ids_at_once()  # an engine may know it only after its first call
     again = [(number, part) for number, ids in enumerate(missing) for part in sliced(ids, most)]
     if again:
         more = ask([_only(requests[number], part) for number, part in again])
@@ -37,7 +38,7 @@ def _only(request: Nearest, ids: Sequence[Any]) -> Nearest:
 
 
 def _lacking(records: Sequence[Record], lists: Sequence[Sequence[Record]]) -> list[Any]:
-    """The ids of what others of `lists` have."""
+    """The ids that other lists have and `records` lacks."""
     there = {record.id for record in records}
     others = dict.fromkeys(record.id for found in lists for record in found)
     return [id_ for id_ in others if id_ not in there]

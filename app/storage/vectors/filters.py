@@ -1,7 +1,7 @@
-"""Filters: from mem0's operators on metadata to Qdrant's own JSON filters.
+"""Filters: compiles mem0's operators on metadata into Qdrant's JSON filters.
 
-A `Filter` here is what Qdrant's REST API takes, `{"must": [...], "should": [...],
-"must_not": [...]}`, as plain dicts: the one form that both stores translate from.
+A `Filter` is a filter of Qdrant's REST API as plain dicts, `{"must": [...], "should": [...],
+"must_not": [...]}`. Both stores translate this form into their own.
 """
 
 import re
@@ -16,12 +16,12 @@ from app.storage.payloads import instant, today
 
 Filter = dict[str, Any]
 
-MAX_CONDITIONS = 1000  # in all
-MAX_PARTS = 50  # of one object or one AND, OR, NOT
-MAX_VALUES = 100  # of in and nin
+MAX_CONDITIONS = 1000  # in a whole filter
+MAX_PARTS = 50  # in one object, or in one AND, OR, NOT
+MAX_VALUES = 100  # in one `in` or `nin`
 MAX_DEPTH = 10
-MAX_KEY = 256
-MAX_SHOWN = 60  # of a key that is refused
+MAX_KEY = 256  # characters
+MAX_SHOWN = 60  # characters of a refused key that the error shows
 _LOGIC = {"AND": "must", "OR": "should", "NOT": "must_not"}
 _BARE_SEGMENT = re.compile(r"[\w-]+")
 _INT64 = range(-(2**63), 2**63)
@@ -35,15 +35,15 @@ def compile_filters(filters: Mapping[str, Any], *, with_ids: bool = False) -> Fi
     by `AND`, `OR` and `NOT`, each a list of such objects. A key may lead into objects
     (`address.city`). Raises ValueError, saying what is wrong.
 
-    The ids of a scope are refused anywhere in it: a misplaced one would be looked for in the
-    metadata. `with_ids` takes them, and `id` with the ids of memories, for callers who have no
-    other place for them; whatever such a filter says, it only narrows what `in_scope` allows.
+    Ids of a scope are refused anywhere in it: a misplaced one would be searched in the metadata.
+    `with_ids` allows them, and also `id` with ids of memories, for APIs that have no other place
+    for them. Such a filter can only narrow what `in_scope` allows.
     """
     return _Compiler(with_ids).compile(filters, MAX_DEPTH)
 
 
 class _Compiler:
-    """For one filter, whose conditions it counts."""
+    """Compiles one filter, and counts its conditions."""
 
     def __init__(self, with_ids: bool) -> None:
         self._with_ids = with_ids
@@ -97,9 +97,9 @@ def _has_id(values: Any) -> Filter:
 
 
 def check_keys(metadata: Mapping[str, Any], within: str = "") -> None:
-    """Raises ValueError for a key that no filter could name, also of the objects inside.
+    """Raises ValueError for a key, at any depth, that no filter could name.
 
-    `within` is the path that leads to `metadata`, with a dot at its end.
+    `within` is the path to `metadata`, with a dot at its end.
     """
     for key, value in metadata.items():
         path = within + key
@@ -117,7 +117,7 @@ def _is_path(key: str) -> bool:
 
 
 def _path(key: str) -> str:
-    """`key` as a JSON path of Qdrant: segments with other than word characters are quoted."""
+    """`key` as Qdrant's JSON path: segments with other than word characters are quoted."""
     segments = key.split(".")
     if not _is_path(key):
         raise ValueError(f"{key!r} is not a key that can be filtered by")
@@ -139,7 +139,7 @@ def _eq(path: str, key: str, value: Any) -> Filter:
         same = {"key": path, "match": {"value": value}}
         if abs(value) > _EXACT:
             return same
-        # JSON's 5 and 5.0 are one number; the engine keeps them apart.
+        # In JSON 5 and 5.0 are the same number, but the engine distinguishes them.
         return {"should": [same, {"key": path, "range": {"gte": value, "lte": value}}]}
     raise ValueError(f"{key} must be compared with a text, a number, a boolean or null")
 
@@ -154,13 +154,13 @@ def _in(path: str, key: str, values: Any) -> Filter:
     texts = [value for value in values if isinstance(value, str) and value != "*"]
     if len(texts) < 2:
         return {"should": [_eq(path, key, value) for value in values]}
-    # As one condition: an engine without an index reads a memory once for each.
+    # One condition for all texts: without an index the engine reads a memory for each condition.
     others = [_eq(path, key, value) for value in values if value not in texts]
     return {"should": [{"key": path, "match": {"any": texts}}, *others]}
 
 
 def _not(condition: Filter, path: str) -> Filter:
-    """Holds for memories that have the key, with another value."""
+    """A filter for memories that have the key, but with another value."""
     return {"must_not": [condition, {"is_empty": {"key": path}}]}
 
 
@@ -197,7 +197,7 @@ _OPERATORS: dict[str, Callable[[str, str, Any], Filter]] = {
 
 
 def in_scope(scope: Scope, *, show_expired: bool = False, extra: Filter | None = None) -> Filter:
-    """The memories of a scope, without the expired ones, that also pass `extra`."""
+    """A filter for the memories of a scope that pass `extra`, by default without expired ones."""
     result: Filter = {"must": _of(scope)}
     if extra:
         result["must"].append(extra)
@@ -207,12 +207,12 @@ def in_scope(scope: Scope, *, show_expired: bool = False, extra: Filter | None =
 
 
 def is_empty(where: Filter | None) -> bool:
-    """Whether everything passes it."""
+    """Whether every memory passes the filter."""
     return not any((where or {}).values())
 
 
 def created_between(since: datetime | None, until: datetime | None) -> list[Filter]:
-    """`since` inclusive, `until` exclusive."""
+    """Conditions on `created_at`: `since` is inclusive, `until` exclusive."""
     bounds = {"gte": since, "lt": until}
     return [
         {"key": "created_at", "range": {bound: time.isoformat()}}
@@ -222,8 +222,8 @@ def created_between(since: datetime | None, until: datetime | None) -> list[Filt
 
 
 def corpus_of(scope: Scope) -> Filter | None:
-    """The memories among which the words of a search in `scope` are counted: all of the scope,
-    whatever else the search asks for. None means everybody's."""
+    """A filter for the memories among which document frequencies are counted in a search in
+    `scope`: all of the scope, whatever else the search asks for. None means all memories."""
     return {"must": _of(scope)} if scope else None
 
 

@@ -1,9 +1,9 @@
-"""Writes that change a memory only if it is still as it was read.
+"""Guarded writes: they change a memory only if it still has the revision that was read.
 
-For a store that several processes share: one that was stopped, or cut off, may send a write long
-after others have settled what it was about. Every write to a memory gives it another revision, and
-names the one that it replaces, so a late one meets another and changes nothing. The engine does not
-say whether it did: who has to know reads the memory back.
+They are for a store that several processes share: a process that was stopped, or cut off, may send
+a write long after others have recovered it. Every write gives a memory a new revision, and names
+the one that it replaces, so that a late write changes nothing. The engine does not report whether a
+write changed anything; a caller that has to know reads the memory again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from app.storage.vectors.worded import WordedStore
 
 
 def as_read(memory_id: str, revision: str | None) -> Filter:
-    """The memory, if it has that revision; None: it never got one."""
+    """A filter for the memory, if it has that revision; None stands for a memory without one."""
     if revision is None:
         own: Filter = {"is_empty": {"key": REVISION}}
     else:
@@ -27,24 +27,24 @@ def as_read(memory_id: str, revision: str | None) -> Filter:
 
 
 class GuardedStore(WordedStore):
-    """Only an engine that is `shared` has to be able to do any of it."""
+    """A store with guarded writes, which only an engine that is `shared` has to offer."""
 
     shared = False
-    """Whether processes on other hosts write to it too."""
+    """Whether processes on other hosts write to it, too."""
 
     def insert(self, memories: Mapping[str, tuple[Vector | None, Payload]]) -> None:
-        """Write memories of which the ids are not there yet."""
+        """Write the memories whose ids do not exist yet."""
         points = self._points(memories)
         try:
             self._insert(points)
-        except NoCollection:  # a server came back empty
+        except NoCollection:  # the server lost its data
             self._make_again()
             self._insert(points)
 
     def replace(
         self, memory_id: str, dense: Vector | None, payload: Payload, revision: str | None
     ) -> None:
-        """Another payload and, unless `dense` is None, other vectors of a memory with that
+        """Replace the payload and, unless `dense` is None, the vectors of a memory with that
         `revision`. Raises MemoryNotFound where there is no collection."""
         guard = as_read(memory_id, revision)
         try:
@@ -74,14 +74,14 @@ class GuardedStore(WordedStore):
             for point_id, (dense, payload) in memories.items()
         ]
 
-    # ---- of the engine; each raises NoCollection, as all of them do
+    # ---- methods of the engine; each may raise NoCollection
 
     def _insert(self, points: Sequence[NewPoint]) -> None:
-        """Those of which the id is not there yet."""
+        """Write the points whose ids do not exist yet."""
         raise NotImplementedError
 
     def _replace(self, point: NewPoint, guard: Filter) -> None:
-        """If the point of that id is there and passes `guard`."""
+        """Replace the point of that id, if it exists and passes `guard`."""
         raise NotImplementedError
 
     def _replace_payload(self, guard: Filter, payload: Payload) -> None:

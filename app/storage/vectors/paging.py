@@ -1,4 +1,4 @@
-"""How listings go on, and how long answers are read: in pieces that are bounded in bytes."""
+"""Cursors of listings, and chunks, in which long answers are read with bounded memory."""
 
 import json
 import uuid
@@ -13,10 +13,10 @@ from app.storage.payloads import instant
 from app.storage.vectors.filters import Filter
 from app.storage.vectors.ranking import Record
 
-ROWS = 1000  # that an engine is asked for at once
-PAGE = ROWS - 1  # memories that are listed, or held, at once; one more shows that there are more
+ROWS = 1000  # points that an engine is asked for at once
+PAGE = ROWS - 1  # memories in one page: one point more is read to see whether there are more
 CHUNK_BYTES = 4_000_000  # of payloads that are held at once, about
-NESTED = 16  # times the room of its text that metadata with objects inside takes, mostly
+NESTED = 16  # nested metadata takes about so many times the memory of its text
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -28,15 +28,16 @@ class Listed(NamedTuple):
 
     id: str
     time: int
-    """Its `created_at`, in microseconds since 1970: what the engines order by."""
+    """Its `created_at` in microseconds since 1970, by which the engines sort."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """How far a listing has come: the time of its last memory, and who of that time was given.
+    """A position in a listing: the time of the last memory that was returned, and the ids of those
+    with that time that were returned.
 
-    The ids are needed because several memories may share one `created_at`, and an engine
-    gives no order among those.
+    The ids are needed because several memories may have one `created_at`, and engines do not sort
+    those.
     """
 
     time: datetime
@@ -48,7 +49,7 @@ class Cursor:
 
     @classmethod
     def decode(cls, text: str) -> Self:
-        """Raises ValueError for anything that `encode` did not make."""
+        """The cursor in `text`. Raises ValueError where `encode` did not make it."""
         try:
             time, *ids = json.loads(urlsafe_b64decode(text.encode("ascii")))
             return cls(instant(time), tuple(str(uuid.UUID(point_id)) for point_id in ids))
@@ -58,17 +59,17 @@ class Cursor:
 
 @dataclass(slots=True)
 class Chunk(Generic[T]):
-    """What is held at once of a long answer."""
+    """A part of a long answer that is held in memory."""
 
     items: list[T]
     size: int
-    """In bytes, about."""
+    """The size in bytes, about."""
     cursor: Cursor | None = None
-    """Of what follows in a listing; None at its end."""
+    """The cursor after this part of a listing; None at its end."""
 
 
 def following(where: Filter, after: Cursor | None) -> Filter:
-    """`where`, from a cursor on."""
+    """`where`, for the memories after a cursor."""
     if after is None:
         return where
     not_later = {"key": "created_at", "range": {"lte": after.time.isoformat()}}
@@ -79,12 +80,12 @@ def following(where: Filter, after: Cursor | None) -> Filter:
 
 
 def listed(points: Iterable[Any]) -> list[Listed]:
-    """What both engines answer when they are asked in the order of `created_at`."""
+    """The places of points that an engine returned in the order of `created_at`."""
     return [Listed(str(point.id), point.order_value) for point in points]
 
 
 def cursor_after(ids: Sequence[Listed], before: Cursor | None) -> Cursor:
-    """The cursor of what follows `ids`, which are not none and were read from `before`."""
+    """The cursor after `ids`, which must not be empty and were read after the cursor `before`."""
     last = ids[-1].time
     time = EPOCH + timedelta(microseconds=last)
     same = [one.id for one in ids if one.time == last]
@@ -99,8 +100,8 @@ def sliced(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 
 
 def merged(chunks: Iterable[Chunk[T]]) -> Iterator[Chunk[T]]:
-    """Small chunks as larger ones, at least one, that are given as soon as they have PAGE items
-    or CHUNK_BYTES; by not more than one of the small ones larger."""
+    """Small chunks joined into larger ones, at least one. Each is complete as soon as it has PAGE
+    items or CHUNK_BYTES, which it exceeds by one small chunk at most."""
     held = Chunk[T]([], 0)
     for chunk in chunks:
         if chunk.items and (held.size >= CHUNK_BYTES or len(held.items) >= PAGE):
@@ -113,7 +114,7 @@ def merged(chunks: Iterable[Chunk[T]]) -> Iterator[Chunk[T]]:
 
 
 def size_of(record: Record) -> int:
-    """What a payload takes in memory, in bytes, about."""
+    """The memory that a payload takes, in bytes, about."""
     values = record.payload.values()
     nested = [len(str(value)) for value in values if isinstance(value, dict | list)]
     return sum(map(getsizeof, values)) + NESTED * sum(nested)

@@ -1,4 +1,4 @@
-"""Points as they go to an engine, and as they come from it."""
+"""Points and requests that are exchanged with an engine."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -13,27 +13,27 @@ from app.storage.vectors.ranking import Record
 
 @dataclass(frozen=True, slots=True)
 class NewPoint:
-    """A point as it is written."""
+    """A point to write."""
 
     id: str
     dense: Vector | None
-    """None only on the embedded engine, of a memory that is still to be embedded."""
+    """None for a memory that is still to be embedded, which only the embedded engine has."""
     sparse: SparseVector
     payload: Payload
 
 
 @dataclass(frozen=True, slots=True)
 class Nearest:
-    """One list to ask of the engine: by the dense vector, or by words."""
+    """A request for one list of points: by the dense vector, or by words."""
 
     vector: Vector | SparseVector
     limit: int
     where: Filter
     ids_only: bool = False
-    """For ranking alone: the payloads may be left out, and the ids may be the engine's own, which
-    can be compared. `hydrate` makes Records of those that are needed."""
+    """Whether the list is for ranking only. Payloads may then be left out, and ids be the engine's
+    own, which can be compared. `hydrate` completes the records that are needed."""
     corpus: Filter | None = None
-    """By words: among which memories the words' frequencies are counted, see `hybrid`."""
+    """The memories among which document frequencies are counted, see `hybrid`."""
 
     @property
     def by_words(self) -> bool:
@@ -42,7 +42,7 @@ class Nearest:
 
 @dataclass(frozen=True, slots=True)
 class Worded:
-    """A point as far as its words are concerned."""
+    """A point's text and words."""
 
     id: str
     text: str
@@ -55,8 +55,8 @@ class Worded:
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """A memory with its vector of meaning."""
+    """A memory with its dense vector."""
 
     record: Record
     vector: Vector | None
-    """As the engine keeps it, of length 1; None where it is still to be embedded."""
+    """The unit vector that the engine stores; None where the memory is still to be embedded."""

@@ -1,4 +1,4 @@
-"""Whose vectors a collection has."""
+"""Checks that a collection has vectors of the configured embedder."""
 
 from app.embeddings import EmbedderInfo, Vector, is_finite
 from app.errors import EmbedderMismatch, VectorStoreUnavailable
@@ -6,16 +6,16 @@ from app.storage.vectors.base import Engine
 
 
 class PreparedStore(Engine):
-    """A collection that is made or checked for an embedder before anything is put into it."""
+    """A store whose collection is made or checked for an embedder before anything is written."""
 
     def __init__(self) -> None:
         self._prepared: EmbedderInfo | None = None
         self._zero: float | None = None
 
     def prepare(self, embedder: EmbedderInfo) -> None:
-        """Make the collection for `embedder`, or see that it is of this one.
+        """Make the collection for `embedder`, or check that it has vectors of this embedder.
 
-        Needed before anything with vectors. Raises EmbedderMismatch.
+        Must be called before anything with vectors. Raises EmbedderMismatch.
         """
         if self._prepared == embedder:
             return
@@ -34,21 +34,22 @@ class PreparedStore(Engine):
         self._prepared = embedder
 
     def adopt(self, embedder: EmbedderInfo) -> None:
-        """Make the collection one of `embedder`: every memory stays, found by its words, and none
-        has a vector until it is put again. Nobody may write meanwhile."""
+        """Let the collection have vectors of `embedder`. All memories stay and are found by their
+        words, but have no vectors until they are written again. No other writer may write
+        meanwhile."""
         self._adopt(embedder)
         self._prepared = embedder
         self._zero = None
 
     def zero(self) -> float | None:
-        """What `keep_zero` was told of this collection's embedder; None where nothing."""
+        """The number that `keep_zero` stored for this collection's embedder, if any."""
         if self._zero is None:
             self._zero = self._read_zero()
         return self._zero
 
     def keep_zero(self, zero: float) -> None:
-        """Keep the cosine that the collection's embedder gives unrelated texts. Raises the
-        failures of the store; then it is known to this process alone."""
+        """Store the cosine that the collection's embedder gives unrelated texts. Raises the store's
+        failures; the number is then known to this process only."""
         self._zero = zero
         self._record_zero(zero)
 
@@ -58,7 +59,8 @@ class PreparedStore(Engine):
         self._create(self._prepared)
 
     def _checked(self, vector: Vector) -> Vector:
-        """Before anything is sent: Edge keeps a write that it refused, and accepts NaN."""
+        """`vector`. Raises ValueError for a wrong one, before it is sent: Edge accepts NaN, and
+        keeps a write that it refused in its log."""
         dimensions = self._prepared.dimensions if self._prepared else 0
         if len(vector) != dimensions:
             raise ValueError(f"a vector of {len(vector)} numbers, not {dimensions}")

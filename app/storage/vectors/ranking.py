@@ -1,18 +1,18 @@
-"""The order of search results: one score from meaning, words, and what was said before and after.
+"""Ranks search results by one score from meaning, words, and neighbours in the conversation.
 
-For each memory that one of the two lists found:
+For each memory in one of the two lists:
 
     similarity  max(0, (cosine - zero) / (1 - zero)), zero being the cosine of unrelated texts
     keyword     coverage * bm25 / max(bm25 of this query), coverage being the share of the query's
                 words that the memory has, so that one stray common word never weighs like all
     own         similarity + keyword
-    neighbours  0.2 * own of the memories of the same conversation just before and just after, 0.1
-                * own of those two away, as far as they were found too; 0.5 of one just before
-                that is a question
+    neighbours  0.2 * own of the memories just before and just after in the same conversation, and
+                0.1 * own of those two away, as far as they were found, too; but 0.5 * own of a
+                memory just before that is a question
     score       (own + neighbours) * 0.8 for a question, else own + neighbours
 
-Sorted by score, and shown as at most 1. Found on half of LoCoMo (arXiv:2402.17753), checked on the
-other half; benchmarks/README.md has the figures.
+Results are sorted by the score, which is shown as at most 1. The numbers were found on one half of
+LoCoMo (arXiv:2402.17753) and checked on the other; benchmarks/README.md has the figures.
 """
 
 from collections import defaultdict
@@ -28,21 +28,21 @@ MIN_CANDIDATES = 80
 
 NEXT, NEXT_BUT_ONE, ANSWER = 0.2, 0.1, 0.5
 QUESTION = 0.8
-SAME_CONVERSATION_S = 3600.0  # between two memories that no run_id holds together
+SAME_CONVERSATION_S = 3600.0  # the longest gap in a conversation without a run_id
 
 TURN_KEYS = (*SCOPE_KEYS, "created_at", PLACE, ASKS)
 """The payload keys that `turn_of` reads."""
 
 
 class Turn(NamedTuple):
-    """What a memory is in its conversation."""
+    """The place of a memory in its conversation."""
 
     conversation: tuple[Any, ...] | None = None
-    """The ids of its scope; None where it has no place in an order, and so no neighbours."""
+    """The ids of its scope; None where it has no place, and so no neighbours."""
     number: int = 0
-    """One more than that of the memory just before."""
+    """Its number; one more than that of the memory just before."""
     time: float | None = None
-    """When, in s since 1970, where only the time tells conversations apart."""
+    """Its time in seconds since 1970; None where a run_id identifies the conversation."""
     asks: bool = False
     """Whether it is a question."""
 
@@ -64,19 +64,19 @@ class Record:
     """A point of the store: its payload, and the score of the list it was found in."""
 
     id: Any
-    """A UUID as text; the engine's own where the record came `ids_only`."""
+    """A UUID as text; the engine's own id where the request was `ids_only`."""
     payload: dict[str, Any]
     score: float = 0.0
     tokens: Collection[int] = ()
-    """The ids of the words of its text, each once, in a keyword list only; of an `ids_only`
-    record, at least those that were asked for."""
+    """The ids of the distinct words of its text, in a list by words only. With `ids_only` at least
+    those of the query."""
     turn: Turn = NO_TURN
-    """In a list of a search only."""
+    """Set in the lists of a search only."""
 
 
 @dataclass(slots=True)
 class Ranked:
-    """A search result, and how its score came about, see above."""
+    """A search result with the parts of its score, see above."""
 
     record: Record
     similarity: float = 0.0
@@ -94,7 +94,7 @@ class Ranked:
 
     @property
     def score(self) -> float:
-        """0..1."""
+        """The score that is shown, 0..1."""
         return min(1.0, self.total)
 
 
@@ -110,10 +110,10 @@ def rank(
     limit: int | None = None,
     zero: float = 0.0,
 ) -> list[Ranked]:
-    """The best `limit` (None: all) of both lists as one, best first.
+    """The best `limit` (None: all) of both lists, best first.
 
-    `similar` is scored by cosine similarity, `worded` by BM25; `query` holds the ids of the
-    query's distinct words. What a list lacks counts as 0 there.
+    The scores of `similar` are cosines, those of `worded` are BM25. `query` has the ids of the
+    query's distinct words. A memory that a list lacks counts as 0 there.
     """
     found = {record.id: Ranked(record) for record in (*worded, *similar)}
     for record in similar:
@@ -121,7 +121,7 @@ def rank(
     for id_, share in _shares_of_words(worded, query).items():
         found[id_].keyword = share
     _add_neighbours(found.values())
-    # The id settles ties, so that the same search gives the same order twice.
+    # Ties are sorted by id, so that a repeated search gives the same order.
     order = sorted((-one.total, id_) for id_, one in found.items())
     return [found[id_] for _, id_ in order[:limit]]
 
@@ -129,7 +129,7 @@ def rank(
 def _shares_of_words(
     worded: Sequence[Record], query: frozenset[int] | set[int]
 ) -> dict[Any, float]:
-    """By id, 0..1: coverage * bm25 / max(bm25 of this query)."""
+    """The `keyword` of each record by its id, 0..1: coverage * bm25 / max(bm25)."""
     best = max((record.score for record in worded), default=0.0)
     if best <= 0:
         return {}
@@ -141,7 +141,7 @@ def _shares_of_words(
 
 
 def _add_neighbours(found: Collection[Ranked]) -> None:
-    """Hand each one's own to those of its conversation that are next to it, or next but one."""
+    """Add a share of each memory's `own` to its neighbours, one or two places away."""
     conversations: defaultdict[Any, dict[int, Ranked]] = defaultdict(dict)
     for one in found:
         turn = one.record.turn
@@ -164,10 +164,10 @@ def _share(giver: Ranked, step: int) -> float:
 
 def _are_of_one(turn: Turn, other: Turn) -> bool:
     if turn.time is None or other.time is None:
-        return True  # a run_id says so
+        return True  # a run_id identifies the conversation
     return abs(turn.time - other.time) <= SAME_CONVERSATION_S
 
 
 def _unit(score: float) -> float:
-    """Into 0..1: float32 cosine of equal vectors comes out as 1.0000001."""
+    """`score`, bounded to 0..1: the cosine of equal float32 vectors may be 1.0000001."""
     return score if 0.0 <= score <= 1.0 else float(score > 0)

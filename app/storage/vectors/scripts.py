@@ -1,11 +1,10 @@
-"""What is one word in the scripts that are written in more than one way, or without spaces.
+"""Prepares texts in scripts with several spellings, or without spaces, to be cut into words.
 
-Two things happen before a text is cut into words. Forms that mean the same become one: traditional,
-simplified and Japanese characters, a German sharp s, letters with a stroke, the forms of an Arabic
-alif; and what is written before an Arabic article goes. Chinese, Japanese and Korean
-become pairs of characters: a dictionary cuts the same characters here in one way and there in
-another, and Korean writes a particle to the end of a word. On XQuAD in Chinese the pairs find more
-than a dictionary does, see benchmarks/README.md.
+First, variants of a character become one: traditional, simplified and Japanese characters, the
+German sharp s, letters with a stroke, the forms of the Arabic alif. Prefixes of the Arabic article
+are removed. Second, Chinese, Japanese and Korean become pairs of characters: a dictionary would cut
+the same characters differently in different texts, and Korean appends particles to words. On XQuAD
+in Chinese the pairs find more than a dictionary, see benchmarks/README.md.
 """
 
 import re
@@ -22,18 +21,18 @@ _HANGUL = "\uac00-\ud7a3"
 _RUN = re.compile(f"[{_HAN}{_KANA}]+|[{_HANGUL}]+")
 _HAN_ALONE = re.compile(f"[{_HAN}]")
 _PARTICLES = frozenset("은는이가을를의에도만로와과랑")
-"""Korean ones of one syllable: behind one of another, that one is a word."""
+"""Korean particles of one syllable. A syllable before such a particle is a word of its own."""
 
 _COMPATIBLE = re.compile("[\u1100-\u11ff\uf900-\ufaff\uff10-\uffdc]")
-"""Characters with a form of their own for old encodings, such as half-width kana, and the parts of
-Korean syllables."""
+"""Compatibility characters for old encodings, such as half-width kana, and parts of Korean
+syllables."""
 
 _EUROPEAN = {"ß": "ss", "ẞ": "ss", "ł": "l", "Ł": "l", "ø": "o", "Ø": "o", "đ": "d", "Đ": "d"}
 _EUROPEAN |= {"ı": "i", "ё": "е", "Ё": "Е"}
-# Forms of alif, yeh, teh marbuta and kaf, also the Persian ones; a stroke that makes words longer.
+# Forms of alif, yeh, teh marbuta and kaf, including Persian ones; the stroke that stretches words.
 _ARABIC_FORMS = {"أ": "ا", "إ": "ا", "آ": "ا", "ٱ": "ا", "ى": "ي", "ی": "ي", "ة": "ه"}
 _ARABIC_FORMS |= {"ک": "ك", "ـ": ""}
-_VOWEL_SIGNS = dict.fromkeys(map(chr, range(0x64B, 0x653)), "")  # mostly they are not written
+_VOWEL_SIGNS = dict.fromkeys(map(chr, range(0x64B, 0x653)), "")  # seldom written
 _HAN_FORMS = {line[0]: line[1] for line in HAN_FILE.read_text("utf-8").splitlines()}
 _FORMS: dict[int, str] = {
     ord(one): other
@@ -42,12 +41,12 @@ _FORMS: dict[int, str] = {
 
 _ARABIC = "[\u0621-\u064a]"
 _ARTICLE = re.compile(f"(?<!{_ARABIC})(?:[وف]?[بك]?ال|[وف]?لل)(?={_ARABIC}{{3}})")
-"""An article with the conjunction and the preposition before it, in front of three letters."""
-_PLAIN_ARTICLE = "ال"  # the tokenizer makes a word of its own of it
+"""An article with a conjunction and a preposition before it, followed by three letters."""
+_PLAIN_ARTICLE = "ال"  # the tokenizer splits it off as a word
 
 
 def unified(text: str) -> str:
-    """`text` with one form for each character that has several. Plain ASCII is as it was."""
+    """`text` with one variant of each character that has several. ASCII is returned as it is."""
     if text.isascii():
         return text
     text = _COMPATIBLE.sub(lambda found: unicodedata.normalize("NFKC", found[0]), text)
@@ -56,19 +55,19 @@ def unified(text: str) -> str:
 
 
 def split(text: str) -> tuple[str, list[str]]:
-    """What of a unified text is no run of Chinese, Japanese or Korean, and those runs."""
+    """A unified text without its runs of Chinese, Japanese and Korean, and these runs."""
     if text.isascii():
         return text, []
     return _RUN.sub(" ", text), _RUN.findall(text)
 
 
 def asked(runs: list[str]) -> set[str]:
-    """The pairs that a query looks for; a character alone where it stands alone."""
+    """The pairs of characters that a query searches; a single character where it stands alone."""
     return {pair for run in runs for pair in _pairs(run) or [run]}
 
 
 def written(runs: list[str]) -> Counter[str]:
-    """The pairs that a memory has, and the characters that may be asked for alone."""
+    """The pairs of characters in a memory, and the characters that a query may search alone."""
     found: Counter[str] = Counter()
     for run in runs:
         found.update(_pairs(run))

@@ -1,7 +1,7 @@
-"""What the service needs of a vector store, whichever engine is behind it.
+"""The vector store that the service calls, on any engine.
 
-Both vectors of a point are made here in the process, so keyword search works offline and alike
-on every engine, in Chinese too.
+The words of a point are made in this process, so that keyword search works offline, and in the same
+way on every engine and in every language.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,18 +35,18 @@ T = TypeVar("T")
 
 
 class VectorStore(GuardedStore):
-    """One collection of memories. It is made when an embedder first comes; until then it is
-    read as an empty one."""
+    """A collection of memories. It is made when it is first prepared for an embedder; before that
+    it reads as empty."""
 
     def put(self, memories: Mapping[str, tuple[Vector | None, Payload]]) -> None:
-        """Write whole memories, new or changed: id -> (dense vector, payload). See NewPoint for
-        those without a vector."""
+        """Write new or changed memories: id -> (dense vector, payload). For memories without a
+        vector see NewPoint."""
         points = self._points(memories)
         if not points:
             return
         try:
             self._upsert(points)
-        except NoCollection:  # a server came back empty
+        except NoCollection:  # the server lost its data
             self._make_again()
             self._upsert(points)
 
@@ -60,32 +60,32 @@ class VectorStore(GuardedStore):
         corpus: Filter | None = None,
         ids_only: bool = False,
     ) -> tuple[Sequence[Record], Sequence[Record], frozenset[int]]:
-        """The two lists of a hybrid search and the ids of the query's words, in two calls.
+        """The two lists of a hybrid search, and the ids of the query's words, in two calls.
 
-        The best `limit` by meaning, then those by words alone, each with its cosine; and the other
-        way round with BM25, which only memories with a word of the query have.
+        The first list has the best `limit` by meaning, then the other hits by words, each with its
+        cosine. The second has the best by words, then the other hits by meaning, each with its
+        BM25, which only memories with a word of the query have.
 
-        How rare a word is, is counted among the memories of `corpus` (None: among all), so that
-        no score tells of the words of others. Without `dense` the first list is empty. With
-        `ids_only` the lists are for `rank` and
-        `hydrate` alone, see Nearest.
+        Document frequencies are counted among the memories of `corpus` (None: among all), so that
+        no score reveals the words of others. Without `dense` the first list is empty. With
+        `ids_only` the lists are only for `rank` and `hydrate`, see Nearest.
         """
         words = self._bm25.query(query)
         where = _or(where, self._narrowed, where)
         requests = {}
         if dense is not None:
             requests["similar"] = Nearest(self._checked(dense), limit, where, ids_only)
-        if words.indices:  # a query of stop words alone has none
+        if words.indices:  # a query of stop words only has none
             requests["worded"] = Nearest(words, limit, where, ids_only, corpus)
         found = completed([*requests.values()], self._lists, lambda: self.ids_at_once)
         lists = dict(zip(requests, found, strict=True))
         return lists.get("similar", []), lists.get("worded", []), frozenset(words.indices)
 
     def hydrate(self, records: Sequence[Record]) -> Sequence[Record | None]:
-        """Records that came `ids_only`, each with its id and payload; None where it is gone since.
+        """`ids_only` records, completed with their ids and payloads; None for a memory that was
+        deleted meanwhile.
 
-        Read now, where they were left out: the payloads of all candidates would be most of a
-        search's cost.
+        Payloads are read here, and not for all candidates, which would be most of a search's cost.
         """
         ids = [self._public(record.id) for record in records]
         bare = [id_ for id_, record in zip(ids, records, strict=True) if not record.payload]
@@ -98,23 +98,25 @@ class VectorStore(GuardedStore):
         ]
 
     def nearest(self, vector: Vector, limit: int, scope: Scope) -> Sequence[Record]:
-        """The memories of a scope that are most like `vector`, best first; without the expired."""
+        """The memories of a scope that are most similar to `vector`, best first, without expired
+        ones."""
         return self._lists([Nearest(self._checked(vector), limit, in_scope(scope))])[0]
 
     def newest(
         self, where: Filter, limit: int, after: Cursor | None = None
     ) -> tuple[list[Listed], Cursor | None]:
-        """The first `limit` of a listing, newest first, and the cursor of the next ones: None
-        when there are none. No memory is read."""
+        """The first `limit` places of a listing, newest first, and the cursor after them, None at
+        the end. No payload is read."""
         found = _or(list[Listed](), self._newest, where, limit + 1, after)
         first = found[:limit]
         return first, cursor_after(first, after) if len(found) > limit else None
 
     def skip(self, where: Filter, pages: int, size: int) -> Cursor | None:
-        """The cursor of what follows so many pages of a listing, 1 or more, of `size` memories
-        each; None where nothing does. No memory is read.
+        """The cursor after so many pages of a listing, 1 or more, of `size` memories each; None at
+        the end. No payload is read.
 
-        Page by page: among memories of one time an engine may choose others for another number.
+        It goes page by page, because with another limit an engine may choose other memories among
+        those with the same time.
         """
         after: Cursor | None = None
         for _ in range(pages):
@@ -126,10 +128,10 @@ class VectorStore(GuardedStore):
     def chunks(
         self, where: Filter, limit: int | None = None, after: Cursor | None = None
     ) -> Iterator[Chunk[Record]]:
-        """The first `limit` memories (None: all) of a listing, newest first, read as they are
-        taken: at least one Chunk, see `merged`.
+        """The first `limit` memories (None: all) of a listing, newest first, in at least one Chunk,
+        see `merged`. Each is read when it is taken.
 
-        What is deleted meanwhile is left out, and what follows takes its place.
+        A memory that is deleted meanwhile is left out, and the next one takes its place.
         """
         return merged(self._read(where, limit, after))
 
@@ -151,14 +153,14 @@ class VectorStore(GuardedStore):
     def page(
         self, where: Filter, limit: int, after: Cursor | None = None
     ) -> tuple[list[Record], Cursor | None]:
-        """Memories newest first, and the cursor of the next page: None when there is none."""
+        """A page of memories, newest first, and the cursor of the next page, None at the end."""
         chunks = [*self.chunks(where, limit, after)]
         return [record for chunk in chunks for record in chunk.items], chunks[-1].cursor
 
     def scan(
         self, where: Filter, cursor: Cursor | None = None, page: int = PAGE
     ) -> Iterator[Record]:
-        """All memories from `cursor` on, newest first, `page` of them read at once."""
+        """All memories after `cursor`, newest first; `page` of them are read at once."""
         while True:
             ids, cursor = self.newest(where, page, cursor)
             yield from self._in_order(ids)
@@ -166,7 +168,7 @@ class VectorStore(GuardedStore):
                 return
 
     def wholes(self) -> Iterator[Whole]:
-        """All memories with their vectors, in no order."""
+        """All memories with their vectors, in any order."""
         after: Any = None
         while True:
             page, after = _or(([], None), self._scroll_whole, after, WHOLE_AT_ONCE)
@@ -175,8 +177,8 @@ class VectorStore(GuardedStore):
                 return
 
     def owned(self, after: str | None, limit: int) -> tuple[dict[str, Payload], str | None]:
-        """Up to `limit` memories of a store that is shared, see Engine._owned. Who goes on with
-        `after` meets every memory that is there all the while."""
+        """Up to `limit` memories of a shared store, see Engine._owned. A caller that continues with
+        `after` gets every memory that exists all the time."""
         return _or((dict[str, Payload](), None), self._owned, after, limit)
 
     def get(self, point_id: str) -> Record | None:
@@ -184,11 +186,11 @@ class VectorStore(GuardedStore):
         return found[0] if found else None
 
     def get_many(self, ids: Sequence[str]) -> Sequence[Record]:
-        """The memories that are there; a missing one is absent."""
+        """The memories that exist, of `ids`."""
         return _or(list[Record](), self._retrieve, ids) if ids else []
 
     def get_whole(self, ids: Sequence[str]) -> Sequence[Whole]:
-        """Those of `get_many`, in the order of `ids`, with their vectors."""
+        """The memories that exist, in the order of `ids`, with their vectors."""
         if not ids:
             return []
         found = {one.record.id: one for one in _or(list[Whole](), self._retrieve_whole, ids)}
@@ -202,10 +204,10 @@ class VectorStore(GuardedStore):
         return _or(0, self._count, where)
 
     def facet(self, key: str, where: Filter, limit: int) -> list[tuple[str, int]]:
-        """The values of `key`, one of KEYWORD_INDEXES, with how many memories have each.
+        """The values of `key`, which is in KEYWORD_INDEXES, with the number of memories of each.
 
-        The most frequent first, then by value; at most `limit`. Counted in the index of `key`,
-        without reading a memory.
+        Sorted by that number, the highest first, then by value; at most `limit`. Counted in the
+        index of `key`, without reading a payload.
         """
         hits = _or(list[tuple[str, int]](), self._facet, key, where, limit)
         return sorted(hits, key=lambda hit: (-hit[1], hit[0]))
@@ -215,7 +217,7 @@ class VectorStore(GuardedStore):
         _or(None, self._clear)
 
     def overwrite_payload(self, point_id: str, payload: Payload) -> None:
-        """Another payload under the same vectors; the text must be the same."""
+        """Replace the payload of a memory and keep its vectors; the text must be the same."""
         try:
             self._overwrite_payload(point_id, payload)
         except NoCollection:
@@ -228,13 +230,13 @@ class VectorStore(GuardedStore):
         return _or(nothing, self._query, requests)
 
     def _in_order(self, ids: Sequence[Listed]) -> Sequence[Record]:
-        """The memories of a listing that are still there."""
+        """The memories of a listing that still exist, in its order."""
         found = {record.id: record for record in self.get_many([one.id for one in ids])}
         return [found[one.id] for one in ids if one.id in found]
 
 
 def _or(nothing: T, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What `call` gives, or `nothing` where there is no collection to ask."""
+    """The result of `call`, or `nothing` where there is no collection."""
     try:
         return call(*args, **kwargs)
     except NoCollection:

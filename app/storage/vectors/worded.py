@@ -1,4 +1,4 @@
-"""Whose words a collection has: as the texts are cut now, or as an earlier version cut them."""
+"""Detects words of an earlier version in a collection, and replaces them."""
 
 from collections.abc import Iterator, Mapping
 from math import isclose
@@ -12,28 +12,28 @@ from app.storage.vectors.bm25 import VERSION, Bm25Encoder
 from app.storage.vectors.points import Worded
 from app.storage.vectors.prepared import PreparedStore
 
-AT_ONCE = 16  # a text may have 100,000 characters, and Edge holds every thread while it reads
+AT_ONCE = 16  # a text may have 100,000 characters, and Edge stops all threads while it reads
 
 
 class WordedStore(PreparedStore):
-    """A collection whose words can be made again from its texts; the vectors of meaning stay."""
+    """A store whose words can be made again from its texts, without the dense vectors."""
 
     def __init__(self) -> None:
         super().__init__()
         self._bm25 = Bm25Encoder()
 
     def has_old_words(self) -> bool:
-        """Whether the collection has words, and those of another version of the tokenizer."""
+        """Whether the collection has words of another version, see `bm25.VERSION`."""
         try:
             return self._read_words() not in (None, VERSION)
         except NoCollection:
             return False
 
     def old_words(self) -> Iterator[tuple[int, Mapping[str, str]]]:
-        """All memories, a few at a time: how many those are, and of those whose words are not
-        as the text is cut now, the texts by their ids.
+        """All memories, a few at a time: their number, and the texts (by id) of those whose words
+        are outdated.
 
-        So whoever makes words again and was cut off may begin again: what is done is only read.
+        A caller that was interrupted may begin again: memories with current words are only read.
         """
         after: Any = None
         while True:
@@ -46,8 +46,8 @@ class WordedStore(PreparedStore):
                 return
 
     def put_words(self, texts: Mapping[str, str]) -> None:
-        """Make the words of memories again, from their texts by their ids. Raises MemoryNotFound
-        where one is gone."""
+        """Make the words of memories again; `texts` are by id. Raises MemoryNotFound where a memory
+        was deleted."""
         if texts:
             try:
                 self._update_words({id_: self._bm25.document(text) for id_, text in texts.items()})
@@ -55,8 +55,8 @@ class WordedStore(PreparedStore):
                 raise MemoryNotFound from None
 
     def keep_words(self) -> None:
-        """Keep with the collection that all its words are of this version."""
-        self.flush()  # no power cut may leave the version without the words
+        """Store with the collection that all its words are of this version."""
+        self.flush()  # first, so that a power cut cannot leave the version without the words
         self._record_words(VERSION)
 
     def _is_old(self, one: Worded) -> bool:

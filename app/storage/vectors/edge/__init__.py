@@ -1,4 +1,5 @@
-"""Qdrant Edge: Qdrant's own engine inside this process, one directory, one process at a time."""
+"""The engine Qdrant Edge: Qdrant's engine in this process. One process at a time can open its
+folder."""
 
 from app.storage.vectors.edge.store import EdgeStore
 

@@ -1,4 +1,4 @@
-"""The folder of the embedded store: whose vectors it has, its room on the disk, its open shard."""
+"""The folder of the embedded store: its embedder, its disk space, its open shard."""
 
 import json
 import logging
@@ -35,7 +35,7 @@ class EdgeCollection:
         except OSError as error:
             raise StartupError(f"Qdrant Edge cannot use {folder}: {error}") from error
         self.folder = folder
-        self._changing = threading.RLock()  # its files; the same thread may do so while it creates
+        self._changing = threading.RLock()  # held while files change; `create` holds it twice
         self._creating = threading.Lock()
         self._signing = threading.Lock()
         self._signature = folder / "embedder.json"
@@ -48,7 +48,7 @@ class EdgeCollection:
             raise
 
     def _open(self) -> None:
-        """What is there, unless the disk is full."""
+        """Open the shard if there is one, unless the disk is full."""
         try:
             take_over(self.folder)
         except OSError as error:
@@ -57,7 +57,8 @@ class EdgeCollection:
             self._load(open_shard(self.folder))
 
     def _load(self, shard: EdgeShard) -> EdgeShard:
-        """Before anything is served: `compact` holds every thread. Raises StartupError."""
+        """Compact the shard and use it. To be called before anything is served, because `compact`
+        stops all threads. Raises StartupError."""
         seconds = compact(shard, self.folder)
         if seconds is not None:
             self._compaction = (
@@ -109,7 +110,7 @@ class EdgeCollection:
         return version
 
     def record(self, **known: float) -> None:
-        """Keep the `zero` or the version of the `words`. Raises VectorStoreUnavailable where the
+        """Store the `zero` or the version of the `words`. Raises VectorStoreUnavailable where the
         folder cannot be written."""
         try:
             with self._signing:
@@ -129,7 +130,7 @@ class EdgeCollection:
         unfinished.replace(self._signature)
 
     def swap_in(self, target: Self) -> None:
-        """Let `target`, which has everything, take the place of this collection; closes both."""
+        """Replace this collection by `target`, which must be complete; closes both."""
         target.flush()
         target.close()
         self._close_shard()
@@ -139,7 +140,7 @@ class EdgeCollection:
         self.close()
 
     def check(self) -> str | None:
-        """What the start gave back, if it did. Raises where the shard does not answer."""
+        """A note about a compaction at the start, or None. Raises where the shard fails."""
         self.check_disk_space()
         if self._exists():
             with translated():
@@ -148,7 +149,7 @@ class EdgeCollection:
 
     @contextmanager
     def changing(self) -> Iterator[EdgeShard]:
-        """The open shard, for whoever changes it. Raises what `shard` raises."""
+        """Gives the open shard to a writer. Raises what `shard` raises."""
         with self._changing, translated():
             yield self.shard
 
@@ -158,7 +159,7 @@ class EdgeCollection:
 
     @contextmanager
     def still(self) -> Iterator[None]:
-        """Flushed, and nobody changes a file of the folder. Readers go on."""
+        """Held while all files are flushed and no writer changes them. Readers go on."""
         with self._changing, self._creating, self._signing:
             if self._shard:
                 with translated():
@@ -185,7 +186,7 @@ class EdgeCollection:
 
     @property
     def shard(self) -> EdgeShard:
-        """The open one. Raises NoCollection, StorageFull, VectorStoreUnavailable."""
+        """The open shard. Raises NoCollection, StorageFull, VectorStoreUnavailable."""
         if self._shard is None:
             if not self._exists():
                 raise NoCollection
@@ -200,7 +201,8 @@ def beside(folder: Path) -> Path:
 
 
 def take_over(folder: Path) -> None:
-    """Put a complete rebuild target in the place of `folder`; also where that was cut off."""
+    """Replace `folder` by a complete rebuild target, if there is one. Also continues a replacement
+    that was interrupted."""
     if (beside(folder) / COMPLETE).exists():
         shutil.rmtree(folder, ignore_errors=True)
         beside(folder).rename(folder)

@@ -1,4 +1,4 @@
-"""What ranking needs to know of Edge's hits: their words, and their turn in a conversation."""
+"""A cache of the details that ranking needs of Edge's hits: their words, and their turns."""
 
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,18 +12,18 @@ from app.storage.vectors.paging import sliced
 from app.storage.vectors.ranking import NO_TURN, TURN_KEYS, Turn, turn_of
 
 Known = tuple[frozenset[int], Turn]
-"""Which of the words that are asked for a memory has; its turn."""
+"""The words of the query that a memory has, and its turn."""
 
 
 class Details:
-    """The words and turns of the memories that searches have met lately, by their numbers: to
-    read them takes as long as to find the memories. Safe for many threads."""
+    """The words and turns of the memories that recent searches found, by their numbers. Reading
+    them takes as long as finding the memories. Safe for many threads."""
 
-    MANY = 500  # words; a memory that has more is read again
+    MANY = 500  # words; a memory with more is not cached
 
     def __init__(self, at_once: int, most: int = 20_000) -> None:
-        """Read `at_once` in one call, since each may be large. Of `most` memories: 10 MB where
-        they have ten words each, 45 MB where they have 500."""
+        """`at_once`: how many memories one call reads, since each may be large. `most`: how many
+        are cached; 20,000 take 10 MB with ten words each, and 45 MB with 500."""
         self._at_once = at_once
         self._most = most
         self._known: dict[int, tuple[int, array[int], Turn]] = {}  # with the point's version
@@ -41,7 +41,7 @@ class Details:
                 unknown.append(id_)
         if len(self._known) + len(unknown) > self._most:
             self._known.clear()
-        found |= dict.fromkeys(unknown, (frozenset[int](), NO_TURN))  # one may be gone since
+        found |= dict.fromkeys(unknown, (frozenset[int](), NO_TURN))  # for deleted ones
         for part in sliced(unknown, self._at_once):
             for point in shard.retrieve([*map(id_text, part)], [*TURN_KEYS], [SPARSE]):
                 id_ = point.id.int  # type: ignore[union-attr]  # ours are UUIDs
@@ -60,11 +60,11 @@ class Details:
 
 
 def id_text(number: int) -> str:
-    """The id of a point as callers know it."""
+    """The public id of a point."""
     return str(UUID(int=number))
 
 
 def words_of(vector: Any) -> Sequence[int]:
-    """The ids of the words of a point that was read with its sparse vector."""
+    """The ids of a point's words, from its sparse vector."""
     indices: Sequence[int] = vector[SPARSE].indices if vector else ()
     return indices

@@ -1,8 +1,8 @@
-"""Who has the folder of the embedded store open: one process at a time.
+"""A lock on the folder of the embedded store: one process at a time has it open.
 
-Edge has a lock of its own, but takes it late: what it reads before that it also mends, and the
-process that has the folder open can then no longer flush ("Tracker journal is shorter than
-expected", qdrant-edge-py 0.9). So this lock comes first, and only who has it lets Edge look.
+Edge has a lock of its own, but takes it late. Before that it reads and repairs files, after which
+the process that has the folder open can no longer flush ("Tracker journal is shorter than
+expected", qdrant-edge-py 0.9). So this lock is taken before Edge opens the folder.
 """
 
 import fcntl
@@ -16,32 +16,32 @@ from app.errors import NotYet, StartupError
 
 log = logging.getLogger(__name__)
 
-TAKEOVER_S = 10.0  # a killed server's worker lets go within a second
+TAKEOVER_S = 10.0  # the worker of a killed server releases the lock within a second
 
 
 class Holder:
-    """Has `folder` until it is closed, or its process ends."""
+    """Holds the lock on `folder` until it is closed, or its process ends."""
 
     def __init__(self, folder: Path, patience_s: float) -> None:
-        """Waits up to 10 s for a dying process to let it go, and `patience_s` for the worker
-        before this one, which still answers.
+        """Waits up to 10 s for a dying process to release the lock, and up to `patience_s` for the
+        worker that this one replaces, which still answers requests.
 
-        Raises NotYet, for which another worker may wait on; StartupError; OSError.
+        Raises NotYet after that wait, so that the next worker waits on; StartupError; OSError.
         """
-        # With "a" what the holder wrote stays: who waits reads it.
+        # Mode "a" keeps the name that the holder wrote, which waiting processes read.
         self._file = folder.with_name(f"{folder.name}.holder").open("a")
         try:
             self._wait(folder, patience_s)
         except BaseException:
             self.close()
             raise
-        with suppress(OSError):  # such as a full disk: then the next worker has less patience
+        with suppress(OSError):  # on a full disk; the next worker then waits only TAKEOVER_S
             self._file.truncate(0)
             self._file.write(service_name())
             self._file.flush()
 
     def close(self) -> None:
-        with suppress(OSError):  # what could not be written on a full disk is tried again
+        with suppress(OSError):  # on a full disk the close tries to write again
             self._file.close()
 
     def _wait(self, folder: Path, patience_s: float) -> None:
@@ -69,7 +69,7 @@ class Holder:
         return True
 
     def _is_predecessors(self) -> bool:
-        """Whether a worker has it that will let go for this process."""
+        """Whether the holder is a worker that this process replaces."""
         try:
             return hands_over(Path(self._file.name).read_text())
         except OSError:

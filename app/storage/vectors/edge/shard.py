@@ -1,4 +1,4 @@
-"""The shard of Qdrant Edge in a folder: how it is made, opened and compacted."""
+"""Makes, opens and compacts a shard of Qdrant Edge."""
 
 import json
 import time
@@ -23,14 +23,14 @@ from app.embeddings import EmbedderInfo
 from app.errors import StartupError, VectorStoreUnavailable
 from app.storage.vectors.base import DATETIME_INDEXES, DENSE, KEYWORD_INDEXES, SPARSE
 
-MAX_DELETED = 1 / 3  # of the stored points, at a start
-MIN_TO_COMPACT = 100
-NEVER = 10**9  # kB of vectors from which a graph is built: 21 s of standstill at 20,000 points
-SEARCH_THREADS = 1  # a search is shorter than waking more of them
+MAX_DELETED = 1 / 3  # share of deleted points from which a start compacts
+MIN_TO_COMPACT = 100  # points
+NEVER = 10**9  # kB of vectors before an HNSW graph is built: it takes 21 s for 20,000 points
+SEARCH_THREADS = 1  # a search takes less time than waking more threads
 
 
 def open_shard(folder: Path, dimensions: int | None = None) -> EdgeShard:
-    """The shard in `folder`; with `dimensions`, a new one. For who has its Holder.
+    """The shard in `folder`; with `dimensions` a new one. The caller must hold its Holder.
 
     Raises StartupError.
     """
@@ -40,16 +40,16 @@ def open_shard(folder: Path, dimensions: int | None = None) -> EdgeShard:
         else:
             shard = EdgeShard.create(str(folder), _config(dimensions))
         return _indexed(shard)
-    except Exception as error:  # Edge raises nothing more exact
+    except Exception as error:  # Edge raises no more specific one
         raise StartupError(f"Qdrant Edge cannot open {folder}: {error}") from error
 
 
 def forget_vectors(shard: EdgeShard, old: EmbedderInfo | None, new: EmbedderInfo) -> None:
-    """Take all dense vectors away, and make room for those of `new`: 0.06 s for 10,000 points."""
+    """Delete all dense vectors, and prepare for those of `new`. Takes 0.06 s for 10,000 points."""
     if old and old.dimensions == new.dimensions:
         shard.update(UpdateOperation.delete_vectors_by_filter(Filter(), [DENSE]))
         return
-    if old and old.dimensions:  # none where this was cut off here
+    if old and old.dimensions:  # 0 after an interruption between these two calls
         shard.update(UpdateOperation.delete_vector_name(DENSE))
     shard.update(UpdateOperation.create_dense_vector(DENSE, new.dimensions, Distance.Cosine))
 
@@ -69,7 +69,7 @@ def _config(dimensions: int) -> EdgeConfig:
 
 
 def stored_dimensions(folder: Path) -> int:
-    """0 where it has no dense vectors, see `forget_vectors`."""
+    """The size of the dense vectors; 0 where there are none, see `forget_vectors`."""
     config = json.loads((folder / "edge_config.json").read_text())
     size: int = config["vectors"].get(DENSE, {}).get("size", 0)
     return size
@@ -86,26 +86,26 @@ def _indexed(shard: EdgeShard) -> EdgeShard:
 
 
 def compact(shard: EdgeShard, folder: Path) -> float | None:
-    """Give the room of deleted points back where they are more than a third; how many seconds it
-    took, None where nothing was to be done. Raises StartupError.
+    """Free the disk space of deleted points, where they are more than a third. Returns how many
+    seconds it took, None where it was not needed. Raises StartupError.
 
-    It holds every thread: about 0.1 s for 10,000 points, since no HNSW graph is built.
+    It stops all threads, about 0.1 s for 10,000 points, since no HNSW graph is built.
     """
     started = time.perf_counter()
     try:
         compacted = shard.optimize()
-    except Exception as error:  # Edge raises nothing more exact
+    except Exception as error:  # Edge raises no more specific one
         raise StartupError(f"Qdrant Edge cannot compact {folder}: {error}") from error
     return time.perf_counter() - started if compacted else None
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Edge's own failures as VectorStoreUnavailable."""
+    """Turns Edge's own failures into VectorStoreUnavailable."""
     try:
         yield
     except BaseException as error:
-        # Edge raises bare Exceptions, and a panic of its Rust code is not even one of those.
+        # Edge raises plain Exceptions; a panic in its Rust code is no Exception at all.
         if type(error) is Exception or type(error).__name__ == "PanicException":
             raise VectorStoreUnavailable("The embedded vector store failed.") from error
         raise

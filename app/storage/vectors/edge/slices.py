@@ -1,8 +1,8 @@
-"""Conditions that no index answers, asked of Qdrant Edge in slices.
+"""Evaluates conditions without an index in slices, on Qdrant Edge.
 
-For each such condition Edge reads each memory's whole payload, which takes between 1 us and 4 ms,
-and it holds every thread from the beginning of a call to its end. So the memories are listed by
-the indexes first, and few of them at a time are tried: how large they are nobody knows before.
+For each such condition Edge reads the whole payload of each memory, which takes between 1 us and
+4 ms, and it stops all threads during a call. So the memories are first listed by the indexes, and
+then tested a few at a time, since their sizes are not known before.
 """
 
 import threading
@@ -15,29 +15,30 @@ from app.storage.vectors.filters import Filter
 from app.storage.vectors.paging import PAGE, Cursor, Listed, cursor_after, sliced
 
 SLICE_WORK = 200
-"""Conditions times memories of one call, and the most conditions of a filter. Measured by
-benchmarks/filters.py: 0.4 ms with memories of up to 1,000 characters, 8 ms (looking for words:
-55 ms) with texts of 99,000, 0.37 s with the worst metadata that may be stored."""
+"""The most conditions times memories in one call, and the most conditions in a filter. Measured by
+benchmarks/filters.py: 0.4 ms with memories of up to 1,000 characters, 8 ms (55 ms with a search for
+words) with texts of 99,000, 0.37 s with the worst metadata that may be stored."""
 
 MAX_WORK = 1_000_000
-"""Conditions times memories of one filter: 2.6 s of CPU with memories of a sentence, measured by
-benchmarks/filters.py. One plain condition over 100,000 memories is a tenth of it, and 0.9 s."""
+"""The most conditions times memories for one filter: 2.6 s of CPU with memories of a sentence,
+measured by benchmarks/filters.py. One plain condition over 100,000 memories is a tenth, and takes
+0.9 s."""
 
 MAX_S = 5.0
-"""CPU time that a filter may take: large memories cost more than MAX_WORK foresees."""
+"""The most CPU time for one filter: large memories cost more than MAX_WORK assumes."""
 
 WAIT_S = 10.0
 
 Trial = Callable[[list[str]], set[str]]
-"""Which of some memories pass."""
+"""Returns those of the given ids that pass the conditions."""
 
 WORDS, TIME, PLAIN = 3, 2, 1
-"""What a condition costs beside a plain one, about: at worst 17 times with looking for words in
-texts of 99,000 characters, where a plain one is cheap, and 4 times with comparing times."""
+"""The cost of a condition, compared with a plain one, about. At worst a search for words costs 17
+times as much (in texts of 99,000 characters), and a comparison of times 4 times."""
 
 
 def weight(part: Filter) -> int:
-    """What `part` costs for each memory, in plain conditions; 0 where the indexes answer it."""
+    """The cost of `part` for each memory, in plain conditions; 0 where an index answers it."""
     match part:
         case {"has_id": _}:
             return 0
@@ -57,7 +58,8 @@ def _of_times(bounds: dict[str, float | str]) -> bool:
 
 
 def split(where: Filter) -> tuple[Filter, list[Filter]]:
-    """`where` as what the indexes answer and what they do not; both must hold."""
+    """`where` in two parts that must both hold: one that indexes answer, and the other
+    conditions."""
     plain: Filter = {}
     costly: list[Filter] = []
     for clause, parts in where.items():
@@ -72,7 +74,7 @@ def split(where: Filter) -> tuple[Filter, list[Filter]]:
 
 
 class Slices:
-    """Asks for few memories at a time, and for one slice at a time of all requests."""
+    """Tests a few memories at a time; only one request at a time tests a slice."""
 
     def __init__(
         self,
@@ -81,9 +83,9 @@ class Slices:
         estimate: Callable[[Filter], int],
         seconds: float = MAX_S,
     ) -> None:
-        """The engine: its listing newest first, what makes a Trial of conditions, and about how
-        many memories pass a filter; `ordered` and `estimate` are asked what the indexes answer.
-        A filter may take `seconds` of CPU time."""
+        """`ordered` lists memories, newest first; `trial` makes a Trial of conditions; `estimate`
+        returns about how many memories pass a filter. `ordered` and `estimate` get only conditions
+        that indexes answer. A filter may take `seconds` of CPU time."""
         self._ordered = ordered
         self._trial = trial
         self._estimate = estimate
@@ -93,7 +95,8 @@ class Slices:
     def matching(
         self, plain: Filter, costly: list[Filter], after: Cursor | None = None
     ) -> Iterator[Listed]:
-        """The memories that pass both, newest first. Raises FilterTooExpensive, ServiceBusy."""
+        """The memories that pass both parts, newest first. Raises FilterTooExpensive and
+        ServiceBusy."""
         work = sum(map(weight, costly))
         if work > SLICE_WORK or work * self._estimate(plain) > MAX_WORK:
             raise _too_expensive()
@@ -111,11 +114,11 @@ class Slices:
             after = cursor_after(page, after)
 
     def _tried(self, trial: Trial, ids: list[str]) -> tuple[set[str], float]:
-        """Those that pass, and the CPU time in s that it took."""
+        """The ids that pass, and the CPU time in seconds that the trial took."""
         if not self._one_at_a_time.acquire(timeout=WAIT_S):
             raise ServiceBusy("Too many filters are at work; try again.")
         try:
-            started = time.thread_time()  # not what passes while others have the processor
+            started = time.thread_time()  # CPU time: other threads may run in between
             return trial(ids), time.thread_time() - started
         finally:
             self._one_at_a_time.release()

@@ -1,4 +1,4 @@
-"""The memories of the embedded store: written, read and searched in its shard."""
+"""The vector store on Qdrant Edge."""
 
 import shutil
 import sys
@@ -42,9 +42,9 @@ from app.storage.vectors.store import VectorStore
 
 
 class EdgeStore(VectorStore, engine="edge"):
-    """A shard in `folder`. Calls hold the GIL, so threads take turns and need no lock here."""
+    """A store in a shard of Qdrant Edge. Calls hold the GIL, so that threads need no lock here."""
 
-    read_at_once = 4  # another call costs 10 us, and a memory may take 4 MB while it is read
+    read_at_once = 4  # a call costs only 10 us, and a memory may take 4 MB while it is read
 
     keeps_deleted = (
         "The files of DATA_DIR/qdrant may keep deleted texts until they are written over, or "
@@ -52,12 +52,11 @@ class EdgeStore(VectorStore, engine="edge"):
     )
 
     def __init__(self, folder: Path, min_free_mb: int = 0, patience_s: float = TAKEOVER_S) -> None:
-        """Open the shard, if there is one. Waits up to 10 s for a dying process to let it go,
-        and `patience_s` for the worker before this one, which still answers.
+        """Open the shard in `folder`, if there is one. For the waits and errors see Holder.
 
-        Raises StartupError when it is held or unreadable. With less than `min_free_mb` of room
-        it stays closed, and is opened when it is asked for and there is room: Edge writes
-        through mmap, where a full disk ends the process (SIGBUS) instead of raising.
+        Raises StartupError where the shard is unreadable. With less than `min_free_mb` MB of free
+        space it stays closed until it is needed and there is room: Edge writes through mmap, where
+        a full disk ends the process (SIGBUS) instead of raising an error.
         """
         super().__init__()
         self._collection = EdgeCollection(folder, min_free_mb, patience_s)
@@ -121,7 +120,7 @@ class EdgeStore(VectorStore, engine="edge"):
             return None
         folder = beside(self._collection.folder)
         target = type(self)(folder)
-        if target.embedder() not in (None, embedder):  # of a model that was given up
+        if target.embedder() not in (None, embedder):  # from a run for another model
             target.close()
             shutil.rmtree(folder)
             target = type(self)(folder)
@@ -145,7 +144,7 @@ class EdgeStore(VectorStore, engine="edge"):
             found = self._live.retrieve(list(ids), True, False)
         if len(found) != len(ids):
             return [to_record(point) for point in found]
-        # In the order of `ids`: to make a UUID and a text of each once more takes 2 us.
+        # Edge returns them in the order of `ids`. Converting each id again would take 2 us.
         return [Record(id_, point.payload or {}) for id_, point in zip(ids, found, strict=True)]
 
     def _retrieve_whole(self, ids: Sequence[str]) -> list[Whole]:
@@ -169,7 +168,7 @@ class EdgeStore(VectorStore, engine="edge"):
         return {"must": [{"has_id": [one.id for one in self._newest(where, sys.maxsize)]}]}
 
     def _ids_only(self, request: Nearest, hits: Sequence[Any]) -> list[Record]:
-        """Records by their numbers: to write 160 ids as text would cost half of the query."""
+        """Records with numbers as ids: converting 160 ids to text would cost half of the query."""
         by_id = {hit.id.int: hit for hit in hits}
         words = request.vector.indices if isinstance(request.vector, SparseVector) else ()
         details = self._details.of(by_id, frozenset(words), self._live)
@@ -197,7 +196,7 @@ class EdgeStore(VectorStore, engine="edge"):
         return listed(found)
 
     def _trial(self, conditions: Sequence[Filter]) -> Trial:
-        all_of_them = to_edge({"must": [*conditions]})  # made once for all slices
+        all_of_them = to_edge({"must": [*conditions]})  # converted once for all slices
 
         def passing(ids: Sequence[str]) -> set[str]:
             where = EdgeFilter(must=[HasIdCondition({*ids}), all_of_them])
@@ -209,8 +208,8 @@ class EdgeStore(VectorStore, engine="edge"):
         return passing
 
     def _delete(self, ids: Sequence[str]) -> None:
-        # No look at the room: the first batch of a deletion must not be its last. Whoever begins
-        # one looks, and MIN_FREE_MB is far more than the log of it takes.
+        # The disk space is not checked here, because a deletion must not stop after its first
+        # batch. It is checked before a deletion, and MIN_FREE_MB is far more than its log takes.
         self._collection.update(UpdateOperation.delete_points(list(ids)))
         self._details.forget(ids)
 
@@ -226,8 +225,8 @@ class EdgeStore(VectorStore, engine="edge"):
             return self._live.count(CountRequest(filter=to_edge(where), exact=False))
 
     def _facet(self, key: str, where: Filter, limit: int) -> list[tuple[str, int]]:
-        # Not `exact`: that counts each value by a query of its own (2.4 s, with the GIL held,
-        # for 95,000 values, against 35 ms), and one segment with a filter is counted right anyway.
+        # Without `exact`, which counts each value by a query (2.4 s for 95,000 values, with all
+        # threads stopped, against 35 ms). A single segment with a filter is counted exactly anyway.
         asked = FacetRequest(key, limit, exact=False, filter=to_edge(where))
         with translated():
             return [(str(hit.value), hit.count) for hit in self._live.facet(asked).hits]

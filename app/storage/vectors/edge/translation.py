@@ -1,4 +1,4 @@
-"""Filters, queries and points between our forms and those of Qdrant Edge."""
+"""Translates filters, queries and points between our forms and those of Qdrant Edge."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -31,7 +31,7 @@ from app.storage.vectors.points import Nearest
 from app.storage.vectors.ranking import Record, turn_of
 
 _CLAUSES = ("must", "should", "must_not")
-NOTHING: Payload = {}  # of an `ids_only` record
+NOTHING: Payload = {}  # the payload of an `ids_only` record
 
 
 def to_record(point: Any) -> Record:
@@ -52,9 +52,9 @@ def to_query(request: Nearest) -> QueryRequest:
 
 
 def to_edge(where: Filter) -> EdgeFilter:
-    """Qdrant's JSON filter as Edge's own objects."""
+    """`where` as Edge's own objects."""
     clauses = {name: [_condition(part) for part in parts] for name, parts in where.items()}
-    # Edge takes an empty list of `should` for one that nothing matches.
+    # For Edge nothing matches an empty `should`, so an empty list becomes None.
     must, should, must_not = (clauses.get(name) or None for name in _CLAUSES)
     return EdgeFilter(must=must, should=should, must_not=must_not)
 
@@ -86,6 +86,6 @@ def _match(match_: Mapping[str, Any]) -> MatchValue | MatchSubstring | MatchText
         case {"any": texts}:
             return MatchAny(texts)
         case {"value": bool(value)}:
-            # Edge takes Python's bool for an int; numpy's it knows.
+            # Edge takes Python's bool for an int, but recognises numpy's.
             return MatchValue(np.bool_(value))  # type: ignore[arg-type]  # its stubs say bool
     return MatchValue(match_["value"])

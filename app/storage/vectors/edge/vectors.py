@@ -1,4 +1,4 @@
-"""The vectors of meaning in a shard: read with their memories, and which memories have none."""
+"""Reads the dense vectors in a shard, and finds the memories that have none."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -43,7 +43,7 @@ def count_unembedded(shard: EdgeShard) -> int:
 
 
 def made(point: NewPoint) -> dict[str, Any]:
-    """The vectors of a point as Edge takes them."""
+    """The vectors of a point in Edge's form."""
     words: dict[str, Any] = {SPARSE: point.sparse}
     return words if point.dense is None else words | {DENSE: point.dense}
 
@@ -53,5 +53,5 @@ def _whole(point: Any) -> Whole:
 
 
 def _dense(vector: Any) -> Vector | None:
-    """Edge gives the unnamed one as it is, or nothing."""
+    """The dense vector. Edge returns the unnamed vector as a bare list, or nothing."""
     return vector if isinstance(vector, list) and vector else None

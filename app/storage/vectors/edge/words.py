@@ -1,4 +1,4 @@
-"""The words of the points in a shard, read and written without their vectors of meaning."""
+"""Reads and writes the words of points in a shard, without their dense vectors."""
 
 from collections.abc import Mapping
 from typing import Any

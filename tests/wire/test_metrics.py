@@ -1,11 +1,10 @@
 """What the service counts of itself, as Prometheus reads it."""
 
-import os
 import re
-import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,10 +28,26 @@ MODEL_CALLS = "model_call_duration_seconds_count"
 STORE_CALLS = "store_call_duration_seconds_count"
 
 
-@pytest.fixture
-def qdrant() -> Iterator[QdrantServer]:
+@pytest.fixture(scope="module")
+def its_qdrant() -> Iterator[QdrantServer]:
     with QdrantServer() as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def on_server(
+    tmp_path_factory: pytest.TempPathFactory, its_qdrant: QdrantServer
+) -> Iterator[Service]:
+    settings = {"QDRANT_URL": its_qdrant.url, "QDRANT_TIMEOUT": "1", "FLUSH_SECONDS": "0.2"}
+    with Service(tmp_path_factory.mktemp("server") / "data", **settings) as service:
+        wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
+        yield service
+
+
+@pytest.fixture
+def qdrant(its_qdrant: QdrantServer) -> Iterator[QdrantServer]:
+    yield its_qdrant
+    its_qdrant.clear_faults()
 
 
 @pytest.fixture(scope="module")
@@ -249,20 +264,19 @@ class TestStore:
         assert "filter_too_expensive" not in embedded.http.get("/metrics").text
 
     def test_a_server_that_fails_is_counted_by_code(
-        self, tmp_path: Path, qdrant: QdrantServer
+        self, on_server: Service, qdrant: QdrantServer
     ) -> None:
-        with Service(tmp_path / "data", QDRANT_URL=qdrant.url) as service:
-            wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
-            qdrant.fault("/", status=500)
-            service.post("get_all", {"user_id": "a"})
-            failed = {"engine": "server", "operation": "newest"}
-            code = "vector_store_unavailable"
-            assert value(service, "store_failures_total", **failed, code=code) == 1
+        what = {"engine": "server", "operation": "newest", "code": "vector_store_unavailable"}
+        failed = Rise(on_server, "store_failures_total", **what)
+        qdrant.fault("/", status=500)
+        on_server.post("get_all", {"user_id": "a"})
+        assert failed() == 1
 
-    def test_a_scrape_waits_a_second_at_most_for_a_store_that_hangs(
-        self, tmp_path: Path, qdrant: QdrantServer
-    ) -> None:
-        with Service(tmp_path / "data", QDRANT_URL=qdrant.url, QDRANT_TIMEOUT="60") as service:
+    def test_a_scrape_waits_a_second_at_most_for_a_store_that_hangs(self, tmp_path: Path) -> None:
+        with (
+            QdrantServer() as qdrant,
+            Service(tmp_path / "data", QDRANT_URL=qdrant.url, QDRANT_TIMEOUT="60") as service,
+        ):
             wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
             qdrant.fault("/", hang=True)
             text = service.http.get("/metrics", timeout=5).text
@@ -272,10 +286,11 @@ class TestStore:
 
 
 class TestMemories:
-    def test_are_counted_at_a_scrape(self, fresh_service: Service) -> None:
+    def test_are_counted_at_a_scrape(self, embedded: Service) -> None:
+        embedded.ask("reset")
         for number in range(3):
-            fresh_service.ask("add", data=f"note {number}", user_id="a")
-        assert value(fresh_service, "memories") == 3
+            embedded.ask("add", data=f"note {number}", user_id="a")
+        wait_for(lambda: value(embedded, "memories") == 3)  # it is not counted at every one
 
     def test_the_store_is_asked_once_by_many_who_scrape(self) -> None:
         asked: list[int] = []
@@ -305,75 +320,47 @@ def shown(memories: Memories) -> list[float]:
 
 
 def test_writes_that_were_cut_off_are_counted_by_how_they_ended(
-    tmp_path: Path, qdrant: QdrantServer
+    on_server: Service, qdrant: QdrantServer
 ) -> None:
-    settings = {"QDRANT_URL": qdrant.url, "QDRANT_TIMEOUT": "1", "FLUSH_SECONDS": "0.2"}
     settled = "journal_entries_settled_total"
-    with Service(tmp_path / "data", **settings) as service:
-        service.ask("add", data="the first", user_id="a")
-        assert value(service, settled) == 0
-        late = qdrant.fault("/collections/memories/points", method="PUT", delay=2, apply_first=True)
-        assert service.post("add", {"data": "done", "user_id": "a"}).status_code == 504
-        late.clear()
-        wait_for(lambda: value(service, settled, outcome="finished") == 1)
-        lost = qdrant.fault("/collections/memories/points", method="PUT", status=500)
-        assert service.post("add", {"data": "not done", "user_id": "a"}).status_code == 503
-        lost.clear()
-        wait_for(lambda: value(service, settled, outcome="undone") == 1)
+    on_server.ask("add", data="the first", user_id="a")
+    assert value(on_server, settled) == 0
+    late = qdrant.fault("/collections/memories/points", method="PUT", delay=2, apply_first=True)
+    assert on_server.post("add", {"data": "done", "user_id": "a"}).status_code == 504
+    late.clear()
+    wait_for(lambda: value(on_server, settled, outcome="finished") == 1)
+    lost = qdrant.fault("/collections/memories/points", method="PUT", status=500)
+    assert on_server.post("add", {"data": "not done", "user_id": "a"}).status_code == 503
+    lost.clear()
+    wait_for(lambda: value(on_server, settled, outcome="undone") == 1)
 
 
 @pytest.fixture(scope="module")
-def its_qdrant() -> Iterator[QdrantServer]:
-    with QdrantServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def several(
-    tmp_path_factory: pytest.TempPathFactory, its_qdrant: QdrantServer
-) -> Iterator[Service]:
-    settings = {"QDRANT_URL": its_qdrant.url, "WEB_CONCURRENCY": "2"}
-    with Service(tmp_path_factory.mktemp("several") / "data", **settings) as service:
-        wait_for(lambda: len(service.workers()) == 2)
-        wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
-        service.http.headers["Connection"] = "close"  # so that any worker may be the next
+def several(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with (
+        QdrantServer() as server,
+        two_workers(tmp_path_factory.mktemp("several") / "data", server) as service,
+    ):
         yield service
 
 
-class TestSeveralWorkers:
-    def test_give_the_sum_whichever_is_asked(self, several: Service) -> None:
-        answered = Rise(several, REQUESTS, route="/memory/get_all", status="200")
-        ask_from_many(several, 60)
-        assert {answered() for _ in range(12)} == {60}
-        assert value(several, "memories") == 0
-        assert value(several, "build_info", version=VERSION) == 1
+@contextmanager
+def two_workers(data_dir: Path, server: QdrantServer) -> Iterator[Service]:
+    """Of which any may be the next that is asked."""
+    with Service(data_dir, QDRANT_URL=server.url, WEB_CONCURRENCY="2") as service:
+        wait_for(lambda: len(service.workers()) == 2)
+        wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
+        service.http.headers["Connection"] = "close"
+        yield service
 
-    def test_keep_what_a_killed_one_counted_and_forget_what_it_was_doing(
-        self, several: Service, its_qdrant: QdrantServer
-    ) -> None:
-        answered = Rise(several, REQUESTS, route="/memory/get_all", status="200")
-        ask_from_many(several, 30)
-        with ThreadPoolExecutor(6) as pool:
-            hanging = its_qdrant.fault("/collections/memories/points/scroll", hang=True)
-            cut_off = [pool.submit(several.post, "get_all", {"user_id": "a"}) for _ in range(6)]
-            wait_for(lambda: value(several, "http_requests_in_flight") == 7)
-            workers = several.workers()
-            for worker in workers:
-                os.kill(worker, signal.SIGKILL)
-            wait_for(lambda: len(set(several.workers()) - set(workers)) == 2)
-            hanging.clear()
-            assert all(one.exception() for one in cut_off)
-        wait_for(lambda: value(several, "http_requests_in_flight") == 1)
-        assert answered() == 30
 
-    def test_leave_nothing_behind_and_start_from_nothing(self, several: Service) -> None:
-        ask_from_many(several, 1)
-        folder = f"memory-service-metrics-{several.process.pid}-*"
-        [shared] = [*Path("/dev/shm").glob(folder), *Path("/tmp").glob(folder)]  # noqa: S108
-        several.stop()
-        assert not shared.exists()
-        several.start()
-        assert value(several, REQUESTS, route="/memory/get_all") == 0
+def test_several_workers_give_the_sum_whichever_is_asked(several: Service) -> None:
+    """What is left of killed ones: tests/soak/test_processes.py."""
+    answered = Rise(several, REQUESTS, route="/memory/get_all", status="200")
+    ask_from_many(several, 60)
+    assert {answered() for _ in range(12)} == {60}
+    assert value(several, "memories") == 0
+    assert value(several, "build_info", version=VERSION) == 1
 
 
 def ask_from_many(service: Service, times: int) -> None:

@@ -1,10 +1,10 @@
-"""On a Qdrant server: several processes, collections that mem0 made, keys, down at start."""
+"""On a Qdrant server: keys, down at start, not its own, collections that mem0 made.
 
-import sqlite3
-import threading
+Several processes on one: tests/soak/test_processes.py.
+"""
+
 import uuid
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -12,8 +12,6 @@ import pytest
 from mem0.vector_stores.qdrant import Qdrant
 from qdrant_client import QdrantClient, models
 
-from app.security.scopes import SCOPE_KEYS
-from app.storage.vectors.bm25 import VERSION
 from tests.cli import reembed
 from tests.servers.qdrant import QdrantServer, corpora
 from tests.service import Service, wait_for
@@ -23,60 +21,6 @@ from tests.service import Service, wait_for
 def qdrant() -> Iterator[QdrantServer]:
     with QdrantServer() as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def four(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, QdrantServer]]:
-    """Four processes, of which several wanted to make the collection at the same moment."""
-    settings = {"QDRANT_TIMEOUT": "60", "WEB_CONCURRENCY": "4"}
-    folder = tmp_path_factory.mktemp("four")
-    with QdrantServer() as qdrant:
-        held = qdrant.fault(method="PUT", delay=60)  # until two have found none
-        with Service(folder / "data", QDRANT_URL=qdrant.url, **settings) as service:
-            wait_for(lambda: len([r for r in qdrant.requests if made(r)]) >= 2, 60)
-            held.clear()
-            wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
-            yield service, qdrant
-
-
-def test_four_processes_make_one_collection_at_the_same_moment(
-    four: tuple[Service, QdrantServer],
-) -> None:
-    service, qdrant = four
-    with ThreadPoolExecutor(8) as pool:
-        adds = [
-            pool.submit(service.post, "add", {"data": f"note {n}", "user_id": "a"})
-            for n in range(80)
-        ]
-        assert {add.result().status_code for add in adds} == {201}
-    assert service.ask("get_all", user_id="a")["total"] == 80
-    info = qdrant.client.get_collection("memories")
-    assert info.config.metadata == {"embedder": "local/multilingual-e5-small", "words": VERSION}
-    indexed = {r.body["field_name"] for r in qdrant.requests if r.path.endswith("/index")}
-    assert indexed == {*SCOPE_KEYS, "hash", "created_at", "expiration_date"}
-
-
-def test_four_processes_wait_while_a_fifth_holds_the_history_for_10_s(
-    four: tuple[Service, QdrantServer],
-) -> None:
-    service, _ = four
-    fifth = sqlite3.connect(service.data_dir / "history.db", isolation_level=None)
-    fifth.execute("BEGIN IMMEDIATE")
-    with ThreadPoolExecutor(8) as pool:
-        adds = [
-            pool.submit(service.post, "add", {"data": f"note {n}", "user_id": "b"})
-            for n in range(8)
-        ]
-        threading.Event().wait(10)  # the time itself is what is tested
-        assert not any(add.done() for add in adds)
-        fifth.execute("ROLLBACK")
-        fifth.close()
-        assert [add.result().status_code for add in adds] == [201] * 8
-    assert service.ask("get_all", user_id="b")["total"] == 8
-
-
-def made(request: object) -> bool:
-    return (request.method, request.path) == ("PUT", "/collections/memories")  # type: ignore[attr-defined]
 
 
 def test_several_processes_are_refused_on_the_embedded_engine(tmp_path: Path) -> None:
@@ -107,31 +51,48 @@ def test_host_and_port_key_and_collection_are_used(mine: Service, keyed: QdrantS
     assert not (mine.data_dir / "qdrant").exists()
 
 
-def test_a_wrong_key_is_told(tmp_path: Path, keyed: QdrantServer) -> None:
-    settings = {"QDRANT_URL": keyed.url, "QDRANT_API_KEY": "another-key"}
-    with Service(tmp_path / "data", **settings) as service:
-        response = service.post("get_all")
-        assert (response.status_code, response.json()["code"]) == (503, "vector_store_unavailable")
-        assert "QDRANT_API_KEY" in response.json()["detail"]
-        assert "another-key" not in service.log.read_text()
+WRONG_KEY = "another-key"
 
 
-def test_starts_without_the_server_and_works_when_it_comes(
-    tmp_path: Path, qdrant: QdrantServer
-) -> None:
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, QdrantServer]]:
+    """A service that was started while its Qdrant server was down."""
+    qdrant = QdrantServer().start()
+    qdrant.stop()  # its port stays its own
+    settings = {"QDRANT_URL": qdrant.url, "QDRANT_API_KEY": WRONG_KEY}
+    with Service(tmp_path_factory.mktemp("unprepared") / "data", **settings) as service:
+        yield service, qdrant
     qdrant.stop()
-    with Service(tmp_path / "data", QDRANT_URL=qdrant.url) as service:
-        assert service.http.get("/ready").status_code == 503
-        assert service.post("add", {"data": "x", "user_id": "a"}).status_code == 503
-        qdrant.start()
-        wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
-        service.ask("add", data="x", user_id="a")
-        assert service.ask("get_all")["total"] == 1
+
+
+@pytest.fixture
+def unprepared(started: tuple[Service, QdrantServer]) -> Iterator[tuple[Service, QdrantServer]]:
+    """The server is down before and after each test, and what is on it is gone."""
+    yield started
+    _, qdrant = started
+    qdrant.stop()
+    qdrant.clear_faults()
+    qdrant.api_key = None
+    qdrant.wipe()
+
+
+def test_a_wrong_key_is_told(unprepared: tuple[Service, QdrantServer]) -> None:
+    service, qdrant = unprepared
+    qdrant.api_key = "a-right-key"
+    qdrant.start()
+    response = service.post("get_all")
+    assert (response.status_code, response.json()["code"]) == (503, "vector_store_unavailable")
+    assert "QDRANT_API_KEY" in response.json()["detail"]
+    assert WRONG_KEY not in service.log.read_text()
 
 
 def named_vectors(qdrant: QdrantServer) -> None:
+    qdrant.api_key = "of-somebody-else"  # so that the service does not come first
+    qdrant.start()
     vectors = {"fast-bge-small-en": {"size": 384, "distance": "Cosine"}}
-    httpx.put(f"{qdrant.url}/collections/memories", json={"vectors": vectors})
+    address, headers = f"{qdrant.url}/collections/memories", {"api-key": qdrant.api_key}
+    httpx.put(address, json={"vectors": vectors}, headers=headers).raise_for_status()
+    qdrant.api_key = None
 
 
 def login_page(qdrant: QdrantServer) -> None:
@@ -142,27 +103,42 @@ def login_page(qdrant: QdrantServer) -> None:
     ("found", "words"), [(named_vectors, "QDRANT_COLLECTION"), (login_page, "QDRANT_URL")]
 )
 def test_what_is_not_its_own_is_told_by_every_route_and_ready(
-    tmp_path: Path, qdrant: QdrantServer, found: Callable[[QdrantServer], None], words: str
+    unprepared: tuple[Service, QdrantServer], found: Callable[[QdrantServer], None], words: str
 ) -> None:
+    service, qdrant = unprepared
     found(qdrant)
-    with Service(tmp_path / "data", QDRANT_URL=qdrant.url) as service:
-        for route, body in (
-            ("add", {"data": "x", "user_id": "a"}),
-            ("search", {"query": "x", "user_id": "a"}),
-            ("get_all", {"user_id": "a"}),
-            ("delete_all", {"user_id": "a"}),
-            ("get", {"memory_id": str(uuid.uuid4())}),
-        ):
-            refused = service.post(route, body)
-            assert (refused.status_code, refused.json()["code"]) == (
-                503,
-                "vector_store_unavailable",
-            )
-            assert words in refused.json()["detail"]
-        ready = service.http.get("/ready")
-        assert ready.status_code == 503
-        assert words in ready.json()["checks"]["vector_store"]["detail"]
-        assert "Traceback" not in service.log.read_text()
+    qdrant.start()
+    for route, body in (
+        ("add", {"data": "x", "user_id": "a"}),
+        ("search", {"query": "x", "user_id": "a"}),
+        ("get_all", {"user_id": "a"}),
+        ("delete_all", {"user_id": "a"}),
+        ("get", {"memory_id": str(uuid.uuid4())}),
+    ):
+        refused = service.post(route, body)
+        assert (refused.status_code, refused.json()["code"]) == (503, "vector_store_unavailable")
+        assert words in refused.json()["detail"]
+    wait_for(lambda: words in vector_store(service).get("detail", ""))  # it looks once a second
+    assert service.http.get("/ready").status_code == 503
+    assert "Traceback" not in service.log.read_text()
+
+
+def vector_store(service: Service) -> dict[str, str]:
+    checks: dict[str, dict[str, str]] = service.http.get("/ready").json()["checks"]
+    return checks["vector_store"]
+
+
+def test_starts_without_the_server_and_works_when_it_comes(
+    unprepared: tuple[Service, QdrantServer],
+) -> None:
+    """The last one that is given it."""
+    service, qdrant = unprepared
+    assert service.http.get("/ready").status_code == 503
+    assert service.post("add", {"data": "x", "user_id": "a"}).status_code == 503
+    qdrant.start()
+    wait_for(lambda: service.http.get("/ready").json()["status"] == "ok")
+    service.ask("add", data="x", user_id="a")
+    assert service.ask("get_all")["total"] == 1
 
 
 class TestMadeByMem0:

@@ -211,6 +211,11 @@ class Journal:
         self._recovery.recover_left_beside(store)
         self._recovery.recover_these(store, self._unsure.touching(ids, scope, whole=whole))
 
+    def clear_own_way(self, store: VectorStore, memory_id: str) -> None:
+        """Recover what this process is unsure about a memory, before it waits for others: who came
+        before may be waiting for that."""
+        self._recovery.recover_these(store, self._unsure.touching([memory_id], None, whole=False))
+
     def clear_way_of_all(self, store: VectorStore, scopes: Sequence[Scope]) -> None:
         """Recover the unsure intents about new memories in several scopes."""
         self._recovery.recover_left_beside(store)

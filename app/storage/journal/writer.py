@@ -44,6 +44,7 @@ class Writer:
     def alone_with(self, memory_id: str, find: Callable[[], Payload]) -> Iterator[Payload]:
         """Gives the payload of a memory, as `find` returns it. Within the context no other writer
         changes the memory, and no intent about it is unsure."""
+        self.journal.clear_own_way(self.store, memory_id)
         with self.locks.changing(memory_id, lambda: scope_of(find())):
             self.journal.clear_way(self.store, [memory_id])
             yield find()

@@ -1,6 +1,7 @@
 """Two processes that share a history and a Qdrant server, one of which comes late with a write."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,13 @@ from app.storage.vectors.server.connection import Connection
 from tests.contract.test_listings import read
 from tests.databases import Place, PostgreSQLPlace
 from tests.servers.qdrant import QdrantServer
+from tests.service import wait_for
 
 EMBEDDER = EmbedderInfo("test/model", 2)
 EAST, NORTH = [1.0, 0.0], [0.0, 1.0]
 ALICE = {"user_id": "alice"}
 WRITES = ("_insert", "_replace", "_replace_payload", "_remove", "_delete", "_clear")
+SOON = 30
 ALL = in_scope({}, show_expired=True)
 
 
@@ -130,6 +133,11 @@ class Process:
 
     def settles(self) -> None:
         self.journal.recover(self.store)
+
+
+def rows(process: Process, table: str) -> int:
+    with process.database.reading() as connection:
+        return int(connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one())  # noqa: S608
 
 
 @pytest.fixture(scope="module")
@@ -395,6 +403,22 @@ class TestLocks:
         assert second.find(id_)["note"] == "water"
         assert second.events(id_) == ["ADD", "UPDATE", "UPDATE"]
 
+    def test_who_waits_for_what_is_unsure_keeps_nobody_from_settling_it(
+        self, first: Process, second: Process
+    ) -> None:
+        second.journal.locks._seconds = SOON
+        id_ = first.add("tea")
+        first.store.stopped = True
+        with pytest.raises(VectorStoreTimeout):
+            first.change(id_, "milk")
+        first.store.go_on()
+        with ThreadPoolExecutor() as pool:
+            waiting = pool.submit(second.change, id_, "water")
+            wait_for(lambda: rows(second, "locks") == 2, SOON)
+            first.change(id_, "lemonade")
+            waiting.result(SOON)
+        assert first.events(id_) == ["ADD", *["UPDATE"] * 3]
+
     def test_what_is_not_written_is_let_go_with_what_is(
         self, first: Process, second: Process
     ) -> None:
@@ -426,7 +450,4 @@ class TestLocks:
         second.add("tea")
         second.delete_all(ALICE)
         first.writer.reset()
-        with first.database.reading() as connection:
-            for table in ("locks", "intents", "tombstones"):
-                left = connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar()  # noqa: S608
-                assert left == 0, table
+        assert [rows(first, table) for table in ("locks", "intents", "tombstones")] == [0, 0, 0]

@@ -1,12 +1,12 @@
-"""Both stores in one file, made while the service runs, and put back.
+"""Backup and restore: both stores in one file, which is made while the service runs.
 
-The vectors and the history of a backup are of one moment, in which no write is half done:
+The vectors and the history in a backup are of one moment, in which no write is half done:
 
-- embedded: writers wait (door.py) while the folder of the vectors is copied; the points are read
-  from the copy, in this process, and nobody waits for that;
-- on a Qdrant server: the points are read while everybody writes, then those that the history says
-  were changed meanwhile once more; writers of all processes wait for the last of these alone.
+- embedded: writers wait (door.py) while the folder of the vectors is copied; the points are then
+  read from the copy, and no writer waits for that;
+- on a Qdrant server: the points are read while writers go on. Those that changed meanwhile,
+  according to the history, are read again; writers of all processes wait only for the last few.
 
-The history is copied by SQLite's own online backup, from a snapshot of that moment. What was
-deleted before it is not in the file, also not as room that was not given back.
+The history is copied by SQLite's online backup, from a snapshot of that moment. Data that was
+deleted before it is not in the file, not even in unused pages.
 """

@@ -1,7 +1,7 @@
-"""The file of a backup: a ZIP archive of the points, the history, and a manifest of both.
+"""The file of a backup: a ZIP archive with the points, the history, and a manifest.
 
-`points.jsonl` has a line for each memory, `history.db` is SQLite's, `manifest.json` comes last. An
-archive that was cut off has no directory, and is none.
+`points.jsonl` has a line for each memory, `history.db` is an SQLite file, `manifest.json` comes
+last. An archive that was cut off has no directory, and so is no valid ZIP file.
 """
 
 import hashlib
@@ -27,33 +27,34 @@ LEVEL = 1  # of compression: vectors hardly shrink
 
 
 class Damaged(Exception):
-    """It is not whole, or was changed; the text says where."""
+    """The backup is incomplete, or was changed; the text says where."""
 
 
 class TooNew(Exception):
-    """A newer version of the service wrote it."""
+    """A newer version of the service made the backup."""
 
 
 class Manifest(BaseModel):
-    """What a backup says of itself."""
+    """The description of a backup."""
 
     format: int = FORMAT
     version: str
-    """Of the service that made it."""
+    """The version of the service that made it."""
     created_at: str
     """The moment of its vectors and its history."""
     store: str
     """`embedded` or `server`."""
     embedder: str | None = None
     dimensions: int = 0
-    """Of the stored vectors; None and 0 where there was no collection yet."""
+    """`embedder` and `dimensions` of the stored vectors; None and 0 where there was no collection
+    yet."""
     zero: float | None = None
     """See PreparedStore.zero."""
     schema_version: int
     memories: int = 0
     events: int = 0
     digests: dict[str, str] = {}
-    """SHA-256 by member."""
+    """The SHA-256 of each member of the archive."""
 
 
 class Written(NamedTuple):
@@ -89,10 +90,10 @@ class ArchiveWriter:
 
 
 class Archive:
-    """Reads one. Everything raises Damaged; and TooNew, when it is opened."""
+    """Reads the file of a backup. All methods may raise Damaged; opening it may raise TooNew."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        """`file` is seekable."""
+        """`file` must be seekable."""
         with _undamaged():
             self._zip = zipfile.ZipFile(file)
             raw = json.loads(self._zip.read(MANIFEST))
@@ -105,7 +106,7 @@ class Archive:
         self._zip.close()
 
     def points(self) -> Iterator[Whole]:
-        """All of them; at the end it is known that they were whole."""
+        """All points. Raises Damaged at the end, where they are not those in the manifest."""
         digest, number = hashlib.sha256(), 0
         with _undamaged(), self._zip.open(POINTS) as member:
             for line in member:
@@ -139,7 +140,7 @@ def line_of(memory: Whole) -> bytes:
 
 
 def id_of(line: bytes) -> str:
-    """As `line_of` wrote it, without reading the rest."""
+    """The id in a line that `line_of` made, read without parsing the line."""
     return line[len(b'{"id":"') :][:36].decode()
 
 

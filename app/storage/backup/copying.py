@@ -1,4 +1,4 @@
-"""The folder in which a backup is put together: one at a time, and nothing of it stays."""
+"""The work folder of a backup: one process at a time uses it, and it is deleted afterwards."""
 
 import fcntl
 import shutil
@@ -15,12 +15,12 @@ TRIES, TRY_S = 10, 0.1
 
 
 class AnotherIsAtWork(Exception):
-    """Another process has the folder."""
+    """Another process uses the folder."""
 
 
 @contextmanager
 def work_folder(path: Path) -> Iterator[Path]:
-    """`path` as a new folder that is gone afterwards. Raises AnotherIsAtWork."""
+    """Gives `path` as an empty folder, which is deleted afterwards. Raises AnotherIsAtWork."""
     with _patient_lock(path):
         shutil.rmtree(path, ignore_errors=True)
         path.mkdir(mode=0o700)
@@ -31,7 +31,7 @@ def work_folder(path: Path) -> Iterator[Path]:
 
 
 def tidy(path: Path) -> None:
-    """Remove what a killed process left of such a folder: it has texts of users."""
+    """Delete a work folder that a killed process left, because it has texts of users."""
     if path.exists():
         try:
             with lock(path):
@@ -42,7 +42,7 @@ def tidy(path: Path) -> None:
 
 @contextmanager
 def _patient_lock(path: Path) -> Iterator[None]:
-    """Who tidies has it for a moment."""
+    """Like `lock`, but waits for `tidy`, which holds it for a moment."""
     with ExitStack() as stack:
         for left in range(TRIES, 0, -1):
             try:
@@ -57,7 +57,7 @@ def _patient_lock(path: Path) -> Iterator[None]:
 
 @contextmanager
 def lock(path: Path, *, shared: bool = False) -> Iterator[None]:
-    """Among those who use the folder `path`; `shared` with others who only look. Raises
+    """A lock between processes on the folder `path`; `shared` for those that only look. Raises
     AnotherIsAtWork."""
     how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     with path.with_name(f"{path.name}.lock").open("w") as file:
@@ -69,14 +69,14 @@ def lock(path: Path, *, shared: bool = False) -> Iterator[None]:
 
 
 def room_of(path: Path) -> int:
-    """Bytes on the disk of a file, or of the files of a folder; 0 where there is none."""
+    """The bytes on the disk of a file, or of all files in a folder; 0 where it does not exist."""
     files = path.rglob("*") if path.is_dir() else [path]
     return sum(file.stat().st_blocks * 512 for file in files if file.is_file())
 
 
 def check_room(folder: Path, needed: int, kept_free: int) -> None:
-    """Raises StorageFull where less than `kept_free` bytes would stay free: the embedded engine's
-    process ends on a full disk."""
+    """Raises StorageFull where less than `kept_free` bytes would remain free: on a full disk the
+    process of the embedded engine would end."""
     if shutil.disk_usage(folder).free - needed < kept_free:
         raise StorageFull(
             f"{folder} has no room for another {needed // MEGABYTE} MB beside the "
@@ -85,7 +85,7 @@ def check_room(folder: Path, needed: int, kept_free: int) -> None:
 
 
 def copy_folder(source: Path, target: Path) -> None:
-    """Copy its files, holes as holes: nine tenths of what Edge's seem to have is one."""
+    """Copy the files in a folder. Holes stay holes: Edge's files consist of them by nine tenths."""
     for path in sorted(source.rglob("*")):
         beside = target / path.relative_to(source)
         if path.is_dir():

@@ -1,9 +1,9 @@
-"""How a backup finds the process that has the embedded store, and has its writers wait.
+"""A Unix socket in DATA_DIR by which a backup makes the writers of the running service wait.
 
-A Unix socket in DATA_DIR, which leads to nothing but a pause: what is backed up is read from the
-files, by who has the right to. A client is told HELD when nothing is half written any more, says
-DONE when it has its copy, and is told KEPT if the pause lasted until then. Whatever ends the
-client or the service ends the connection, and so the pause.
+The socket offers only that pause: the backup reads the files themselves, with the rights of its own
+user. The service sends HELD when no write is half done, the client sends DONE when it has its copy,
+and the service answers KEPT if the pause lasted until then. When either side ends, the connection
+ends, and the pause with it.
 """
 
 import json
@@ -22,10 +22,10 @@ log = logging.getLogger(__name__)
 
 NAME = "backup.sock"
 HELD, DONE, KEPT = b"held\n", b"done\n", b"kept\n"
-HOLD_S = 8.0  # a writer waits 10 s at most, see locks.LOCK_S
-ANSWER_S = 30.0  # longer than writers at work are waited for
+HOLD_S = 8.0  # the longest pause; a writer waits 10 s at most, see locks.LOCK_S
+ANSWER_S = 30.0  # longer than the service waits for running writes
 CLOSE_S = 5.0
-LONGEST = 100  # bytes of a path that every system takes for a socket
+LONGEST = 100  # bytes; every system accepts a socket's path of this length
 
 
 class NobodyThere(Exception):
@@ -33,7 +33,7 @@ class NobodyThere(Exception):
 
 
 class Door:
-    """Lets one client after the other hold the writers up."""
+    """The service's side: lets one client at a time pause the writers."""
 
     def __init__(
         self,
@@ -41,17 +41,16 @@ class Door:
         still: Callable[[], AbstractContextManager[None]],
         seconds: float = HOLD_S,
     ) -> None:
-        """For the one process that has the store in `folder` open. Within `still()` nobody
-        writes; it raises a ServiceError where that cannot be. A pause lasts
-        `seconds` at most."""
+        """To be made by the process that has the store in `folder` open. `still()` is a context in
+        which no writer writes; it may raise a ServiceError. A pause lasts `seconds` at most."""
         self._seconds = seconds
         self._still = still
         self._closing = False
         self._client: socket.socket | None = None
         self._listener = socket.socket(socket.AF_UNIX)
-        # Before it has a name: nobody else may connect at any time.
+        # Before the bind, so that no other user can connect at any time.
         os.fchmod(self._listener.fileno(), 0o600)
-        (folder / NAME).unlink(missing_ok=True)  # of a process that was killed
+        (folder / NAME).unlink(missing_ok=True)  # left by a killed process
         with _short(folder / NAME) as address:
             self._listener.bind(address)
         self._listener.listen()
@@ -59,7 +58,7 @@ class Door:
         self._thread.start()
 
     def close(self) -> None:
-        """End a pause that is held, and let nobody in any more."""
+        """End the current pause, and accept no further client."""
         self._closing = True
         for one in filter(None, (self._listener, self._client)):
             with suppress(OSError):
@@ -75,7 +74,7 @@ class Door:
                 time.sleep(0.1)
                 continue
             self._client = client
-            with client, suppress(OSError):  # it went away, or took too long
+            with client, suppress(OSError):  # the client is gone, or took too long
                 self._serve(client)
             self._client = None
 
@@ -92,8 +91,8 @@ class Door:
 
 
 def connect(folder: Path) -> socket.socket:
-    """To the service that has `folder` open. Raises NobodyThere; PermissionError for another
-    user's."""
+    """A connection to the service that has `folder` open. Raises NobodyThere, and PermissionError
+    where it belongs to another user."""
     service = socket.socket(socket.AF_UNIX)
     try:
         with _short(folder / NAME) as address:
@@ -109,8 +108,8 @@ def connect(folder: Path) -> socket.socket:
 
 @contextmanager
 def pause(service: socket.socket) -> Iterator[None]:
-    """Nobody writes within. Raises ServiceBusy, also at the end where that was not kept: then
-    what was done within must not be used."""
+    """Held while no writer writes. Raises ServiceBusy, also at the end, where the pause did not
+    last so long; what was read within must then not be used."""
     with _told():
         answer = service.makefile("rb").readline()
     if answer != HELD:
@@ -136,8 +135,8 @@ def _told() -> Iterator[None]:
 
 @contextmanager
 def _short(path: Path) -> Iterator[str]:
-    """`path` as an address: a long one by way of its open folder, which Linux has a short name
-    for."""
+    """`path` as the address of a socket. A long path is replaced by Linux's short name of its open
+    folder."""
     if len(os.fsencode(path)) <= LONGEST:
         yield str(path)
         return

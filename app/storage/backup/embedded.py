@@ -1,4 +1,5 @@
-"""The embedded store: its folder is copied while writers wait, and points read from the copy."""
+"""Backup of the embedded store: its folder is copied while writers wait; points are read from the
+copy."""
 
 import time
 from collections.abc import Iterator
@@ -22,8 +23,8 @@ AGAIN_S = 1.0
 
 @contextmanager
 def taken(settings: Settings, work: Path, tell: Tell) -> Iterator[Taken]:
-    """From the running service, or where there is none from the folder itself. Raises a
-    ServiceError or StartupError."""
+    """Copy the stores of the running service, or of a stopped one. Raises a ServiceError or
+    StartupError."""
     moment = _copied(settings, work, tell)
     with closing(EdgeStore(work / VECTORS)) as store:
         lines = map(line_of, store.wholes())
@@ -31,7 +32,7 @@ def taken(settings: Settings, work: Path, tell: Tell) -> Iterator[Taken]:
 
 
 def _copied(settings: Settings, work: Path, tell: Tell) -> str:
-    """The moment of the copies."""
+    """Copy both stores. Returns the moment of the copies."""
     for left in range(TRIES, 0, -1):
         try:
             return _copy(settings, work)
@@ -57,7 +58,8 @@ def _copy(settings: Settings, work: Path) -> str:
 
 @contextmanager
 def _still(data: Path) -> Iterator[None]:
-    """Nobody writes. What a killed service left half done is settled where the copy is opened."""
+    """Held while no writer writes. Writes that a killed service left unfinished are recovered when
+    the copy is opened."""
     try:
         service = connect(data)
     except NobodyThere:

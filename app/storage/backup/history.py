@@ -1,4 +1,4 @@
-"""The history database of another process, copied as of one moment by SQLite itself."""
+"""Copies the history database of a running service, as of one moment, by SQLite itself."""
 
 import json
 import sqlite3
@@ -7,23 +7,23 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-LOCK_S = 30.0  # to wait for SQLite's own lock
+LOCK_S = 30.0  # how long to wait for SQLite's own lock
 
 
 class Place(NamedTuple):
-    """How far a history has come."""
+    """The last row of a history."""
 
     row: int
     id: str | None
 
 
 class Restarted(Exception):
-    """The history was emptied meanwhile, by a reset: what was changed cannot be told."""
+    """A reset emptied the history meanwhile, so that the changes are unknown."""
 
 
 class Snapshot:
-    """What the database has now, whatever is written afterwards. Until it is closed, SQLite's log
-    cannot be emptied."""
+    """The database as it is now, whatever is written afterwards. Until it is closed, SQLite cannot
+    empty its log."""
 
     def __init__(self, database: Path) -> None:
         self._connection = _connected(database)
@@ -31,7 +31,7 @@ class Snapshot:
         self._connection.execute("SELECT version FROM schema_version").fetchone()
 
     def save(self, path: Path) -> None:
-        """As a database of its own."""
+        """Write the snapshot to a database file."""
         with closing(sqlite3.connect(path)) as copy:
             self._connection.backup(copy)
             copy.execute("PRAGMA journal_mode=DELETE")  # one file
@@ -42,8 +42,8 @@ class Snapshot:
 
 
 class Changes:
-    """Which memories the history says were changed. Those of a store on a Qdrant server, since
-    each change of a point is followed by its row."""
+    """Finds the memories that changed, by the rows of the history: each change of a point is
+    followed by its row."""
 
     def __init__(self, database: Path) -> None:
         self._database = database
@@ -51,7 +51,7 @@ class Changes:
             self._place = _place(connection)
 
     def next(self) -> set[str]:
-        """The ids of those that were changed since the last time. Raises Restarted."""
+        """The ids of the memories that changed since the last call. Raises Restarted."""
         with closing(_connected(self._database)) as connection:
             return self.next_in(connection)
 
@@ -68,8 +68,8 @@ class Changes:
 
 @contextmanager
 def nothing_ends(database: Path) -> Iterator[sqlite3.Connection]:
-    """Within, no process begins a write, and none that is under way ends: it needs its rows in the
-    history for that. What is under way is settled from its intent, wherever the copy is opened."""
+    """Held while no process can begin or finish a write, because both need a transaction of the
+    history. Running writes are recovered from their intents where the copy is opened."""
     with closing(_connected(database)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         yield connection
@@ -77,7 +77,7 @@ def nothing_ends(database: Path) -> Iterator[sqlite3.Connection]:
 
 
 def under_way(connection: sqlite3.Connection) -> int:
-    """How many memories the writes are about that were begun and not ended."""
+    """How many memories the running writes concern."""
     bodies = connection.execute("SELECT body FROM intents WHERE NOT done")
     single = sum(len(json.loads(body).get("rows", ())) for (body,) in bodies)
     parts = connection.execute(

@@ -1,4 +1,4 @@
-"""A backup is made: both stores as of one moment, written as one file."""
+"""Makes a backup: writes both stores, as of one moment, to one file."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ IN_POSTGRESQL = (
     "DATABASE_URL: this backs up a history in DATA_DIR. Back up PostgreSQL and the Qdrant server "
     "by their own means, with the service stopped, so that both are of one moment."
 )
-LOOK_BYTES = 16 * MEGABYTE  # written between two looks at the room that is left
+LOOK_BYTES = 16 * MEGABYTE  # written between two checks of the free space
 
 
 def make_backup(settings: Settings, file: IO[bytes], tell: Tell) -> Manifest:
@@ -34,7 +34,7 @@ def make_backup(settings: Settings, file: IO[bytes], tell: Tell) -> Manifest:
 
 
 def _taken(settings: Settings, work: Path, tell: Tell) -> AbstractContextManager[Taken]:
-    """Each module imports its engine only when chosen."""
+    """Both stores as of one moment. An engine is imported only where it is chosen."""
     if settings.on_server:
         from app.storage.backup import on_server
 
@@ -66,7 +66,7 @@ def _write(both: Taken, file: IO[bytes]) -> Manifest:
 
 
 def _counted(history: Path) -> tuple[int, int]:
-    """The version of its tables, and how many events it has."""
+    """The schema version of a history, and its number of events."""
     with closing(sqlite3.connect(history)) as connection:
         (version,) = connection.execute("SELECT max(version) FROM schema_version").fetchone()
         (events,) = connection.execute("SELECT count(*) FROM history").fetchone()
@@ -74,7 +74,7 @@ def _counted(history: Path) -> tuple[int, int]:
 
 
 class _Bounded:
-    """A file for writing that leaves some room on its disk."""
+    """A file for writing that keeps some space free on its disk. Raises StorageFull."""
 
     def __init__(self, file: IO[bytes], folder: Path, kept_free: int) -> None:
         self._file = file
@@ -99,7 +99,8 @@ class _Bounded:
 
 @contextmanager
 def new_file(path: Path, settings: Settings) -> Iterator[IO[bytes]]:
-    """`path`, for this user alone, which is there only when all was written and is on the disk."""
+    """Gives a file that becomes `path` only when everything was written and flushed to the disk.
+    Only this user may read it."""
     part = path.with_name(f"{path.name}.part")
     part.unlink(missing_ok=True)
     number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -117,7 +118,7 @@ def new_file(path: Path, settings: Settings) -> Iterator[IO[bytes]]:
 
 
 def sync_folder(folder: Path) -> None:
-    """So that what was renamed there stays so after a power cut."""
+    """Flush a folder, so that a rename in it survives a power cut."""
     number = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(number)

@@ -1,5 +1,5 @@
-"""A collection on a Qdrant server: read while everybody writes, and what was changed meanwhile
-once more, until the little that is left is read while all writers wait."""
+"""Backup of a collection on a Qdrant server. It is read while writers go on. Memories that changed
+meanwhile are read again, until so few are left that writers can wait for them."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -22,7 +22,7 @@ FEW = 200  # memories that writers may wait for: about 50 ms
 
 
 class Spool:
-    """The points that were read, in a file; of one that was read again the last counts."""
+    """The points that were read, in a file. Where a point was read again, the last line counts."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -30,7 +30,7 @@ class Spool:
         self._number = 0
         self._there: set[str] = set()
         self._last: dict[str, int] = {}
-        """Of those that were read again: the number of the line that counts."""
+        """For each point that was read again, the number of the line that counts."""
 
     def __len__(self) -> int:
         return len(self._there)
@@ -41,7 +41,7 @@ class Spool:
         self._number += 1
 
     def replace(self, id_: str, memory: Whole | None) -> None:
-        """By what it is now; None where it is gone."""
+        """Replace a point by its current state; None where it was deleted."""
         self._there.discard(id_)
         self._last[id_] = self._number
         if memory:
@@ -60,8 +60,8 @@ class Spool:
 
 @contextmanager
 def taken(settings: Settings, work: Path, tell: Tell) -> Iterator[Taken]:
-    """From the server and DATA_DIR, whether the service runs or not, and however many processes
-    it has on this DATA_DIR. Raises a ServiceError or StartupError."""
+    """Read the collection and the history in DATA_DIR. The service may be stopped, or run with any
+    number of processes on this DATA_DIR. Raises a ServiceError or StartupError."""
     with closing(open_server_store(settings)) as store:
         for _ in range(TRIES):
             with closing(Spool(work / "read.jsonl")) as spool:
@@ -78,7 +78,7 @@ def taken(settings: Settings, work: Path, tell: Tell) -> Iterator[Taken]:
 
 
 def _read(store: VectorStore, database: Path, copy: Path, spool: Spool) -> str | None:
-    """The moment of both; None where they do not fit together."""
+    """Read both stores. Returns their moment; None where they do not fit together."""
     changes = Changes(database)
     for memory in store.wholes():
         spool.add(memory)
@@ -99,7 +99,7 @@ def _read(store: VectorStore, database: Path, copy: Path, spool: Spool) -> str |
 
 
 def _catch_up(store: VectorStore, ids: Iterable[str], spool: Spool) -> int:
-    """Read those again; how many they were."""
+    """Read the points `ids` again. Returns how many these were."""
     changed = [*ids]
     for part in sliced(changed, WHOLE_AT_ONCE):
         found = {memory.record.id: memory for memory in store.get_whole(part)}

@@ -1,7 +1,8 @@
-"""A backup is put back: built beside what is there, then put in its place.
+"""Restores a backup: builds new stores beside the current ones, then replaces these.
 
-The folder `restore.part` is being built. `restore.next` is whole: from its rename on the restore
-stands, and whoever opens DATA_DIR next ends it, should it be cut off.
+The folder `restore.part` is being built. When it is complete, it is renamed to `restore.next`. From
+then on the restore is certain: if it is interrupted, the next process that opens DATA_DIR finishes
+it.
 """
 
 import shutil
@@ -33,28 +34,28 @@ IN_POSTGRESQL = (
 )
 PART, NEXT = "restore.part", "restore.next"
 AT_ONCE = 128
-TOLD = 10_000  # memories between two lines
+TOLD = 10_000  # memories between two lines of progress
 
 
 class Refused(Exception):
-    """Nothing was changed; the text says why."""
+    """The restore was refused, and nothing was changed; the text says why."""
 
 
 class Unfinished(Exception):
-    """It stands, and is put in its place by whoever opens DATA_DIR next."""
+    """The restore is certain but not finished; the next process that opens DATA_DIR finishes it."""
 
 
 def restore(settings: Settings, file: IO[bytes], tell: Tell, *, replace: bool) -> Manifest:
-    """Put the backup in `file` into DATA_DIR, and into the collection where there is a server.
+    """Restore the backup in `file` into DATA_DIR, and into the collection on a Qdrant server.
 
-    With `replace` in the place of what is there. Returns what it says of itself. Raises Refused,
-    Damaged, TooNew, a ServiceError, StartupError or OSError; then what was there is as it was; or
-    Unfinished. May be called again.
+    `replace`: existing memories are replaced. Returns the manifest. Raises Refused, Damaged,
+    TooNew, a ServiceError, StartupError or OSError, after which nothing was changed; or Unfinished.
+    May be called again.
     """
     if settings.database_url:
         raise Refused(IN_POSTGRESQL)
     with _alone(settings):
-        _end(settings)  # one that was cut off
+        _end(settings)  # finish an interrupted restore first
         with closing(Archive(file)) as archive:
             _check(settings, archive, replace=replace)
             target.drop_left(settings, settings.data_dir / PART)
@@ -73,9 +74,9 @@ def restore(settings: Settings, file: IO[bytes], tell: Tell, *, replace: bool) -
 
 
 def end_restore(settings: Settings) -> None:
-    """For whoever opens DATA_DIR: what was cut off when it was as good as done. Raises NotYet
-    while another process does so."""
-    if not settings.on_server:  # whose unfinished collection has its name there
+    """Finish a restore that was interrupted after it was certain. Every process that opens DATA_DIR
+    calls it. Raises NotYet while another process does it."""
+    if not settings.on_server:  # there the folder names a collection that is still to be deleted
         tidy(settings.data_dir / PART)
     if not (settings.data_dir / NEXT).exists():
         return
@@ -89,8 +90,8 @@ def end_restore(settings: Settings) -> None:
 
 
 def check_no_restore(settings: Settings) -> None:
-    """For a process whose sign of life is there: so one of the two sees the other. Raises NotYet
-    while a restore is at work."""
+    """Raises NotYet while a restore runs. To be called after this process's sign of life exists, so
+    that of a restore and this process at least one notices the other."""
     try:
         with lock(settings.data_dir / PART, shared=True):
             return
@@ -154,13 +155,13 @@ def _fill(store: VectorStore, archive: Archive, tell: Tell) -> None:
 
 
 def _end(settings: Settings) -> None:
-    """Put what is whole in its place; any number of times, from wherever it was cut off."""
+    """Replace the stores by the complete new ones. It may be interrupted and called again."""
     data, whole = settings.data_dir, settings.data_dir / NEXT
     if not whole.exists():
         return
     target.take_place(settings, whole)
     if (whole / HISTORY_DB).exists():
-        # First the logs of the old one: a log beside another database would damage that.
+        # The old database's log goes first: SQLite would apply it to the new database.
         for name in (f"{HISTORY_DB}-wal", f"{HISTORY_DB}-shm", HISTORY_DB):
             (data / name).unlink(missing_ok=True)
         (whole / HISTORY_DB).rename(data / HISTORY_DB)

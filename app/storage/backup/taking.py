@@ -1,4 +1,4 @@
-"""What a backup has: the points and the history as of one moment."""
+"""The content of a backup: the points and the history as of one moment."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ HISTORY_DB = "history.db"
 VECTORS = "qdrant"
 
 Tell = Callable[[str], None]
-"""Says to people how far it is."""
+"""Shows a line of progress to the user."""
 
 
 @dataclass(frozen=True)
 class Taken:
-    """Both stores at one moment; the files are in the work folder."""
+    """Both stores as of one moment; the files are in the work folder."""
 
     moment: str
-    """A time in UTC."""
+    """The moment, a time in UTC."""
     store: str
     embedder: EmbedderInfo | None
     zero: float | None

@@ -1,4 +1,4 @@
-"""Where a backup's points are put: a folder beside the old one, or a collection beside it."""
+"""The store that a restore fills: a folder or a collection beside the current one."""
 
 import shutil
 import uuid
@@ -12,11 +12,11 @@ from app.storage.vectors.edge import EdgeStore
 from app.storage.vectors.points import Whole
 from app.storage.vectors.store import VectorStore
 
-COLLECTION = "collection"  # a file with the name of the new one
+COLLECTION = "collection"  # a file with the name of the new collection
 
 
 def new_store(settings: Settings, part: Path) -> VectorStore:
-    """An empty one, for a restore that is put together in `part`."""
+    """An empty store, for a restore that is built in `part`."""
     if not settings.on_server:
         return EdgeStore(part / VECTORS, settings.min_free_mb)
     from app.storage.vectors.server import open_server_store
@@ -27,7 +27,7 @@ def new_store(settings: Settings, part: Path) -> VectorStore:
 
 
 def check_fits(store: VectorStore, memories: Sequence[Whole]) -> None:
-    """Raises StartupError for memories that this store could not make findable."""
+    """Raises StartupError for memories without vectors, which only the embedded store can embed."""
     if isinstance(store, EdgeStore) or all(one.vector is not None for one in memories):
         return
     raise StartupError(
@@ -37,7 +37,7 @@ def check_fits(store: VectorStore, memories: Sequence[Whole]) -> None:
 
 
 def take_place(settings: Settings, whole: Path) -> None:
-    """Put the points of a restore that is whole in the place of the old ones."""
+    """Replace the current points by those of a complete restore."""
     if settings.on_server:
         _lead_there(settings, whole / COLLECTION)
     elif (whole / VECTORS).exists():
@@ -50,10 +50,10 @@ def take_place(settings: Settings, whole: Path) -> None:
 def _lead_there(settings: Settings, named: Path) -> None:
     from app.storage.vectors.server import open_server_store
 
-    if not named.exists():  # it is done already, but for removing the folder
+    if not named.exists():  # it was replaced already
         return
     old, new = open_server_store(settings), open_server_store(settings, named.read_text())
-    if new.embedder() is None:  # of a backup of a service that had no memory yet
+    if new.embedder() is None:  # the service of the backup had no collection yet
         old.clear()
         old.close()
     else:
@@ -62,7 +62,7 @@ def _lead_there(settings: Settings, named: Path) -> None:
 
 
 def drop_left(settings: Settings, part: Path) -> None:
-    """Delete the collection of a restore that was cut off while it was put together."""
+    """Delete the collection of a restore that was interrupted while it was built."""
     named = part / COLLECTION
     if settings.on_server and named.exists():
         from app.storage.vectors.server import open_server_store

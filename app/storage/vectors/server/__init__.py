@@ -1,4 +1,4 @@
-"""A Qdrant server, through qdrant-client."""
+"""The engine on a Qdrant server or cluster, by qdrant-client."""
 
 from app.storage.vectors.server.address import Address
 from app.storage.vectors.server.connection import Connection, connect

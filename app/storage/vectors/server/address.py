@@ -1,4 +1,4 @@
-"""Where a Qdrant server is, as messages name it."""
+"""The address of a Qdrant server, as messages show it."""
 
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
@@ -7,16 +7,17 @@ from app.config.fields import in_url
 from app.config.outgoing import proxy_for
 
 REST_PORT, GRPC_PORT = 6333, 6334
-"""Qdrant's own. The client takes the first where an address names none, for https too."""
+"""Qdrant's default ports. The client uses the first for an address without a port, even for
+https."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """An address. Its text has nothing of a user, a password or a query that stand in it."""
+    """An address. Its text leaves out the user, the password and the query."""
 
     url: str
     grpc_port: int | None = None
-    """Where it is asked over gRPC; None: over REST."""
+    """The port for calls over gRPC; None for calls over REST."""
 
     @property
     def port(self) -> int:
@@ -28,7 +29,7 @@ class Address:
         return f"{parts.scheme}://{host}:{self.port}{parts.path.rstrip('/')}"
 
     def hint(self) -> str:
-        """What may be wrong with it, as a sentence behind a space; empty where nothing is known."""
+        """A hint what may be wrong with the address: a space and a sentence, or ""."""
         parts = self._parts
         if self.grpc_port:
             return " QDRANT_GRPC_PORT names its port for gRPC; with QDRANT_GRPC=off REST will do."

@@ -1,4 +1,4 @@
-"""Names that lead to collections: how one takes the place of another."""
+"""Aliases of collections, by which one collection replaces another."""
 
 import hashlib
 from typing import Any
@@ -7,22 +7,23 @@ from qdrant_client import QdrantClient, models
 
 
 def name_beside(name: str, embedder: str) -> str:
-    """Of a collection that is made anew: the same for the same embedder, so that it can be made
-    in several runs."""
+    """The name of a new collection for `embedder`. It is the same each time, so that several runs
+    can fill the collection."""
     return f"{name}--{hashlib.sha256(embedder.encode()).hexdigest()[:12]}"
 
 
 def lead_to(client: QdrantClient, name: str, collection: str) -> None:
-    """Let `name` lead to `collection`, and delete what it was, or led to."""
+    """Make `name` an alias of `collection`, and delete the collection that had this name or
+    alias."""
     here = {alias.alias_name: alias.collection_name for alias in client.get_aliases().aliases}
     old = here.get(name)
-    if old == collection:  # it was cut off after this
+    if old == collection:  # an interrupted run has done it
         return
     changes: list[Any] = []
     if old:
         gone = models.DeleteAlias(alias_name=name)
         changes.append(models.DeleteAliasOperation(delete_alias=gone))
-    else:  # an alias cannot have the name of a collection
+    else:  # an alias cannot have the name of an existing collection
         client.delete_collection(name)
     new = models.CreateAlias(collection_name=collection, alias_name=name)
     changes.append(models.CreateAliasOperation(create_alias=new))
@@ -32,6 +33,6 @@ def lead_to(client: QdrantClient, name: str, collection: str) -> None:
 
 
 def drop(client: QdrantClient, collection: str) -> None:
-    """Delete it, unless a name leads to it."""
+    """Delete `collection`, unless it has an alias."""
     if collection not in {alias.collection_name for alias in client.get_aliases().aliases}:
         client.delete_collection(collection)

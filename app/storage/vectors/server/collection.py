@@ -1,4 +1,4 @@
-"""A collection of a Qdrant server: made, looked at, and replaced by another."""
+"""A collection on a Qdrant server: it is made, inspected, and replaced by another."""
 
 import logging
 from collections.abc import Iterator
@@ -37,11 +37,11 @@ GONE = (
     "The collection {} is gone from the Qdrant server: restore it from a snapshot. The next memory "
     "that is stored as it is given, or a restart of this service, makes an empty one."
 )
-SAMPLE = 3  # of the points of a collection that nobody signed
+SAMPLE = 3  # points that are read of a collection without a recorded embedder
 
 
 class ServerCollection:
-    """The collection, or the alias, of a name."""
+    """The collection with a name, which may be an alias."""
 
     def __init__(self, connection: Connection, name: str, options: Options) -> None:
         self.connection = connection
@@ -60,7 +60,7 @@ class ServerCollection:
         """Another collection of the same server."""
         return type(self)(self.connection, name, self.options)
 
-    # ---- what it is
+    # ---- properties
 
     @property
     def has_words(self) -> bool:
@@ -75,27 +75,28 @@ class ServerCollection:
         try:
             with self.asking():
                 return self._replicated
-        except NoCollection:  # as one that is made would be
+        except NoCollection:  # then a new one will be made by these options
             return self.options.replicas > 1
 
     @property
     def rows(self) -> int:
-        """That one request may ask for."""
+        """How many points one request may ask for."""
         return self._shape.rows if self._shape else ROWS
 
     @property
     def ids_at_once(self) -> int:
-        """That one condition may have."""
+        """How many ids one condition may have."""
         longest = self._shape.longest if self._shape else None
         return min(longest or ROWS, ROWS)
 
     @property
     def counts_in_scope(self) -> bool:
-        """Whether the server can count words in a scope alone; known once it was asked."""
+        """Whether the server can count document frequencies within a scope; known after the first
+        call."""
         return self._version.counts_in_scope
 
     def check_filter(self, where: Filter) -> None:
-        """Raises InvalidRequest for what this server would not understand."""
+        """Raises InvalidRequest for a filter that this version of the server does not support."""
         self._version.check_filter(where)
 
     def embedder(self) -> EmbedderInfo | None:
@@ -106,7 +107,7 @@ class ServerCollection:
             return None
 
     def _look(self) -> Shape:
-        """At the collection, which anybody may have made. Raises ForeignCollection."""
+        """Inspect the collection, which may be of another program. Raises ForeignCollection."""
         self._version.ask()
         if self.options.on_cluster or self.options.shared:
             self._version.check_cluster()
@@ -126,7 +127,7 @@ class ServerCollection:
             try:
                 self.client.create_collection(self.name, **made_for(embedder, self.options))
             except UnexpectedResponse as error:
-                if error.status_code != CONFLICT:  # another process was faster
+                if error.status_code != CONFLICT:  # on a conflict another process has made it
                     raise
         self._points = None
 
@@ -145,14 +146,15 @@ class ServerCollection:
         self._points = None  # the next call looks again
 
     def record_embedder(self, embedder: EmbedderInfo) -> None:
-        with suppress(NotAllowed), self._translated():  # then it stays unsigned
+        with suppress(NotAllowed), self._translated():  # then it stays unrecorded
             self._metadata.add({SIGNATURE: embedder.name, ZERO: None})
 
     def rebuild_target(self, embedder: EmbedderInfo) -> Self | None:
-        """Another for `embedder`, perhaps there already; None where this one lacks nothing."""
+        """A collection for vectors of `embedder`, which may exist already; None where this one is
+        complete."""
         stored = self.embedder()
         beside = self.beside(name_beside(self.name, str(embedder)))
-        if stored is None:  # gone already: an earlier run was cut off while it swapped
+        if stored is None:  # an earlier run was interrupted after it deleted this one
             return beside if beside.exists() else None
         with self.asking():
             return None if stored == embedder and self.has_words else beside
@@ -162,12 +164,12 @@ class ServerCollection:
             return self.client.collection_exists(self.name)
 
     def swap_in(self, target: Self) -> None:
-        """Let the name lead to `target`, and delete what it led to."""
+        """Make the name an alias of `target`, and delete the collection that it named."""
         with self._translated():
             lead_to(self.client, self.name, target.name)
 
     def drop(self) -> None:
-        """Delete it, unless another name leads to it."""
+        """Delete the collection, unless it has an alias."""
         with self._translated():
             drop(self.client, self.name)
 
@@ -175,13 +177,13 @@ class ServerCollection:
 
     @contextmanager
     def asking(self) -> Iterator[Points]:
-        """For calls that read points. Raises NoCollection where there never was one, and what
-        `translated` raises."""
+        """Surrounds calls that read points. Raises NoCollection where there never was a
+        collection, and what `translated` raises."""
         try:
             with self._using() as points:
                 yield points
         except NoCollection:
-            if self._shape:  # nobody may take it for an empty one
+            if self._shape:  # it existed before, so that it must not be read as empty
                 raise VectorStoreUnavailable(GONE.format(self.name)) from None
             raise
 
@@ -191,12 +193,13 @@ class ServerCollection:
             with self._translated():
                 yield self._points or self._inspect()
         except (NoCollection, VectorStoreRefused, InvalidRequest):
-            self._points = None  # it may have been changed: the next call looks again
+            self._points = None  # the collection may have changed: the next call inspects it again
             raise
 
     @contextmanager
     def writing(self) -> Iterator[Points]:
-        """For calls that write. Raises NoCollection also where there was one before."""
+        """Surrounds calls that write. Raises NoCollection even where there was a collection
+        before."""
         try:
             with self._using() as points:
                 yield points
@@ -206,8 +209,9 @@ class ServerCollection:
         self._wrote = True
 
     def check(self) -> str | None:
-        """See `Shape.advice`. Raises what keeps memories from being read, or the key from writing:
-        a point is asked for, since a list of collections is given also where no shard answers."""
+        """A note for operators, see `Shape.advice`. Raises where points cannot be read, or the key
+        may not write. It reads a point, because a server lists its collections even where no shard
+        answers."""
         with suppress(NoCollection):
             with self.asking() as points:
                 points.retrieve([NOBODY])
@@ -218,9 +222,9 @@ class ServerCollection:
         return " ".join(filter(None, [*notes, self.connection.nodes.note()])) or None
 
     def _inspect(self) -> Points:
-        """Look once, and make the indexes that are missing."""
-        # Several threads may look at the same moment. No lock: it would make them wait in turn
-        # for a server that hangs.
+        """Inspect the collection, and make missing indexes."""
+        # Without a lock, so that threads do not wait one after the other for a server that hangs.
+        # Several may do it at once.
         self._shape = shape = self._look()
         for told in filter(None, (shape.advice, shape.risk)):
             self._tell(told)
@@ -236,7 +240,7 @@ class ServerCollection:
         try:
             with self._translated():
                 self.client.create_payload_index(self.name, field, schema)
-        except NotAllowed as error:  # what needs the index says so; everything else works
+        except NotAllowed as error:  # only requests that need the index will fail
             self._tell(f"no index on {field} was made: {error.detail}")
 
     @property

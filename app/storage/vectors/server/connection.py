@@ -1,4 +1,4 @@
-"""Clients for a Qdrant server, or for the nodes of a cluster."""
+"""The clients of a Qdrant server, or of the nodes of a cluster."""
 
 import secrets
 from typing import Any, NamedTuple, Self
@@ -18,18 +18,18 @@ from app.storage.vectors.server.grpc_points import grpc_options
 from app.storage.vectors.server.nodes import Node, Nodes
 
 POOL = httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=3.0)
-"""Of each node. Kept for less than the 5 s after which the server ends a connection that is idle: a
-write that meets that end would have to be settled."""
+"""The connection pool of each node. Idle connections are kept for less than the 5 s after which the
+server closes them: a write that meets a closed connection would have to be recovered."""
 
 
 class Connection(NamedTuple):
     client: QdrantClient
-    """Over REST: asks whichever node is well."""
+    """The client for REST; it calls any node that works."""
     nodes: Nodes
 
     @classmethod
     def by(cls, client: QdrantClient, url: str = f"http://localhost:{REST_PORT}") -> Self:
-        """To the one address that `client` is for."""
+        """A connection to a single address, the one of `client`."""
         return cls(client, Nodes([Node(Address(url), client)]))
 
     def close(self) -> None:
@@ -38,8 +38,8 @@ class Connection(NamedTuple):
 
 
 def connect(settings: Settings) -> Connection:
-    """Asks nobody yet. Raises StartupError for a proxy that cannot be used, and for an address
-    that cannot be asked."""
+    """The connection that the settings name; makes no call yet. Raises StartupError for an address
+    or a proxy that cannot be used."""
     addresses = [Address(url) for url in settings.qdrant_addresses]
     found = [Node(address, _client(settings, address)) for address in addresses]
     if len(found) == 1:
@@ -50,7 +50,7 @@ def connect(settings: Settings) -> Connection:
     nodes = Nodes(
         found,
         is_ready=lambda number: is_ready(str(addresses[number]), transports[number]),
-        first=secrets.randbelow(len(found)),  # the processes of a fleet spread over the nodes
+        first=secrets.randbelow(len(found)),  # so that the processes of a fleet use all nodes
     )
     return Connection(_client(settings, addresses[0], Failover(nodes, transports)), nodes)
 

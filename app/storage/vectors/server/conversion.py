@@ -1,4 +1,4 @@
-"""The service's records as gRPC messages, and back."""
+"""Converts the service's records to gRPC messages, and back."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -23,14 +23,15 @@ WITH_WORDS = messages.WithVectorsSelector(include=messages.VectorsSelector(names
 
 
 class Filters:
-    """Filters as messages, each made once: the lists of a search have theirs in common."""
+    """Converts filters, each once: the lists of a search have the same filter."""
 
     def __init__(self) -> None:
         self._made: dict[int, tuple[Filter, Any]] = {}
 
     def __call__(self, where: Filter) -> Any:
         if id(where) not in self._made:
-            self._made[id(where)] = where, as_message(where)  # kept, so that its id stays its own
+            # The filter is kept, so that no other one can get its id.
+            self._made[id(where)] = where, as_message(where)
         return self._made[id(where)][1]
 
 
@@ -88,8 +89,8 @@ def record(found: Any) -> Record:
 
 
 def hits(found: Iterable[Any], request: Nearest, turns: dict[str, Turn]) -> list[Record]:
-    """Of the list that was asked for by `request`. `turns` are those that were read already, by
-    id: the lists of a search have most memories in common."""
+    """The records of the list for `request`. `turns` caches turns by id, because the lists of a
+    search have most memories in common."""
     read: Callable[[Any], Payload] = _nothing if request.ids_only else GrpcToRest.convert_payload
     words = _words if request.by_words else _none
     records = []
@@ -110,7 +111,8 @@ def _none(_: Any) -> frozenset[int]:
 
 
 def _turn(payload: Any) -> Turn:
-    """Read by hand: a search has hundreds of hits, and the client's conversion was most of it."""
+    """The turn in a payload. It is read by hand, because for the hundreds of hits of a search the
+    client's conversion took most of the time."""
     if PLACE not in payload and ASKS not in payload:
         return NO_TURN
     found: Payload = {key: payload[key].string_value for key in TEXTS if key in payload}
@@ -126,7 +128,7 @@ def id_of(found: Any) -> str:
 
 
 def _words(found: Any) -> frozenset[int]:
-    """Servers before 1.16 put them into `indices`."""
+    """The ids of the words; servers before 1.16 put them into `indices`."""
     vector = found.vectors.vectors.vectors[SPARSE]
     return frozenset(vector.sparse.indices or vector.indices.data)
 

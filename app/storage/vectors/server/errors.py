@@ -1,4 +1,4 @@
-"""What the Qdrant server and its client complain of over REST, as errors of the service."""
+"""Turns failures over REST, of the Qdrant server or its client, into ServiceErrors."""
 
 import json
 from collections.abc import Iterator
@@ -22,13 +22,14 @@ from app.storage.vectors.server.nodes import Addresses
 from app.storage.vectors.server.refusals import LIMITED, NOT_FOUND, UNAUTHORIZED, Refusal, error_of
 
 OF_THE_KEY = ("Must provide an API key", "Invalid API key")
-"""What the server says in plain text, where everything else is JSON."""
+"""The only errors that the server sends as plain text, not as JSON."""
 
 
 @contextmanager
 def translated(address: Addresses, *, replicated: bool = False) -> Iterator[None]:
-    """The client's failures as VectorStoreRefused, VectorStoreTimeout, VectorStoreUnavailable or
-    InvalidRequest, and NoCollection for what is not there; `replicated`: see `error_of`."""
+    """Turns the client's failures into VectorStoreRefused, VectorStoreTimeout,
+    VectorStoreUnavailable, InvalidRequest, or NoCollection where it does not exist. `replicated`:
+    see `error_of`."""
     try:
         yield
     except ResponseHandlingException as error:
@@ -44,16 +45,17 @@ def translated(address: Addresses, *, replicated: bool = False) -> Iterator[None
         if refused.status == NOT_FOUND:
             raise NoCollection from error
         raise error_of(refused, replicated=replicated) from error
-    except (json.JSONDecodeError, AssertionError) as error:  # the client asserts a result
+    except (json.JSONDecodeError, AssertionError) as error:  # the client asserts that a result came
         raise no_qdrant(address) from error
 
 
 class AnsweredByProxy(Exception):
-    """A page that is not the server's came from the proxy; its text says so."""
+    """The proxy answered with a page of its own; the text says so."""
 
 
 def refuse_pages_of_proxies(response: httpx.Response) -> None:
-    """An event hook of httpx. Raises AnsweredByProxy; the server itself always says JSON."""
+    """An event hook for httpx. Raises AnsweredByProxy for an answer that is not JSON, which the
+    server itself never sends."""
     if "json" not in response.headers.get("Content-Type", ""):
         proxy = proxy_for(str(response.url))
         if proxy:
@@ -64,7 +66,7 @@ def refuse_pages_of_proxies(response: httpx.Response) -> None:
 
 
 def refusal_of(error: UnexpectedResponse) -> Refusal | None:
-    """None where what answered is no Qdrant."""
+    """The server's refusal; None where the answer is not from Qdrant."""
     status, text = error.status_code or 0, (error.content or b"").decode(errors="replace")
     if status == UNAUTHORIZED and text.startswith(OF_THE_KEY):
         return Refusal(status, text)
@@ -76,7 +78,8 @@ def refusal_of(error: UnexpectedResponse) -> Refusal | None:
 
 
 def no_qdrant(address: Addresses, status: int | None = None) -> ServiceError:
-    """It may be anything, and have passed the request on."""
+    """The error where the answer is not from Qdrant. The write may have reached Qdrant all the
+    same, since another program may have passed the request on."""
     how = f" ({status})" if status else ""
     error = VectorStoreUnavailable(
         f"What answers at {address} is no Qdrant{how}: see QDRANT_URL.{address.hint()}"
@@ -86,7 +89,8 @@ def no_qdrant(address: Addresses, status: int | None = None) -> ServiceError:
 
 
 def _of_transport(error: ResponseHandlingException, address: Addresses) -> ServiceError:
-    """Only where no connection came about is it certain that nothing was done."""
+    """The error for a failed connection. Only where none could be made was certainly nothing
+    sent."""
     source = error.source
     if isinstance(source, AnsweredByProxy):
         return VectorStoreUnavailable(str(source))
@@ -102,7 +106,7 @@ def _of_transport(error: ResponseHandlingException, address: Addresses) -> Servi
 
 
 def unreachable(address: Addresses, said: str = "") -> ServiceError:
-    """No connection came about, so nothing was sent."""
+    """The error where no connection could be made, so that nothing was sent."""
     if "CERTIFICATE_VERIFY_FAILED" in said:
         return VectorStoreRefused(
             f"The certificate of the Qdrant server at {address} is not trusted: SSL_CERT_FILE "
@@ -114,7 +118,7 @@ def unreachable(address: Addresses, said: str = "") -> ServiceError:
 
 
 def check_completed(status: models.UpdateStatus) -> None:
-    """Raises VectorStoreTimeout for a write that is in the server's log and not carried out yet:
-    `wait_timeout` and `acknowledged` come with status 200."""
+    """Raises VectorStoreTimeout for a write that is in the server's log but was not carried out:
+    the statuses `wait_timeout` and `acknowledged` come with HTTP's 200."""
     if status != models.UpdateStatus.COMPLETED:
         raise VectorStoreTimeout("The Qdrant server did not carry the write out in time.")

@@ -1,4 +1,4 @@
-"""Requests over REST, to another node of the cluster where one fails."""
+"""Failover for requests over REST: they go to another node of the cluster where one fails."""
 
 import re
 import time
@@ -10,20 +10,20 @@ from app.storage.vectors.server.nodes import Nodes
 from app.storage.vectors.server.refusals import FAILED, OF_LEADER
 
 CONNECT_S = 1.0
-"""In which a node has to take a connection where there are others to ask."""
+"""Seconds in which a node must accept a connection, where there are other nodes."""
 _READS = re.compile(r"GET .*|POST .*/(facet|points(/(query/batch|scroll|count))?)(\?.*)?")
 
 
 class Failover(httpx.BaseTransport):
-    """Asks the nodes in turn, within the time of one call.
+    """Tries the nodes in turn, within the deadline of one call.
 
-    A write is sent to another one only where no connection came about: else it may have been
-    done, and whoever sent it has to find out.
+    A write is sent to another node only where no connection could be made. Otherwise it may have
+    taken place, and the caller has to find out.
     """
 
     def __init__(self, nodes: Nodes, transports: Sequence[httpx.BaseTransport]) -> None:
-        """One of `transports` for each of `nodes`. Requests are made for the first of them, and
-        say in their extension `until` when their time is over."""
+        """`transports` has one for each of `nodes`. Requests are addressed to the first node, and
+        have their deadline in the extension `until`."""
         self._urls = [httpx.URL(str(node.address)) for node in nodes]
         self._transports = transports
         self._nodes = nodes
@@ -70,7 +70,7 @@ class Failover(httpx.BaseTransport):
         return response
 
     def _at(self, number: int, url: httpx.URL) -> httpx.URL:
-        """`url`, which is one of the first node, at another."""
+        """`url`, which is of the first node, on another node."""
         first, node = self._urls[0], self._urls[number]
         path = url.raw_path.removeprefix(first.raw_path.rstrip(b"/"))
         return node.copy_with(raw_path=node.raw_path.rstrip(b"/") + path)
@@ -81,8 +81,8 @@ class Failover(httpx.BaseTransport):
 
 
 def is_ready(url: str, transport: httpx.BaseTransport) -> bool:
-    """Whether a node that failed can be asked again: one that has just started says that it is
-    not, until it has what the others have."""
+    """Whether a node that failed can be used again. A node that has just started is not ready until
+    it has caught up with the others."""
     limits = dict.fromkeys(("connect", "read", "write", "pool"), CONNECT_S)
     asked = httpx.Request("GET", f"{url}/readyz", extensions={"timeout": limits})
     try:

@@ -1,7 +1,7 @@
-"""Filters as gRPC messages.
+"""Converts filters to gRPC messages.
 
-The client converts them too, by way of its models, which costs as much as the rest of a small
-call; a test holds that both come to the same.
+The client could convert them by its models, but that costs as much as the rest of a small call. A
+test checks that both conversions are equal.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _SECOND, _MICROSECOND = timedelta(seconds=1), timedelta(microseconds=1)
 
 
 def as_message(where: Filter) -> Any:
-    """Of the conditions that `filters` and `paging` make."""
+    """`where`, with the conditions that `filters` and `paging` make, as a message."""
     must, should, must_not = (map(_condition, where.get(clause, ())) for clause in CLAUSES)
     return messages.Filter(must=[*must], should=[*should], must_not=[*must_not])
 

@@ -1,6 +1,6 @@
-"""What a Qdrant server says when it refuses, and in which words of this service it is told.
+"""The known refusals of a Qdrant server, each with the error that this service raises for it.
 
-The server's own words are those of Qdrant 1.19 and 1.20, the same over REST and gRPC.
+The patterns match the texts of Qdrant 1.19 and 1.20, which are the same over REST and gRPC.
 """
 
 import re
@@ -17,26 +17,26 @@ from app.errors import (
 )
 
 OPERATOR_S = 60
-"""Seconds until asking again makes sense, where somebody has to change a setting first."""
+"""Seconds after which a caller should ask again, where an operator must change something first."""
 
 
 class _Misconfigured(VectorStoreRefused):
-    """Somebody has to change a setting, of the server or of this service."""
+    """An operator has to change a setting of the server or of this service."""
 
     retry_after = OPERATOR_S
 
 
 class NotAllowed(_Misconfigured):
-    """The key, or a limit of the collection, does not allow it to this service."""
+    """The key, or a limit of the collection, forbids the call."""
 
 
 class ReplicasFailed(VectorStoreUnavailable):
-    """Some replicas did not take the write, and others may have. Asked again, the server does
-    without those that are gone."""
+    """Some replicas did not take the write, and others may have. After that the server excludes the
+    failed replicas, so that a repeat can succeed."""
 
 
 class _Mendable(InvalidRequest):
-    """What the caller can mend by another request."""
+    """A refusal that the caller can avoid by another request."""
 
     field = ""
 
@@ -52,10 +52,10 @@ class _MendableFilter(_Mendable):
 class Kind:
     said: re.Pattern[str]
     detail: str
-    """With the named groups of `said` in braces."""
+    """The text of the error, with the named groups of `said` in braces."""
     error: Callable[[str], ServiceError] = _Misconfigured
     of_replica: bool = False
-    """One replica may refuse it while another does it."""
+    """Whether one replica may refuse a write that another carries out."""
 
 
 def _kind(

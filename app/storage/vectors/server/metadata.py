@@ -1,27 +1,27 @@
-"""What a collection of a Qdrant server says of itself: whose vectors and words it has."""
+"""The metadata that this service stores with a collection on a Qdrant server."""
 
 from typing import Any
 
 from qdrant_client import QdrantClient
 
-SIGNATURE = "embedder"  # who made the vectors
+SIGNATURE = "embedder"  # the name of the embedder
 ZERO = "unrelated"  # the cosine of unrelated texts
 WORDS = "words"  # the version of the words
 
 
 class Metadata:
-    """Of the collection of a name. The client's own failures are raised."""
+    """The metadata of one collection. Raises the client's own failures."""
 
     def __init__(self, client: QdrantClient, name: str) -> None:
         self._client = client
         self._name = name
 
     def read(self) -> dict[str, Any]:
-        """Nothing where there is no collection."""
+        """The metadata; empty where there is no collection."""
         if not self._client.collection_exists(self._name):
             return {}
         return dict(self._client.get_collection(self._name).config.metadata or {})
 
     def add(self, known: dict[str, Any]) -> None:
-        # With what is there: whether a server adds to it or writes over it is its version's.
+        # With the existing metadata, because some versions of the server replace all of it.
         self._client.update_collection(self._name, metadata=self.read() | known)

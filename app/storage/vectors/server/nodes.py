@@ -1,4 +1,4 @@
-"""The nodes of a Qdrant cluster: which one is asked, and which are passed over for a while."""
+"""The nodes of a Qdrant cluster: which one is used, and which are avoided after a failure."""
 
 import logging
 import threading
@@ -14,20 +14,20 @@ from app.storage.vectors.server.address import Address
 log = logging.getLogger(__name__)
 
 AGAIN_S = 5.0
-"""How long one that failed is passed over before it is looked at again."""
+"""Seconds after a failure before a node is checked again."""
 
 
 class Node(NamedTuple):
     address: Address
     client: QdrantClient
-    """That asks this node alone."""
+    """A client for this node only."""
 
 
 class Nodes:
-    """One or more, by their numbers. Safe for many threads.
+    """One or more nodes, by their numbers. Safe for many threads.
 
-    One that failed comes last, until it says that it is ready: it is asked that by a thread of
-    its own, so that no request waits for it. Where all have failed, all are tried.
+    A failed node comes last until it is ready again. A separate thread checks that, so that no
+    request waits for it. Where all have failed, all are tried.
     """
 
     def __init__(
@@ -37,13 +37,13 @@ class Nodes:
         first: int = 0,
         again_s: float = AGAIN_S,
     ) -> None:
-        """`first`: which one is asked as long as it is well. `is_ready` asks the one of that
-        number, and must not take long."""
+        """`first`: the number of the node that is used while it works. `is_ready` checks the node
+        of a number, and must not take long."""
         self._nodes = nodes
         self._is_ready = is_ready
         self._again_s = again_s
         self._order = [(first + number) % len(nodes) for number in range(len(nodes))]
-        self._look_at: dict[int, float] = {}  # when the ones that failed are looked at again
+        self._look_at: dict[int, float] = {}  # when failed nodes are to be checked again
         self._changing = threading.Lock()
 
     def __len__(self) -> int:
@@ -56,20 +56,20 @@ class Nodes:
         return iter(self._nodes)
 
     def in_turn(self) -> list[int]:
-        """All of them, in the order in which they should be asked."""
-        if not self._look_at:  # without the lock: nearly always so
+        """The numbers of all nodes, in the order in which they should be tried."""
+        if not self._look_at:  # without the lock, because this is nearly always so
             return self._order
         with self._changing:
             failed = [number for number in self._order if number in self._look_at]
             due = [number for number in failed if self._look_at[number] <= time.monotonic()]
-            for number in due:  # by nobody else meanwhile
+            for number in due:  # so that no other thread checks it meanwhile
                 self._look_at[number] = time.monotonic() + self._again_s
         for number in due:
             threading.Thread(target=self._look, args=(number,), daemon=True).start()
         return [number for number in self._order if number not in failed] + failed
 
     def failed(self, number: int) -> None:
-        if len(self._nodes) == 1:  # there is none that could be asked in its place
+        if len(self._nodes) == 1:  # no other node could be used in its place
             return
         with self._changing:
             is_new = number not in self._look_at
@@ -85,7 +85,7 @@ class Nodes:
         log.warning("the Qdrant node %s is asked again", self._nodes[number].address)
 
     def note(self) -> str | None:
-        """What an operator may want to know of them."""
+        """A note for operators about failed nodes, or None."""
         failed = [str(self._nodes[number].address) for number in sorted(self._look_at)]
         return f"Passed over, since they failed: {', '.join(failed)}." if failed else None
 
@@ -94,7 +94,7 @@ class Nodes:
             self.answered(number)
 
     def address(self, grpc_port: int | None = None) -> "Addresses":
-        """Where they are, as messages name it; `grpc_port`: see Address."""
+        """The addresses of the nodes, as messages show them; `grpc_port`: see Address."""
         found = [node.address for node in self._nodes]
         return Addresses([replace(address, grpc_port=grpc_port) for address in found])
 
@@ -111,5 +111,5 @@ class Addresses:
         return ", ".join(map(str, self._addresses))
 
     def hint(self) -> str:
-        """See Address.hint: that of the first that has one."""
+        """The first hint of the addresses, see Address.hint."""
         return next(filter(None, (address.hint() for address in self._addresses)), "")

@@ -1,10 +1,10 @@
-"""Lines of the log that are written once, however often there is cause."""
+"""Writes each line into the log once, however often it is given."""
 
 import logging
 
 
 class Once:
-    """Of one logger. Threads that come at the same moment may write a line twice."""
+    """Logs each text once. Threads that do it at the same moment may write a line twice."""
 
     def __init__(self, log: logging.Logger) -> None:
         self._log = log

@@ -1,4 +1,4 @@
-"""What the settings say of a collection on a Qdrant server."""
+"""The settings of a collection on a Qdrant server."""
 
 from dataclasses import dataclass
 from typing import Literal, Self
@@ -10,27 +10,28 @@ from app.storage.vectors.server.address import GRPC_PORT, REST_PORT, Address
 @dataclass(frozen=True)
 class Options:
     grpc: Literal["auto", "on", "off"] = "off"
-    """Whether points are asked for over gRPC; auto: where its port answers."""
+    """Whether points are called over gRPC; auto: where its port answers."""
     grpc_port: int = GRPC_PORT
     timeout_s: int = 5
-    """Of one call over gRPC; that of REST is the client's own."""
+    """The limit of one call over gRPC in seconds; REST's is set in the client."""
     search_everybody: bool = False
-    """Keep a graph over all users' memories, for searches without a scope among millions."""
+    """Whether to build a graph over all users' memories, for searches without a scope among
+    millions."""
     metadata_indexes: tuple[str, ...] = ()
-    """Keys, or key:type, of metadata that is filtered by."""
+    """Keys of metadata to index, as `key` or `key:type`."""
     on_cluster: bool = False
-    """Whether a cluster is asked for, and so a server that can be trusted as one."""
+    """Whether there is a cluster, which must then be of a version that is safe as one."""
     shards: int | None = None
-    """Of a collection that is made; None: as many as the server has nodes."""
+    """The number of shards of a new collection; None: as many as the server has nodes."""
     replicas: int = 1
-    """Of each shard of a collection that is made."""
+    """The number of replicas of each shard of a new collection."""
     shared: bool = False
-    """Whether processes on other hosts write to it too."""
+    """Whether processes on other hosts write to it, too."""
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
         grpc = settings.qdrant_grpc
-        # Behind another port there may be anybody's 6334, such as another Qdrant's.
+        # Where REST has another port than 6333, port 6334 may be of another program.
         if grpc == "auto" and not settings.qdrant_grpc_port:
             known = all(Address(url).port == REST_PORT for url in settings.qdrant_addresses)
             grpc = "auto" if known else "off"

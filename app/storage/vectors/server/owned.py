@@ -1,6 +1,6 @@
-"""Whose the points of a collection are, read without their texts and vectors.
+"""Reads the scopes of a collection's points, without their texts and vectors.
 
-Over REST alone: they are looked through once, in the background.
+Only over REST, because it is done once, in the background.
 """
 
 from qdrant_client import QdrantClient
@@ -17,7 +17,7 @@ def read_owned(
     points, following = client.scroll(
         collection,
         limit=limit,
-        offset=after or NOBODY,  # after all numbers, which are no ids of memories
+        offset=after or NOBODY,  # UUIDs come after numbers, which are no ids of memories
         with_payload=[*SCOPE_KEYS, "expiration_date"],
     )
     owned = {str(point.id): point.payload or {} for point in points}

@@ -1,4 +1,4 @@
-"""How the points of one collection are asked for, over REST or over gRPC."""
+"""The interface for the points of a collection, over REST or gRPC."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -10,45 +10,47 @@ from app.storage.vectors.points import Nearest, NewPoint
 from app.storage.vectors.ranking import Record
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
-"""The id of a point that is never there: asked for, or deleted, to see whether that is done."""
+"""The id of a point that never exists. Reading or deleting it checks whether that is possible."""
 EXACT_COUNT = True
-"""Totals are told to callers; an estimate would not agree with what is listed."""
+"""Callers see totals, and an estimate would not agree with the listing."""
 
 
 class Points(ABC):
-    """What a server is asked of points; each call is one request.
+    """Calls about points; each makes one request.
 
     Raises NoCollection, and what `errors.translated` raises.
     """
 
     transport: str
-    """As logs name it."""
+    """The name of the transport in the log."""
 
     @abstractmethod
     def upsert(self, points: Sequence[NewPoint], *, with_words: bool) -> None: ...
 
     @abstractmethod
     def insert(self, points: Sequence[NewPoint], *, with_words: bool) -> None:
-        """Those of which the id is not there yet; the others stay as they are."""
+        """Write the points whose ids do not exist yet; the others stay as they are."""
 
     @abstractmethod
     def replace(self, point: NewPoint, guard: Filter, *, with_words: bool) -> None:
-        """The point of that id, if it is there and passes `guard`; the answer does not tell."""
+        """Replace the point of that id, if it exists and passes `guard`. The answer does not say
+        whether it was."""
 
     @abstractmethod
     def overwrite_payload(self, point_id: str, payload: Payload) -> None: ...
 
     @abstractmethod
     def overwrite_where(self, guard: Filter, payload: Payload) -> None:
-        """Of all points that pass `guard`."""
+        """Replace the payload of all points that pass `guard`."""
 
     @abstractmethod
     def retrieve(self, ids: Sequence[str]) -> list[Record]:
-        """The points that are there, with their payloads."""
+        """The points that exist, with their payloads."""
 
     @abstractmethod
     def query(self, requests: Sequence[Nearest], offset: int) -> list[list[Record]]:
-        """Each list from its `offset`th hit on; `ids_only` ones have no payloads."""
+        """The lists of the requests, each from its hit number `offset` on. Lists that are
+        `ids_only` have no payloads."""
 
     @abstractmethod
     def newest(self, where: Filter, limit: int, after: Cursor | None) -> list[Listed]: ...
@@ -58,11 +60,12 @@ class Points(ABC):
 
     @abstractmethod
     def delete_where(self, guard: Filter) -> None:
-        """All points that pass `guard`."""
+        """Delete all points that pass `guard`."""
 
     @abstractmethod
     def count(self, where: Filter) -> int: ...
 
     @abstractmethod
     def facet(self, key: str, where: Filter, limit: int) -> list[tuple[str, int]]:
-        """Not exact: that asks for each value by a query of its own."""
+        """The values of `key` with their numbers of points. Not exact, because an exact facet makes
+        a query for each value."""

@@ -1,4 +1,4 @@
-"""What a Qdrant server refuses, as errors of the service: see `kinds` for the words."""
+"""Turns refusals of a Qdrant server into ServiceErrors, by the table in `kinds`."""
 
 import re
 from typing import NamedTuple
@@ -16,25 +16,27 @@ CONFLICT, LIMITED, FAILED = 409, 429, 500
 _OF_SHARDS = re.compile(r"\d+ out of \d+ shards")
 
 OF_LEADER = "via leader peer"
-"""In what a node says that does not reach another; it is well itself, and will do without it."""
+"""Part of the error of a node that cannot reach another one. The node itself works, and will go on
+without the other."""
 
 
 class Refusal(NamedTuple):
-    """An answer of the server that is no success."""
+    """An error that the server answered."""
 
     status: int
-    """As over REST."""
+    """The status over REST."""
     said: str = ""
     retry_after: int | None = None
 
 
 def error_of(refusal: Refusal, *, replicated: bool = False) -> ServiceError:
-    """`replicated`: the collection has several replicas, and one may do what another refuses."""
+    """The error for `refusal`. `replicated`: the collection has several replicas, of which one may
+    carry out what another refuses."""
     kind = next((kind for kind in KINDS if kind.said.search(refusal.said)), None)
     error = _worded(kind, refusal) if kind else _unworded(refusal)
     if refusal.retry_after is not None:
         error.retry_after = refusal.retry_after
-    # What one shard refuses, another may have done.
+    # One shard may have carried out what another refused.
     perhaps = _OF_SHARDS.search(refusal.said) or (replicated and kind and kind.of_replica)
     if perhaps and not isinstance(error, VectorStoreTimeout | ReplicasFailed):
         unsure = VectorStoreUnavailable(error.detail)

@@ -1,4 +1,4 @@
-"""Writes that are made again at once, where the first try met a node that has just gone."""
+"""Repeats writes at once, where the first attempt met a node that has just failed."""
 
 import time
 from collections.abc import Callable
@@ -8,16 +8,17 @@ from typing import Any, TypeVar
 from app.storage.vectors.server.kinds import ReplicasFailed
 
 QUICK_S = 1.0
-"""Only what fails so soon: nobody should wait for several times QDRANT_TIMEOUT."""
+"""Only attempts that fail within so many seconds are repeated, so that no caller waits for several
+times QDRANT_TIMEOUT."""
 
 Write = TypeVar("Write", bound=Callable[..., None])
 
 
 def repeated(write: Write) -> Write:
-    """For the methods of a store that write, each with the same result any number of times.
+    """Decorates idempotent writes of a store, so that they are repeated after ReplicasFailed.
 
-    As often as there are `nodes` in that store: each of them may have to find out by itself that
-    another is gone.
+    There are as many attempts as `nodes` in the store, because each node may have to notice by
+    itself that another has failed.
     """
 
     @wraps(write)

@@ -1,4 +1,4 @@
-"""Points over REST, through qdrant-client."""
+"""Points over REST, by qdrant-client."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,15 +17,15 @@ from app.storage.vectors.server.points import EXACT_COUNT, Points
 
 
 class RestPoints(Points):
-    """The client's own failures are raised: who calls is within `errors.translated`."""
+    """Raises the client's own failures, so that callers must be within `errors.translated`."""
 
     transport = "REST"
 
     def __init__(self, client: QdrantClient, collection: str, *, replicated: bool = False) -> None:
         self._client = client
         self._collection = collection
-        # With the server's own, weak, two nodes give the replicas two writes of one point in
-        # different order, which then differ for good.
+        # With the default ordering, weak, two nodes may apply two writes of a point to the replicas
+        # in different order, so that the replicas differ for good.
         self._ordering = models.WriteOrdering.MEDIUM if replicated else None
 
     def upsert(self, points: Sequence[NewPoint], *, with_words: bool) -> None:
@@ -131,7 +131,7 @@ def _record(point: Any) -> Record:
 
 
 def _hit(point: Any, request: Nearest) -> Record:
-    """Of the list that was asked for by `request`."""
+    """The record of a hit in the list for `request`."""
     payload = point.payload or {}
     sparse = point.vector[SPARSE] if request.by_words else None
     return Record(
@@ -148,5 +148,5 @@ def _sparse(vector: SparseVector) -> models.SparseVector:
 
 
 def _filter(where: Filter) -> models.Filter:
-    """Our filters are the server's own JSON."""
+    """`where` as the client's model; our filters are the server's own JSON."""
     return models.Filter.model_validate(where)

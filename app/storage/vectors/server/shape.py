@@ -1,4 +1,4 @@
-"""What a collection is made of, and how one of this service is made."""
+"""The configuration of a collection: reads one that exists, and makes that of a new one."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,12 +16,13 @@ from app.storage.vectors.server.metadata import SIGNATURE, WORDS
 from app.storage.vectors.server.options import Options
 
 PER_USER = 16
-"""Links of each point to others of its user, and to all where everybody is searched: Qdrant's
-own number."""
+"""Links of each point in the graph of its user, and in that of everybody if there is one. It is
+Qdrant's default."""
 TENANT = "user_id"
 UNLINKED = ("hash", *DATETIME_INDEXES)
-"""Indexes by which nobody searches for what is near: links within each value would cost 13 times
-the CPU (100,000 memories of 2,000 users on Qdrant 1.19: 622 s against 46 s, searches alike)."""
+"""Indexes without graphs of their own, because no search by vectors filters by them. Graphs would
+cost 13 times the CPU (100,000 memories of 2,000 users on Qdrant 1.19: 622 s instead of 46 s, with
+equal searches)."""
 
 
 class ForeignCollection(VectorStoreRefused):
@@ -38,18 +39,19 @@ class ForeignCollection(VectorStoreRefused):
 class Shape:
     name: str
     embedder: EmbedderInfo
-    """The name is empty where mem0 itself made the collection."""
+    """Its name is empty where mem0 made the collection."""
     has_words: bool
     words: int | None
-    """Their version, see `bm25.VERSION`; None where there are none, or the server keeps none."""
+    """The version of the words, see `bm25.VERSION`; None where there are no words, or the server
+    does not store the version."""
     indexed: frozenset[str]
     rows: int
-    """That one request may ask for."""
+    """How many points one request may ask for."""
     replicas: int
     agreeing: int
-    """How many of them have to take a write."""
+    """How many replicas must take a write."""
     longest: int | None
-    """How many values a condition may have, where strict mode says so."""
+    """How many values a condition may have in strict mode; None for no limit."""
 
     @property
     def replicated(self) -> bool:
@@ -57,7 +59,7 @@ class Shape:
 
     @property
     def risk(self) -> str | None:
-        """What an operator should do for writes to be safe."""
+        """What an operator should do so that writes are safe, or None."""
         if self.agreeing >= majority(self.replicas):
             return None
         return (
@@ -68,7 +70,7 @@ class Shape:
 
     @property
     def advice(self) -> str | None:
-        """What an operator should do for searches by words."""
+        """What an operator should do for searches by words, or None."""
         if not self.has_words:
             return (
                 f"the collection {self.name} has no {SPARSE} vectors and is searched by meaning "
@@ -83,7 +85,7 @@ class Shape:
 
 
 def shape_of(name: str, info: models.CollectionInfo, *, keeps_metadata: bool = True) -> Shape:
-    """Raises ForeignCollection."""
+    """The shape of an existing collection. Raises ForeignCollection."""
     params, strict = info.config.params, info.config.strict_mode_config
     limits = strict if strict and strict.enabled else models.StrictModeConfigOutput()
     metadata = info.config.metadata or {}
@@ -116,7 +118,7 @@ def _dense(name: str, vectors: Any) -> models.VectorParams:
 
 
 def wanted_indexes(metadata: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-    """Each field with its index; `metadata`: see Options."""
+    """The fields to index, each with its kind of index; `metadata`: see Options."""
     for field in KEYWORD_INDEXES:
         yield (
             field,
@@ -135,12 +137,12 @@ def wanted_indexes(metadata: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
 
 
 def graph(*, search_everybody: bool) -> models.HnswConfigDiff:
-    """Within each user's memories alone, unless everybody's are searched together."""
+    """The graphs: one for each user, and with `search_everybody` another for all memories."""
     return models.HnswConfigDiff(m=PER_USER if search_everybody else 0, payload_m=PER_USER)
 
 
 def made_for(embedder: EmbedderInfo, options: Options) -> dict[str, Any]:
-    """What a collection is made with, as `create_collection` takes it."""
+    """The arguments of `create_collection` for a new collection."""
     made: dict[str, Any] = {
         "vectors_config": models.VectorParams(
             size=embedder.dimensions, distance=models.Distance.COSINE
@@ -157,6 +159,6 @@ def made_for(embedder: EmbedderInfo, options: Options) -> dict[str, Any]:
 
 
 def majority(replicas: int) -> int:
-    """How many replicas have to take a write: with fewer a node that is cut off from the others
-    would go on by itself, and what it took be lost."""
+    """How many of `replicas` are a majority. With fewer acknowledgements a node that is cut off
+    from the others would accept writes, which would be lost later."""
     return replicas // 2 + 1

@@ -1,4 +1,4 @@
-"""The memories in a collection of a Qdrant server: written, read and searched."""
+"""The vector store on a Qdrant server."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -24,13 +24,13 @@ from app.storage.vectors.store import VectorStore
 
 
 def open_server_store(settings: Settings, name: str | None = None) -> "ServerStore":
-    """The collection that the settings name, or another one of that server."""
+    """The store of the collection that the settings name, or of another collection `name`."""
     collection = name or settings.qdrant_collection
     return ServerStore(connect(settings), collection, Options.of(settings))
 
 
 class ServerStore(VectorStore, engine="server"):
-    """A collection of a server; several processes may share it."""
+    """A store in a collection of a Qdrant server, which several processes may share."""
 
     keeps_deleted = (
         "The Qdrant server's log, segments and snapshots may keep deleted texts until it writes "
@@ -102,7 +102,7 @@ class ServerStore(VectorStore, engine="server"):
         self.close()
 
     def drop(self) -> None:
-        """Delete the collection, unless another name leads to it."""
+        """Delete the collection, unless it has an alias."""
         self._collection.drop()
 
     @repeated
@@ -155,7 +155,7 @@ class ServerStore(VectorStore, engine="server"):
         with self._collection.asking() as server:
             found: list[list[Record]] = [[] for _ in requests]
             rows, offset = self._collection.rows, 0
-            # The ones that have hits to come, by their number.
+            # The numbers of the requests that may have further hits.
             has_words = self._collection.has_words
             left = [n for n, one in enumerate(requests) if has_words or not one.by_words]
             while left:
@@ -167,7 +167,7 @@ class ServerStore(VectorStore, engine="server"):
         return found
 
     def _fitted(self, request: Nearest, rows: int, offset: int) -> Nearest:
-        """`request` as this server can be asked it at once."""
+        """`request` within the limits of this server."""
         self._collection.check_filter(request.where)
         corpus = request.corpus if self._collection.counts_in_scope else None
         return replace(request, limit=min(rows, request.limit - offset), corpus=corpus)
@@ -208,10 +208,10 @@ class ServerStore(VectorStore, engine="server"):
         return self._collection.check()
 
     def check_disk_space(self) -> None:
-        """The server says so by itself."""
+        """Does nothing, because the server refuses a write when its disk is full."""
 
     def flush(self) -> None:
-        """The server's own doing: it answers a write when its log has it."""
+        """Does nothing, because the server answers a write only when its log has it."""
 
     def close(self) -> None:
         self._collection.connection.close()

@@ -1,4 +1,4 @@
-"""Which of the two ways to a server's points is taken."""
+"""Chooses the transport for a server's points: REST or gRPC."""
 
 from app.errors import ServiceError
 from app.storage.vectors.base import NoCollection
@@ -8,14 +8,14 @@ from app.storage.vectors.server.options import Options
 from app.storage.vectors.server.points import NOBODY, Points
 from app.storage.vectors.server.rest import RestPoints
 
-PROBE_S = 1.0  # in which the port of gRPC has to answer
+PROBE_S = 1.0  # in which gRPC's port must answer
 
 
 def opened(
     connection: Connection, collection: str, options: Options, *, replicated: bool
 ) -> Points:
-    """Over gRPC or REST as `options` say; auto: gRPC where its port gives a point of the
-    collection, or says that there is none. `replicated`: see `refusals.error_of`."""
+    """The points over gRPC or REST, as `options` say. With auto gRPC is used if a point of the
+    collection can be read over it. `replicated`: see `refusals.error_of`."""
     over_rest = RestPoints(connection.client, collection, replicated=replicated)
     over_grpc = GrpcPoints(
         connection.nodes,

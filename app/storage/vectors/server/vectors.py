@@ -1,6 +1,6 @@
-"""The points of a collection with their vectors of meaning.
+"""Reads the points of a collection with their dense vectors.
 
-Over REST alone: they are read for exports and backups, which take their time.
+Only over REST, because exports and backups, which read them, take long anyway.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ def _whole(point: Any) -> Whole:
 
 
 def _dense(vector: Any) -> Vector | None:
-    """The unnamed one comes as it is, or by its name."""
+    """The dense vector. The unnamed vector comes as a bare list, or in a dict."""
     if isinstance(vector, dict):
         vector = vector.get(DENSE)
     return vector or None

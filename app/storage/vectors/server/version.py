@@ -1,4 +1,4 @@
-"""How old the Qdrant server is, and what it lacks for that."""
+"""The version of the Qdrant server, and the features that older versions lack."""
 
 import json
 import logging
@@ -41,7 +41,7 @@ class ServerTooOld(VectorStoreRefused):
 
 
 class ServerVersion:
-    """Asked for until it is known."""
+    """The version of a server, which is asked for until it is known."""
 
     def __init__(self, client: QdrantClient) -> None:
         self._client = client
@@ -58,18 +58,19 @@ class ServerVersion:
 
     @property
     def keeps_metadata(self) -> bool:
-        """Also where it is not known: what a collection says of itself shows it."""
+        """Whether collections can have metadata; True for an unknown version."""
         return self._number == UNKNOWN or self._number >= METADATA_SINCE
 
     def check_filter(self, where: Filter) -> None:
-        """Raises InvalidRequest. Where the version is not known the server says it itself."""
+        """Raises InvalidRequest for a filter that the version lacks. Of an unknown version the
+        server itself refuses it."""
         if UNKNOWN < self._number < SUBSTRING_SINCE and TEXTUAL & {*_matches(where)}:
             detail = f"contains and icontains need Qdrant 1.20; the server is {self._shown}."
             raise InvalidRequest(detail, [FieldError("filters", detail)])
 
     def check_cluster(self) -> None:
-        """Raises ServerTooOld for one whose replicas cannot be trusted to agree, and that may not
-        know guarded changes."""
+        """Raises ServerTooOld for a version whose replicas may disagree, or that lacks guarded
+        writes."""
         if UNKNOWN < self._number < CLUSTER_SINCE:
             why = (
                 f"This needs Qdrant 1.19 or later, and the server is {self._shown}: before, "
@@ -89,8 +90,8 @@ class ServerVersion:
             self._tell(f"the Qdrant server is of version {said or 'unknown'}: {lacks}")
 
     def _said(self) -> str:
-        """Empty where it does not say: something before it lets the collections through alone, or
-        answers with a page of its own."""
+        """The version as the server says it; "" where it does not: a proxy may allow only calls
+        about collections, or answer with a page of its own."""
         try:
             return self._client.info().version
         except UnexpectedResponse as error:
@@ -105,7 +106,7 @@ class ServerVersion:
 
 
 def _matches(where: Any) -> Iterator[str]:
-    """The kinds of match that a filter has, of the filters inside it too."""
+    """The kinds of match in a filter, at any depth."""
     if isinstance(where, Mapping):
         yield from where.get("match", ())
         for inner in where.values():

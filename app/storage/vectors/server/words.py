@@ -1,6 +1,6 @@
-"""The words of a collection's points, read and written without their vectors of meaning.
+"""Reads and writes the words of a collection's points, without their dense vectors.
 
-Over REST alone: only `python -m app.reembed` asks for them.
+Only over REST, because only `python -m app.reembed` does it.
 """
 
 from collections.abc import Mapping

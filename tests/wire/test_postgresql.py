@@ -120,6 +120,9 @@ def test_while_postgresql_is_away_it_says_so_and_then_goes_on(
     refused = running.post("add", {"data": "x", "user_id": user})
     assert (refused.status_code, refused.json()["code"]) == (503, "history_unavailable")
     assert "PostgreSQL does not answer" in refused.json()["detail"]
+    assert running.ask("get", memory_id=kept)["id"] == kept
+    for route, asked in (("get_all", {}), ("search", {"query": "tea"})):
+        assert [one["id"] for one in running.ask(route, user_id=user, **asked)["results"]] == [kept]
     ready = wait_for(lambda: (r := running.http.get("/ready")).status_code == 503 and r.json())
     assert "DATABASE_URL" in ready["checks"]["history"]["detail"]
     postgresql.start()

@@ -1,8 +1,9 @@
 """Deletions by scope as rows, so that who reads in another process knows which it may have met.
 
 A row is committed before the first call that deletes in the store, with its intent or with the last
-part of it, and ends after the last call, with what the deletion did in the history. Where processes
-of an earlier version finish a deletion nobody ends its row; then it ends as late as it is swept.
+part of it, and ends after the last call, with the last of what the deletion did in the database.
+Where processes of an earlier version finish a deletion nobody ends its row: it ends when it is
+swept.
 """
 
 from datetime import datetime, timedelta
@@ -67,7 +68,7 @@ class Deletions:
 
         def write(connection: Connection) -> None:
             connection.execute(delete(DELETIONS).where(old))
-            connection.execute(update(DELETIONS).where(left).values(ended_at=_now()))
+            connection.execute(update(DELETIONS).where(left).values(ended_at=_clock(connection)))
 
         self._database.write(write)
 
@@ -79,15 +80,21 @@ def begin(connection: Connection, intent: str, scope: Scope | None) -> None:
 
 
 def end(connection: Connection, intent: str) -> None:
-    """Nothing of it is left in the store, or all. The time is that of the beginning of this
-    transaction: after the last call that deletes."""
+    """Nothing of it is left in the store, or all. The last statement of a transaction, so that its
+    time is that of the commit, or nearly."""
     mine = (DELETIONS.c.intent == intent) & DELETIONS.c.ended_at.is_(None)
-    connection.execute(update(DELETIONS).where(mine).values(ended_at=_now()))
+    connection.execute(update(DELETIONS).where(mine).values(ended_at=_clock(connection)))
 
 
 def _now() -> ColumnElement[datetime]:
     """By the database's clock, at the beginning of a transaction."""
     return func.now(type_=DateTime(timezone=True))
+
+
+def _clock(connection: Connection) -> ColumnElement[datetime]:
+    """The time at which it is asked. SQLite, where nobody asks for it, has no other than that."""
+    at_once = connection.dialect.name == "postgresql"
+    return func.clock_timestamp(type_=DateTime(timezone=True)) if at_once else _now()
 
 
 def _may_be(column: Column[Any]) -> ColumnElement[bool]:

@@ -47,7 +47,6 @@ class Finishing:
         found = connection.execute(mine.with_for_update()).first()
         if found is None:
             return None, Erased()  # it was finished before: others may have written since
-        deletions.end(connection, found.id)
         if parts.write_next(connection, self.number, catalogued=self.catalogued):
             return after, Erased()
         last, events = None, 0
@@ -60,7 +59,9 @@ class Finishing:
         if not self.keep:
             parts.drop(connection, numbered(self.number))
         close(connection, self.number, keep=self.keep)
-        return None, self._forget(connection, events)
+        erased = self._forget(connection, events)
+        deletions.end(connection, found.id)
+        return None, erased
 
     def _drop_some(self, connection: Connection) -> bool:
         """Of a reset; whether there may be more."""

@@ -277,6 +277,13 @@ class TestLeases:
         leases.place.sql(later, other.process)
         assert seems_dead(one, other.process)
 
+    def test_a_token_that_came_again_is_not_its_own(self, leases: OnLeases) -> None:
+        one = leases.opened()
+        leases.place.sql("UPDATE processes SET id = 'another' WHERE id = ?", one.process)
+        wait_for(lambda: one.is_lost)
+        with pytest.raises(HistoryUnavailable, match="take it for dead"):
+            leases.database(one).write(lambda _: None)
+
     def test_what_keeps_it_from_being_renewed_is_told(self, leases: OnLeases) -> None:
         one = leases.opened()
         one.check_renewal()

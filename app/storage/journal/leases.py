@@ -162,8 +162,10 @@ class Leases:
             raise HistoryUnavailable(LOST)
 
     def _is_mine(self) -> ColumnElement[bool]:
-        """The condition for this process's row, unless another process recovers it."""
-        return (PROCESSES.c.token == self.token) & PROCESSES.c.recovered_by.is_(None)
+        """The condition for this process's row, unless another process recovers it. By its id too:
+        after a restore of an older backup a token may come again."""
+        mine = (PROCESSES.c.token == self.token) & (PROCESSES.c.id == self.process)
+        return mine & PROCESSES.c.recovered_by.is_(None)
 
     # ---- the leases of others
 

@@ -6,6 +6,7 @@ prepared in one. Any pooler is told by what it says of the server's process, whi
 number and no process's (the message BackendKeyData, see "Message Formats" in PostgreSQL's manual).
 """
 
+import logging
 import re
 import time
 from typing import Any, cast
@@ -16,7 +17,9 @@ from psycopg.types.string import StrDumper
 from sqlalchemy import Connection, PoolProxiedConnection, QueuePool
 
 from app.errors import StartupError
-from app.storage.history.postgresql_reasons import has_no_connection_left
+from app.storage.history.postgresql_reasons import NO_CONNECTION, has_no_connection_left
+
+log = logging.getLogger(__name__)
 
 OLDEST = 15
 CONNECT_S = 3
@@ -96,6 +99,8 @@ class Driver(psycopg.Connection[Any]):
 class PatientPool(QueuePool):
     """Where the server has no connection left, waits for one of this process."""
 
+    _is_told = False
+
     def connect(self) -> PoolProxiedConnection:
         until = time.monotonic() + self.timeout()
         while True:
@@ -105,7 +110,13 @@ class PatientPool(QueuePool):
                 has_some = self.checkedin() + self.checkedout() > 0
                 if not (has_some and has_no_connection_left(error) and time.monotonic() < until):
                     raise
+            self._tell_once()
             time.sleep(PAUSE_S)
+
+    def _tell_once(self) -> None:
+        if not self._is_told:
+            self._is_told = True
+            log.warning("%s Until then those that this process has serve all.", NO_CONNECTION)
 
 
 class _Storable(StrDumper):

@@ -17,7 +17,7 @@ _NONE_LEFT = (
     r"too many (clients|connections)|remaining connection slots"
     r"|no more connections allowed|[Mm]ax client"  # of poolers
 )
-_NO_CONNECTION = (
+NO_CONNECTION = (
     "PostgreSQL, or the pooler before it, takes no more connections: raise max_connections there "
     "(max_client_conn of PgBouncer), or lower DATABASE_CONNECTIONS."
 )
@@ -46,7 +46,7 @@ _BY_STATE = {
     "42P07": _NOT_OURS,
     "42P01": "PostgreSQL has lost a table of the history: restore its database from a backup.",
     "53100": "The disk of PostgreSQL is full.",
-    "53300": _NO_CONNECTION,
+    "53300": NO_CONNECTION,
     "53": "PostgreSQL is short of memory or other means.",
     "55P03": "PostgreSQL is too slow to answer: another write holds what this one needs.",
     "57014": _SLOW,
@@ -72,7 +72,7 @@ class _Said(NamedTuple):
 # its lc_messages say otherwise; then _NOT_MADE is the most that is known. The first that fits: what
 # one of several addresses said of the user counts more than that another one did not answer.
 _SAID = (
-    _Said(_NONE_LEFT, _NO_CONNECTION, later=True),
+    _Said(_NONE_LEFT, NO_CONNECTION, later=True),
     _Said(
         r"query_wait_timeout|unable to check out",
         "The pooler before PostgreSQL had no connection free in time: raise its pool "
@@ -81,12 +81,13 @@ _SAID = (
     ),
     _Said(r"query timeout|idle transaction timeout", _SLOW, later=True),
     _Said(
-        r"server_login_retry|server login|server conn crashed|server down|compute node",
+        r"server_login_retry|server login|server conn crashed|server down|compute node"
+        r"|plane request failed",
         "The pooler before PostgreSQL cannot reach it, or not log in there: see the pooler's log.",
         later=True,
     ),
     _Said(
-        r"(is|been) (temporarily )?disabled|quota|active endpoints",
+        r"(is|been) (temporarily )?disabled|quota|active endpoints|not currently accepting",
         "This database is disabled, or over its quota: see where it, or the pooler before it, is "
         "managed.",
         later=True,
@@ -107,7 +108,7 @@ _SAID = (
         "DATABASE_URL from where it is managed; a user there is postgres.PROJECT.",
     ),
     _Said(
-        r"(password|SASL) authentication failed|no password supplied|no such user"
+        r"authentication failed|no password supplied|no such user"
         r"|role \".*\" does not exist",
         "PostgreSQL refuses the user or the password of DATABASE_URL.",
     ),
@@ -121,6 +122,7 @@ _SAID = (
         "pg_hba.conf, and sslmode in DATABASE_URL.",
     ),
     _Said(r"permission denied", "The user of DATABASE_URL may not connect to this database."),
+    _Said(r"SSL SYSCALL|SSL connection has been closed", NO_ANSWER, later=True),
     _Said(
         r"SSL|sslmode|certificate|insecure|channel binding",
         "Encryption or certificate do not fit: see sslmode, sslrootcert and channel_binding in "

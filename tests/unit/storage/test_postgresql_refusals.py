@@ -31,6 +31,7 @@ LATER = [
         "server login has been failing, try again later (server_login_retry)",
         "cannot reach",
     ),
+    ("55000", 'database "memories" is not currently accepting connections', "is disabled"),
     # Supabase
     (
         "XX000",
@@ -39,6 +40,7 @@ LATER = [
     ),
     ("XX000", "Max client connections reached", "no more connections"),
     # Neon
+    ("XX000", "Control plane request failed", "cannot reach it"),
     ("XX000", "Couldn't connect to compute node", "cannot reach it"),
     ("XX000", "The endpoint has been disabled. Enable it using the API and retry.", "is disabled"),
     ("XX000", "Your account or project has exceeded the compute time quota.", "over its quota"),
@@ -46,6 +48,7 @@ LATER = [
 NEVER = [
     ("28P01", 'password authentication failed for user "somebody"', "the user or the password"),
     ("28000", 'role "somebody" does not exist', "the user or the password"),
+    ("28000", 'PAM authentication failed for user "somebody"', "the user or the password"),  # RDS
     ("28000", HBA, "sslmode in DATABASE_URL"),
     ("3D000", 'database "memories" does not exist', "no database of the name"),
     ("42501", 'permission denied for database "memories"', "may not connect"),

@@ -22,6 +22,7 @@ from tests.servers.passage import Passage
 from tests.servers.postgresql import PostgreSQLServer
 from tests.servers.qdrant import QdrantServer
 from tests.service import ADMIN_KEY, Service, wait_for
+from tests.soak.deployment import POINTS
 
 PROCESSES = 3
 QDRANT_S = 2
@@ -31,7 +32,8 @@ SETTLED_S = 6 * LEASE_S  # who took part in a failure waits for its own, and the
 BEYOND_LEASE_S = (LEASE_S + 3, LEASE_S + 6)
 WITHIN_S = (0.0, 12.0)
 """When a thing happens that does not last."""
-LOSSES = 4
+LOSSES, LOSS_S = 4, (0.5, 2.0)
+WRITES = ((POINTS, "PUT"), (f"{POINTS}/delete", "POST"))
 PATIENCE_S = 8
 SPARED = 0.98
 ROWS = "SELECT memory_id, event, old_memory, new_memory FROM history ORDER BY seq"
@@ -161,16 +163,17 @@ class Fleet:
             time.sleep(rng.uniform(1, 5))
 
     def lose_writes(self, rng: random.Random) -> None:
-        """Qdrant hangs up on who writes; what it was sent it has done, or not."""
+        """For moments Qdrant hangs up on all who write; what it was sent it has done, or not."""
         for _ in range(LOSSES):
             time.sleep(rng.uniform(*WITHIN_S) / LOSSES)
-            self.qdrant.fault(
-                "/collections/memories/points",
-                method=rng.choice(["PUT", "POST"]),
-                times=rng.randint(1, 3),
-                drop=True,
-                apply_first=rng.random() < 0.5,
-            )
+            done = rng.random() < 0.5
+            faults = [
+                self.qdrant.fault(path, method=method, drop=True, apply_first=done)
+                for path, method in WRITES
+            ]
+            time.sleep(rng.uniform(*LOSS_S))
+            for fault in faults:
+                fault.clear()
 
     @contextmanager
     def _hanging(self, rng: random.Random) -> Iterator[None]:

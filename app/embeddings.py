@@ -21,3 +21,9 @@ class EmbedderInfo:
 def is_finite(vector: Vector) -> bool:
     """Whether every number is finite. If the sum is finite, all are; that is faster to check."""
     return math.isfinite(sum(vector)) or all(map(math.isfinite, vector))
+
+
+def has_direction(vector: Vector) -> bool:
+    """Whether `vector` can be compared: its length is a number that is not zero, whose square the
+    stores can hold in 32 bits."""
+    return 1e-18 < math.hypot(*vector) < 1e18

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from app.embeddings import EmbedderInfo, Vector, is_finite
+from app.embeddings import EmbedderInfo, Vector, has_direction
 from app.errors import ProviderBadAnswer, ProviderMisconfigured, ServiceError
 from app.observability.metrics import ModelMeter
 
@@ -67,13 +67,9 @@ class CheckedEmbedder:
 
     def _usable(self, vectors: list[Vector], wanted: int) -> list[Vector]:
         dimensions = self._dimensions or (len(vectors[0]) if vectors else 0)
-        usable = dimensions and all(
-            len(vector) == dimensions and is_finite(vector) for vector in vectors
-        )
-        if len(vectors) != wanted or not usable:
-            raise self._counted(
-                ProviderBadAnswer(f"The embedder {self.name} gave vectors that cannot be used.")
-            )
+        if wrong := _what_is_wrong(vectors, wanted, dimensions):
+            failure = f"The embedder {self.name} gave vectors that cannot be used: {wrong}."
+            raise self._counted(ProviderBadAnswer(failure))
         if self._wanted not in (None, dimensions):
             raise self._counted(
                 ProviderMisconfigured(
@@ -87,6 +83,17 @@ class CheckedEmbedder:
     def _counted(self, failure: ServiceError) -> ServiceError:
         self._meter.failed(failure)
         return failure
+
+
+def _what_is_wrong(vectors: list[Vector], wanted: int, dimensions: int) -> str | None:
+    if len(vectors) != wanted:
+        return f"{len(vectors)} for {wanted} texts"
+    sizes = {len(vector) for vector in vectors}
+    if sizes != {dimensions}:
+        return f"of {max(sizes - {dimensions})} numbers, and others have {dimensions}"
+    if not dimensions or not all(map(has_direction, vectors)):
+        return "of zeros, of none, or of numbers that are too large or no numbers"
+    return None
 
 
 def beginning(text: str) -> str:

@@ -100,6 +100,8 @@ class TestEmbedder:
             [[1.0], [1.0]],
             [[float("nan")]],
             [[float("inf")]],
+            [[0.0, 0.0]],
+            [[1e300, 1.0]],
         ],
         ids=str,
     )
@@ -111,7 +113,7 @@ class TestEmbedder:
         sizes = iter([2, 3])
         embedder = self.embedder(lambda _: [[1.0] * next(sizes)])
         embedder.embed("x")
-        with pytest.raises(ProviderBadAnswer):
+        with pytest.raises(ProviderBadAnswer, match="of 3 numbers, and others have 2"):
             embedder.embed("x")
 
     def test_splits_what_is_too_much_for_one_call_and_keeps_the_order(self) -> None:
@@ -119,10 +121,10 @@ class TestEmbedder:
 
         def answer(texts: list[str]) -> list[list[float]]:
             calls.append(sum(len(text.encode()) for text in texts))
-            return [[float(text[:3])] for text in texts]
+            return [[1.0 + float(text[:3])] for text in texts]
 
         texts = [f"{n:03d}" + "x" * 8000 for n in range(100)]
-        assert self.embedder(answer).embed_batch(texts) == [[float(n)] for n in range(100)]
+        assert self.embedder(answer).embed_batch(texts) == [[1.0 + n] for n in range(100)]
         assert max(calls) <= MAX_CALL_BYTES
         assert len(calls) == 4
 

@@ -40,6 +40,7 @@ class Kind(NamedTuple):
     """The text of the error, with places to fill in; never the service's own sentences."""
 
 
+_FAILED = "{service} failed ({shown}): see {address}."
 _LIMITED = "{service} is rate limited ({shown})."
 _PAGE = (
     "A page for browsers is at this address ({shown}), of another service, a login or a proxy: see "
@@ -101,6 +102,12 @@ KINDS = (
         "{service} does not take a request of this size for the model {model} ({shown}).",
     ),
     Kind(
+        lambda refusal, _: 300 <= refusal.status < 400,
+        ProviderMisconfigured,
+        "The address leads on to another one ({shown}), where no key and no text is sent: name "
+        "that in {address}, often with https:// in the place of http://; {usual}.",
+    ),
+    Kind(
         signs.says(words.TLS_WANTED, 400),
         ProviderMisconfigured,
         "{service} speaks TLS alone ({shown}), so its address begins with https:// and not "
@@ -118,6 +125,7 @@ KINDS = (
         "{service} refuses the key: check {key} ({shown}).",
     ),
     Kind(signs.is_rate_limit, ProviderRateLimited, _LIMITED),
+    Kind(signs.says(words.BUSY, 200, 400, 403, 409), ProviderUnavailable, _FAILED),
     Kind(
         signs.is_address,
         ProviderMisconfigured,
@@ -131,7 +139,7 @@ KINDS = (
     Kind(
         lambda refusal, _: refusal.status >= 500 or refusal.status in (408, 425),
         ProviderUnavailable,
-        "{service} failed ({shown}): see {address}.",
+        _FAILED,
     ),
     Kind(
         signs.says(words.PARAMETER),
@@ -173,7 +181,7 @@ def bad_answer(error: Exception, target: Target) -> ProviderBadAnswer:
     if isinstance(error, json.JSONDecodeError):
         why = f"is no JSON: see {target.address}; {target.usual}"
     else:
-        why = "cannot be used"
+        why = f"has another form than such a service's: see {target.address}; {target.usual}"
     return ProviderBadAnswer(f"The answer of the model {target.model} {why}.")
 
 

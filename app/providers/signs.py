@@ -77,7 +77,7 @@ def is_model(refusal: Refusal, target: Target) -> bool:
 
 
 def is_address(refusal: Refusal, _: Target) -> bool:
-    """Whether the answer is not from a model's service: nothing is there, or it has moved."""
-    if refusal.status in (404, 405, 410) or 300 <= refusal.status < 400:
+    """Whether the answer is not from a model's service: nothing is there."""
+    if refusal.status in (404, 405, 410):
         return True
     return refusal.status < 500 and bool(words.ADDRESS.search(refusal.words))

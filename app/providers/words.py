@@ -50,6 +50,8 @@ STREAM = _any(
     r"|stream=true|(?:set|enable) .?stream|stream.{0,20}must be|must .{0,20}stream|流式"
 )
 LOADING = _any(r"loading model|model .{0,80}(?:currently|still) loading|still loading|warming up")
+BUSY = _any(r"overload|over capacity|too busy|服务.{0,4}繁忙|temporarily unavailable")
+"""Some say it under a status of the caller's mistakes."""
 TLS_WANTED = _any(r"(?:plain |an )http request (?:was sent )?to (?:an )?https|plain http to an ssl")
 """nginx, Go's servers, Apache."""
 REGION = _any(r"unsupported_country|(?:country|region|location).{0,40}not (?:supported|available)")

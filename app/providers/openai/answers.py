@@ -26,6 +26,8 @@ def spoken(answer: Any) -> ChatAnswer:
     TypeError, AttributeError or ValueError where it is no answer."""
     choice = answer["choices"][0]
     message = choice["message"]
+    if choice.get("error"):  # OpenRouter's, of a provider that failed midway
+        raise Refused(Refusal.read(200, {}, json.dumps({"error": choice["error"]})))
     end = str(choice.get("finish_reason")).lower()
     cut = end in _CUT
     text = _text(message.get("content"))

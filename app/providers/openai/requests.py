@@ -34,7 +34,8 @@ def choices(model: str) -> dict[str, Choice]:
             formats,
             [
                 *("response_format", "response format", "schema", "json_object", "json mode"),
-                *("grammar", "structured output", "json_validate_failed"),  # Groq says the last
+                *("grammar", "structured output", "strict'", 'strict"'),
+                "json_validate_failed",  # Groq
             ],
         ),
         "temperature": Choice(temperatures, ["temperature"]),

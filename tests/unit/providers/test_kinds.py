@@ -86,6 +86,8 @@ MORE: dict[str, tuple[type[ServiceError], str]] = {
     "use": (ProviderMisconfigured, "for embeddings"),
     "provider_auth_failed": (ProviderAuthFailed, "_API_KEY"),
     "tls": (ProviderMisconfigured, "https://"),
+    "redirect": (ProviderMisconfigured, "leads on to another"),
+    "provider_unavailable": (ProviderUnavailable, "failed"),
     "batch": (ProviderTooManyTexts, "EMBEDDER_BATCH"),
     "too_long": (EmbedderInputTooLong, "EMBEDDER_MAX_TOKENS"),
     "provider_context_too_small": (ContextTooSmall, "context"),

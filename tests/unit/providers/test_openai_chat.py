@@ -312,6 +312,13 @@ def test_a_cap_that_does_not_fit_into_the_context_is_left_out(
     assert chat(client, "deepseek-r1")(ASKED, SECONDS) == ChatAnswer(FOUND)
 
 
+def test_a_choice_that_failed_midway_is_a_failure(server: Picky, client: Client) -> None:
+    failed = {"finish_reason": "error", "message": {"content": "{"}, "error": {"code": 502}}
+    server.sends = json.dumps({"choices": [failed]}).encode()
+    with pytest.raises(ProviderUnavailable):
+        chat(client, "a-model")(ASKED, SECONDS)
+
+
 @pytest.mark.parametrize(
     "answer",
     [

@@ -5,7 +5,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from sqlalchemy import Connection, Executable, Table
+from sqlalchemy import Connection, Executable, Table, or_
 
 
 def add_if_absent(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
@@ -23,7 +23,8 @@ def add_those_absent(
 
 
 def add_or_replace(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Add rows with all their columns, in the place of those with their primary keys."""
+    """Add rows with all their columns, in the place of those with their primary keys that are
+    different."""
     connection.execute(_replacing(table, connection.dialect.name), rows)
 
 
@@ -37,8 +38,9 @@ def _replacing(table: Table, dialect: str) -> Executable:
     made = _made(table, dialect)
     key = [*table.primary_key]
     others = {column.name: made.excluded[column.name] for column in table.c if column not in key}
+    differ = or_(*(table.c[name].is_distinct_from(value) for name, value in others.items()))
     return made.on_conflict_do_update(  # type: ignore[no-any-return]
-        index_elements=key, set_=others
+        index_elements=key, set_=others, where=differ
     )
 
 

@@ -1,1 +1,1 @@
-"""What is kept in SQL: history, messages, intents and the answers of idempotent requests."""
+"""The history database: history, messages, intents, answers of idempotent requests, jobs, keys."""

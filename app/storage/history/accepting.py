@@ -1,4 +1,4 @@
-"""How jobs are accepted: all of a request or none, and each idempotency key once."""
+"""Accepts jobs: all of a request or none, and each idempotency key once."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -30,7 +30,7 @@ def accept(connection: Connection, new: Sequence[NewJob], most: int) -> list[Sto
         _check_room(connection, len(fresh), most)
         add_those_absent(connection, JOBS, [_row(job) for job in fresh.values()])
     found = by_ids(connection, ids)
-    if len(found) < len({*ids}):  # another transaction was faster with a key
+    if len(found) < len({*ids}):  # another transaction has just accepted the same key
         ids = [_known(connection, job, {}) for job in new]
         found = by_ids(connection, ids)
     return [found[id_] for id_ in ids]
@@ -63,7 +63,8 @@ def _lane(job: NewJob) -> str:
 
 
 def _known(connection: Connection, job: NewJob, fresh: dict[tuple[str, str], NewJob]) -> str:
-    """The id of the job with its caller and key; without one it is put among the `fresh`."""
+    """The id of the job with the same caller and key. If there is none, `job` is added to
+    `fresh`."""
     same = fresh.get((job.caller, job.key))
     if same:
         _check_same(job, same.fingerprints[0])
@@ -80,7 +81,7 @@ def _known(connection: Connection, job: NewJob, fresh: dict[tuple[str, str], New
 
 
 def _check_answered(connection: Connection, job: NewJob) -> None:
-    """The key may be that of an add that was no job. Then the job gives its answer."""
+    """Check the key of an add that was no job; the job will then return that add's answer."""
     if answered := answers.find(connection, job.caller, job.key):
         _check_same(job, answered.fingerprint)
         if answered.erased:

@@ -1,4 +1,4 @@
-"""The answers of requests with an idempotency key, see idempotency.py."""
+"""The answers of requests with an idempotency key, see app.memory.idempotency."""
 
 import time
 from collections.abc import Sequence
@@ -19,47 +19,47 @@ KEPT_S = 24 * 3600
 
 
 class Withdrawn(Exception):
-    """The request must not write any more: it is of a job that was cancelled since, or of a process
-    that was taken for dead."""
+    """The request must not write any more: its job was cancelled, or its process was declared
+    dead."""
 
 
 class Claim(NamedTuple):
-    """A request with an idempotency key, as it was kept."""
+    """A stored request with an idempotency key."""
 
     fingerprint: str
     answer: str | None
-    """None while it is at work, and when it was erased."""
+    """None while the request is being done, and after its answer was erased."""
     erased: bool
 
 
 class Wanted(NamedTuple):
-    """A request with an idempotency key."""
+    """A request that wants to claim an idempotency key."""
 
     caller: str
     key: str
     fingerprint: str
     scope: Scope
     job: str | None = None
-    """The id of the job that it is a run of."""
+    """The id of the job, where the request is a run of one."""
 
 
 class Answers:
-    """The keys of a database, for 24 hours each."""
+    """The idempotency keys in a database; each is kept for 24 hours."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._held: set[tuple[str, str, str]] = set()  # that could not be released
+        self._held: set[tuple[str, str, str]] = set()  # claims that could not be released yet
         self._releasing = Lock()
 
     def claim(
         self, caller: str, key: str, fingerprint: str, process: str, scope: Scope
     ) -> Claim | None:
-        """None: the key is now this request's. Else what is known of the request before."""
+        """Claim a key. Returns None where this request now holds it, else the earlier claim."""
         return self.claim_all([Wanted(caller, key, fingerprint, scope)], process)[0]
 
     def claim_all(self, wanted: Sequence[Wanted], process: str) -> list[Claim | None]:
-        """For each, None: the key is now this request's. Else what is known of the request before.
-        Raises Withdrawn where one is of a job that was cancelled."""
+        """Claim several keys. Returns for each None where its request now holds it, else the
+        earlier claim. Raises Withdrawn where the job of one was cancelled."""
         now_s = time.time()
 
         def write(connection: Connection) -> list[Claim | None]:
@@ -70,8 +70,8 @@ class Answers:
         return self._database.write(write)
 
     def answer(self, caller: str, key: str, answer: str, process: str, said: Said = ()) -> None:
-        """Keep the answer of a request that stored nothing, and that `process` has claimed, and
-        what was said. Raises Withdrawn."""
+        """Store the answer and the messages of a request that stored no memory, and that `process`
+        has claimed. Raises Withdrawn."""
 
         def write(connection: Connection) -> None:
             _update(connection, process, (caller, key), answer=answer)
@@ -80,15 +80,15 @@ class Answers:
         self._database.write(write)
 
     def release(self, caller: str, key: str, process: str) -> None:
-        """Let the request that `process` has claimed be tried again, unless an intent of it is
-        still open. Where that cannot be written down now it is by `release_held`."""
+        """Release a claim of `process`, so that a repeat runs again, unless the request has an open
+        intent. Where the database fails, `release_held` does it later."""
         try:
             self._release(caller, key, process)
         except HistoryUnavailable:
             self._held.add((caller, key, process))
 
     def release_held(self) -> None:
-        with self._releasing:  # so that none is released twice: it may be another request's by then
+        with self._releasing:  # so that none is released twice: another request may hold it by then
             for held in [*self._held]:
                 self._release(*held)
                 self._held.discard(held)
@@ -102,7 +102,7 @@ class Answers:
         self._database.write(write)
 
     def release_all(self, process: str) -> None:
-        """The same for every request of a process that is gone."""
+        """Release all claims of a dead process, except those with open intents."""
 
         def write(connection: Connection) -> None:
             connection.execute(delete(ANSWERS).where(ANSWERS.c.process == process, _is_free()))
@@ -117,7 +117,7 @@ def find(connection: Connection, caller: str, key: str) -> Claim | None:
 
 
 def is_taken(connection: Connection, caller: str, key: str) -> bool:
-    """Whether a request with that key is at work, or it is not known yet what became of it."""
+    """Whether a request with that key is being done, or its outcome is not known yet."""
     return find(connection, caller, key) is not None
 
 
@@ -131,18 +131,18 @@ def _claim(connection: Connection, wanted: Wanted, process: str, now_s: float) -
     row = {"caller": caller, "key": key, "fingerprint": fingerprint, "asked_at": now_s}
     if add_if_absent(connection, ANSWERS, {**row, "process": process, **scope}):
         return None
-    # Gone again in this moment: it was released, and whoever asks once more will have it.
+    # Where it is not found it was just released, and the caller will claim it when it retries.
     return find(connection, caller, key) or Claim(fingerprint, None, erased=False)
 
 
 def belongs_to(connection: Connection, process: str, repeat: tuple[str, str], intent: int) -> None:
-    """The request of this caller and key, which `process` has claimed, is carried out by that
-    intent. Raises Withdrawn."""
+    """Record that `intent` carries out the request with this caller and key, which `process` has
+    claimed. Raises Withdrawn."""
     _update(connection, process, repeat, intent=intent)
 
 
 def withdraw(connection: Connection, which: ColumnElement[bool]) -> None:
-    """Keep `which` requests that are at work from writing what they have not begun to write."""
+    """Delete the claims of `which` requests that have no intent yet, so that they cannot write."""
     connection.execute(delete(ANSWERS).where(which, _is_free()))
 
 
@@ -151,12 +151,12 @@ def keep(connection: Connection, intent: int, answer: str) -> None:
 
 
 def drop(connection: Connection, intent: int) -> None:
-    """Its request may be tried again."""
+    """Delete the claim of an intent's request, so that a repeat runs again."""
     connection.execute(delete(ANSWERS).where(ANSWERS.c.intent == intent))
 
 
 def erase(connection: Connection, scope: Scope) -> int:
-    """Take the texts from the answers of a scope; how many. The keys stay: a late repeat must not
+    """Erase the answers of a scope; returns how many. The keys stay, because a late repeat must not
     store again what was erased."""
     answered = ANSWERS.c.answer.is_not(None)
     erased = update(ANSWERS).values(answer=None, erased=True)
@@ -168,7 +168,7 @@ def _of(caller: str, key: str) -> ColumnElement[bool]:
 
 
 def _is_free() -> ColumnElement[bool]:
-    """Neither answered nor going to be, by an intent that is still open."""
+    """The condition that a claim has neither an answer nor an open intent."""
     taken = ANSWERS.c.intent.is_not(None) & ANSWERS.c.intent.in_(select(INTENTS.c.seq))
     return ANSWERS.c.answer.is_(None) & ~ANSWERS.c.erased & ~taken
 
@@ -176,21 +176,22 @@ def _is_free() -> ColumnElement[bool]:
 def _update(
     connection: Connection, process: str, repeat: tuple[str, str], **values: object
 ) -> None:
-    """Whoever claimed a key has its row until it is released, or withdrawn; or until its process is
-    taken for dead, and the key may belong to another."""
+    """Change the row of a claim. Raises Withdrawn where `process` does not hold the claim any more:
+    it was withdrawn, or the process was declared dead."""
     mine = update(ANSWERS).where(_of(*repeat), ANSWERS.c.process == process)
     if not connection.execute(mine.values(**values)).rowcount:
         raise Withdrawn
 
 
 def _of_open_job() -> ColumnElement[bool]:
-    """However old it is: the job may have waited for a day, and would be done twice."""
+    """The condition that a claim belongs to a job that has not ended. It is kept however old it is:
+    a job may wait for more than a day, and would then be done twice."""
     same = (JOBS.c.caller == ANSWERS.c.caller) & (JOBS.c.key == ANSWERS.c.key)
     return exists().where(same, JOBS.c.lane.is_not(None))
 
 
 def _of_job(connection: Connection, caller: str, key: str) -> Claim | None:
-    """What a job with that key has answered, or will; None where it failed or was cancelled."""
+    """The claim of a job with that key; None where there is none, or it failed or was cancelled."""
     columns = (JOBS.c.fingerprint, JOBS.c.outcome, JOBS.c.erased, JOBS.c.state)
     mine = (JOBS.c.caller == caller) & (JOBS.c.key == key)
     found = connection.execute(select(*columns).where(mine)).first()
@@ -202,7 +203,7 @@ def _of_job(connection: Connection, caller: str, key: str) -> Claim | None:
 
 
 def _runs(connection: Connection, job: str, process: str) -> bool:
-    """Until this transaction ends nobody cancels it."""
+    """Whether `process` runs the job, which nobody can cancel before this transaction ends."""
     mine = (JOBS.c.id == job) & (JOBS.c.process == process)
     state = select(JOBS.c.state).where(mine).with_for_update(read=True)
     return connection.scalar(state) == "running"

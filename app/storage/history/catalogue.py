@@ -1,9 +1,9 @@
-"""Which memories a fleet has, and whose they are: what its users and totals are counted in.
+"""The catalogue: a row for each memory of a fleet, in which users and totals are counted.
 
-A Qdrant server only estimates who has memories once those are many, and reads through all that it
-counts. The rows here are written by the transactions that write the history, so they agree with it
-whatever is killed; those of memories that were there before are filled in from the store, see
-filling.py. Processes that are no fleet keep none.
+A Qdrant server only estimates facets once there are many memories, and reads all memories that it
+counts. The rows of the catalogue are written in the same transactions as the history, so they agree
+with it after any crash. Rows for older memories are filled in from the store, see filling.py. Only
+a fleet has a catalogue.
 """
 
 from collections.abc import Collection, Mapping
@@ -37,13 +37,13 @@ Entry = Mapping[str, Any]
 """A row without its id."""
 
 WRITES_BESIDE = exists().where(PROCESSES.c.schema_version.is_(None))
-"""A process of a version that keeps no catalogue."""
+"""The condition that a process of a version without a catalogue is running."""
 
 IS_COMPLETE = exists().where(FILLING.c.complete) & ~WRITES_BESIDE
 
 
 class Catalogue:
-    """The rows of a database. What is asked of them before all are there is None."""
+    """The catalogue in a database. Until it is complete, totals and values are None."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -59,8 +59,8 @@ class Catalogue:
     def values(
         self, key: str, scope: Scope, limit: int, *, show_expired: bool
     ) -> list[tuple[str, int]] | None:
-        """The values that the memories of the scope have of `key`, and how many have each: the
-        most frequent first, then by value."""
+        """The values of `key` in the scope, each with its number of memories: the most frequent
+        first, then by value."""
         column, number = CATALOGUE.c[key], func.count()
         these = select(column, number).where(_shown(scope, show_expired), column.is_not(None))
         these = these.group_by(column).order_by(number.desc(), column).limit(limit)
@@ -70,8 +70,7 @@ class Catalogue:
             return [(value, count) for value, count in connection.execute(these)]
 
     def between(self, first: str | None, end: str | None, most: int) -> dict[str, Entry]:
-        """The rows of the first memories, at most so many, from `first` until before `end`, by
-        their ids and in the order of these."""
+        """At most `most` rows, by their ids and in this order, from `first` to before `end`."""
         these = select(CATALOGUE).where(
             CATALOGUE.c.memory_id >= first if first else true(),
             CATALOGUE.c.memory_id < end if end else true(),
@@ -83,8 +82,8 @@ class Catalogue:
 
 
 def entry(payload: Payload) -> Entry:
-    """What the catalogue has of a memory. An id that nobody could ask for is left out: mem0 itself
-    takes longer ones, and an index does not."""
+    """The catalogue's row for a memory. Ids of more than MAX_ID characters, which mem0 itself
+    allows, are left out: no request can ask for them, and an index may not take them."""
     scope = scope_of(payload)
     ids = {key: scope.get(key) for key in SCOPE_KEYS}
     asked = {key: id_ if _can_be_asked_for(id_) else None for key, id_ in ids.items()}
@@ -94,7 +93,7 @@ def entry(payload: Payload) -> Entry:
 def follow(
     connection: Connection, memories: Mapping[str, Payload | None], *, given_ids: bool = False
 ) -> None:
-    """Bring the rows of these memories to what they are now; None is one that is gone. With
+    """Update the rows of `memories` to their current payloads; None for a deleted memory. With
     `given_ids` they are new, unless another write has added them since."""
     rows = [
         {"memory_id": id_, **entry(payload)}
@@ -114,7 +113,7 @@ def drop(connection: Connection, ids: Collection[str]) -> None:
 
 
 def drop_some(connection: Connection, most: int = DROPPED_AT_ONCE) -> bool:
-    """Drop up to so many rows of anybody's; whether there may be more."""
+    """Delete up to `most` rows of any scope. Returns whether there may be more."""
     these = select(CATALOGUE.c.memory_id).limit(most)
     dropped = connection.execute(delete(CATALOGUE).where(CATALOGUE.c.memory_id.in_(these)))
     return dropped.rowcount == most
@@ -133,7 +132,8 @@ def _can_be_asked_for(id_: Any) -> bool:
 
 
 def _last_day(expiration_date: Any) -> date | None:
-    """As the store compares it; what is no time never comes."""
+    """The last day on which a memory is shown, as the store compares it; None where the value is no
+    time, so that it never expires."""
     try:
         return instant(expiration_date).date()
     except (TypeError, ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""The database of history, messages, intents and answers: opened, read, written, tidied."""
+"""Opens, reads, writes and tidies the history database."""
 
 import logging
 import threading
@@ -23,51 +23,51 @@ Fence = Callable[[Connection, bool], None]
 
 
 class Backend(Protocol):
-    """What differs from one database to another; all else is SQLAlchemy's."""
+    """The differences between databases; SQLAlchemy covers all others."""
 
     @property
     def name(self) -> str:
-        """For people, such as "The history database /data/history.db"."""
+        """The name for messages, such as "The history database /data/history.db"."""
 
     @property
     def engine(self) -> Engine:
-        """Its connections read: each statement for itself, without a transaction around it."""
+        """The engine for reading; each statement is a transaction of its own."""
 
     @property
     def glances(self) -> Engine:
-        """The same, for who would rather not know than wait."""
+        """An engine for reading with a short time limit, see Database.glance."""
 
     def transactions(self) -> Transactions:
-        """How it is written to."""
+        """How writes become transactions."""
 
     def reason(self, error: DBAPIError) -> str:
-        """Why it failed, in words for callers, without what `error` quotes."""
+        """The reason of a failure for callers, without the values that `error` quotes."""
 
     def why_not_opened(self, error: DBAPIError) -> str:
-        """In words for who starts it, with what the database said."""
+        """The reason why the start failed for operators, with the database's own words."""
 
     def is_away(self, error: DBAPIError) -> bool:
-        """Whether it cannot be reached now, and may be later."""
+        """Whether the database cannot be reached now, but perhaps later."""
 
     def tidy(self, connection: Connection) -> None:
-        """Called every few seconds; waits for nobody."""
+        """Tidy the files. Called every few seconds; must not wait."""
 
     def keeps_erased(self, connection: Connection) -> str | None:
-        """Let no file hold what was erased; where that cannot be now, or is not in its hands, what
-        holds it and until when. Waits for nobody."""
+        """Remove erased data from all files. Where that is not possible now, or not possible for
+        this service, returns where the data is and until when. Must not wait."""
 
 
 class Database:
-    """Safe for many threads and several processes.
+    """The history database. Safe for many threads and several processes.
 
-    Everything raises HistoryUnavailable for a database that is down, locked, read-only or full.
+    All methods raise HistoryUnavailable where the database is down, locked, read-only or full.
     """
 
     def __init__(self, backend: Backend) -> None:
-        """Open it, make its tables, or bring those of an earlier version to this one.
+        """Open the database, and make its tables or migrate those of an earlier version.
 
-        StartupError where that cannot be, or a newer version of the service wrote it; then it is
-        as it was. One that is away now is opened when it is there.
+        Raises StartupError where that fails, or a newer version of the service wrote the database,
+        which is then unchanged. A database that cannot be reached now is opened later.
         """
         self._backend = backend
         self._transactions = backend.transactions()
@@ -93,16 +93,16 @@ class Database:
         self._backend.glances.dispose()
 
     def fence_writes(self, fence: Fence) -> None:
-        """From now on `fence` is called at the beginning of every transaction that writes. It
-        raises where this process may write no more; its second argument is `after_others`."""
+        """Call `fence` at the beginning of each writing transaction from now on. It must raise an
+        error where this process may not write any more. Its second argument is `after_others`."""
         self._fence = fence
 
     def write(self, work: Callable[[Connection], T], *, after_others: bool = False) -> T:
-        """What `work` gives, once it is committed. It may be called again where all that it did was
-        undone.
+        """The result of `work`, after it was committed. `work` may be called again after a
+        rollback.
 
-        `after_others`: it begins when all writes of this process that are under way have ended,
-        also those of which nobody knows any more whether they will be committed.
+        `after_others`: the transaction begins when all running transactions of this process have
+        ended, even those whose outcome is unknown because their connection was lost.
         """
 
         def fenced(connection: Connection) -> T:
@@ -115,7 +115,8 @@ class Database:
 
     @contextmanager
     def alone(self) -> Iterator[Connection]:
-        """A transaction beside which nobody opens the database, or writes to one in a file."""
+        """A transaction that excludes others: meanwhile no process can open the database, or write
+        to an SQLite file."""
         try:
             with self._transactions.alone() as connection:
                 yield connection
@@ -129,8 +130,8 @@ class Database:
 
     @contextmanager
     def glance(self) -> Iterator[Connection]:
-        """To read what others can do without: it fails within a few seconds where the database
-        does not answer, whatever is at work there."""
+        """A connection for reads that callers can do without. It fails within a few seconds where
+        the database does not answer."""
         if not self._is_open:
             raise HistoryUnavailable("The history database was not reached yet.")
         with self.translated(), self._backend.glances.connect() as connection:
@@ -141,12 +142,13 @@ class Database:
             connection.execute(select(VERSION.c.version))
 
     def tidy(self) -> None:
-        """Keep the files fit, see Backend."""
+        """Tidy the files, see Backend."""
         with self.reading() as connection:
             self._backend.tidy(connection)
 
     def keeps_erased(self) -> str | None:
-        """See Backend. What could not be done now `tidy` does."""
+        """Remove erased data from all files, see Backend. What is not possible now, `tidy` does
+        later."""
         with self.reading() as connection:
             return self._backend.keeps_erased(connection)
 
@@ -160,7 +162,7 @@ class Database:
             raise HistoryUnavailable(self._backend.reason(error)) from error
         except (TransactionTimeout, NoConnectionFree) as error:
             raise HistoryUnavailable("The history database is too slow to answer.") from error
-        except StartupError as error:  # it was replaced by one that this cannot stand on
+        except StartupError as error:  # the database was replaced by an unusable one
             raise HistoryUnavailable(str(error)) from error
 
     def _open_if_it_was_away(self) -> None:
@@ -174,7 +176,8 @@ class Database:
             self._opening.release()
 
     def _open(self) -> None:
-        # One transaction: of several processes one does it, and a failure leaves nothing of it.
+        # One exclusive transaction: only one process makes or migrates tables, and a failure leaves
+        # nothing.
         with self._transactions.alone() as connection:
             version = stored_version(connection)
             if version is None:
@@ -185,7 +188,7 @@ class Database:
                     f"{SCHEMA_VERSION}. It was written by a newer version: run that one."
                 )
             elif version < SCHEMA_VERSION:
-                # Only now: Alembic takes 0.1 s to import.
+                # Imported here because Alembic takes 0.1 s, and is seldom needed.
                 from app.storage.history.migrations import migrate
 
                 migrate(connection, version)

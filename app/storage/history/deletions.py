@@ -1,4 +1,4 @@
-"""Deletions by scope as rows, so that who reads in another process knows which it may have met.
+"""Deletions by scope as rows, so that readers in other processes know which may concern them.
 
 A row is committed before the first call that deletes in the store, with its intent or with the last
 part of it, and ends after the last call, with the last of what the deletion did in the database.
@@ -32,7 +32,8 @@ from app.storage.history.database import Database
 from app.storage.history.schema import DELETIONS, INTENTS
 
 KEPT_S = 3600.0
-"""After its end; who has read for so long without asking is not told of all."""
+"""Seconds for which a row is kept after its end. A reader that does not look for longer may miss
+one."""
 
 _SCOPE = [DELETIONS.c[key] for key in SCOPE_KEYS]
 
@@ -41,24 +42,24 @@ class Found(NamedTuple):
     number: int
     scope: Scope
     ended_s: float | None
-    """How many seconds ago it ended, by the database's clock; None while it is at work."""
+    """How many seconds ago it ended, by the database's clock; None while it runs."""
 
 
 class Deletions:
-    """Those of all processes that share a database, which is PostgreSQL."""
+    """The deletions of all processes that share a PostgreSQL database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def meeting(self, scope: Scope, within_s: float) -> list[Found]:
-        """Those at work, or ended in the last `within_s` seconds, that a memory of `scope` may be
-        of. Raises HistoryUnavailable within seconds."""
+        """The deletions that may concern memories of `scope`, and run now or ended in the last
+        `within_s` seconds. Raises HistoryUnavailable within a few seconds."""
         asked = {**dict.fromkeys(SCOPE_KEYS), **scope, "within": timedelta(seconds=within_s)}
         with self._database.glance() as connection:
             return [_found(*row) for row in connection.execute(_MEETING, asked)]
 
     def sweep(self) -> None:
-        """Drop those that ended long ago; end those that nobody is at any more."""
+        """Delete the rows of deletions that ended long ago, and end those without an intent."""
         left = DELETIONS.c.ended_at.is_(None) & ~exists().where(INTENTS.c.id == DELETIONS.c.intent)
         old = DELETIONS.c.ended_at < _now() - timedelta(seconds=KEPT_S)
         with self._database.reading() as connection:
@@ -74,7 +75,8 @@ class Deletions:
 
 
 def begin(connection: Connection, intent: str, scope: Scope | None) -> None:
-    """Of an intent, by its id. None: nobody else reads that store."""
+    """Add the deletion of an intent, by its id. A scope of None means that no other process reads
+    the store."""
     if scope is not None:
         connection.execute(insert(DELETIONS), {"intent": intent, **scope})
 
@@ -87,7 +89,7 @@ def end(connection: Connection, intent: str) -> None:
 
 
 def _now() -> ColumnElement[datetime]:
-    """By the database's clock, at the beginning of a transaction."""
+    """The time of the database's clock when the transaction began."""
     return func.now(type_=DateTime(timezone=True))
 
 
@@ -98,7 +100,7 @@ def _clock(connection: Connection) -> ColumnElement[datetime]:
 
 
 def _may_be(column: Column[Any]) -> ColumnElement[bool]:
-    """What it was deleted by, where the scope that is asked for has that value or none."""
+    """The condition that a deletion and the given scope do not differ in `column`."""
     asked: BindParameter[Any] = bindparam(column.name, type_=column.type)
     return or_(column.is_(None), asked.is_(None), column == asked)
 
@@ -108,7 +110,7 @@ def _found(number: int, ended_s: float | None, *ids: str | None) -> Found:
     return Found(number, scope, None if ended_s is None else float(ended_s))
 
 
-# Made once: it is asked with each listing.
+# Made once, because each listing needs it.
 _MEETING = select(DELETIONS.c.seq, extract("epoch", _now() - DELETIONS.c.ended_at), *_SCOPE).where(
     *map(_may_be, _SCOPE),
     or_(

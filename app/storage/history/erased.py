@@ -1,19 +1,19 @@
-"""What a purge took from the history database, for its receipt."""
+"""What a purge erased from the history database, for its answer."""
 
 from typing import NamedTuple, Self
 
 
 class Erased(NamedTuple):
-    """How many rows had a text of the scope and have none any more, by table."""
+    """How many rows of each table lost a text of the scope."""
 
     history: int = 0
-    """Events, also of memories that were deleted before."""
+    """Events, including those of memories that were deleted before."""
     messages: int = 0
-    """Of conversations, kept for an LLM."""
+    """Messages that were kept as context for the LLM."""
     answers: int = 0
-    """Of requests with an idempotency key."""
+    """Answers of requests with an idempotency key."""
     jobs: int = 0
-    """What they were asked, or what they stored."""
+    """Jobs with their bodies or results."""
 
     def plus(self, other: "Erased") -> Self:
         return type(self)(*map(sum, zip(self, other, strict=True)))

@@ -1,4 +1,4 @@
-"""How far the catalogue was filled from the store, and by which process of the fleet."""
+"""The progress of filling the catalogue from the store, and the process that does it."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -14,12 +14,12 @@ from app.storage.payloads import Payload
 
 
 class Progress(NamedTuple):
-    """Of a pass through the store."""
+    """The progress of reading through the store."""
 
     process: str | None = None
-    """That makes it; None before one has begun."""
+    """The process that does it; None before one has begun."""
     after: str | None = None
-    """Where it goes on, as the store says it; None at the beginning."""
+    """The store's cursor for the next memories; None at the beginning."""
     seen: int = 0
     complete: bool = False
 
@@ -28,7 +28,7 @@ NONE_YET = Progress()
 
 
 class Filling:
-    """The one row that says so."""
+    """Reads and writes the progress, which is a single row."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -40,7 +40,7 @@ class Filling:
         return Progress(*found) if found else NONE_YET
 
     def has_to_wait(self) -> bool:
-        """Whether processes write that keep no catalogue: those of an earlier version."""
+        """Whether processes of an earlier version, which keep no catalogue, are running."""
         with self._database.reading() as connection:
             return bool(connection.scalar(select(WRITES_BESIDE)))
 
@@ -53,8 +53,8 @@ class Filling:
         return number
 
     def claim(self, process: str, before: str | None) -> bool:
-        """Be the process that goes on with it, in the place of `before`. Whether nobody else was
-        faster."""
+        """Become the process that does it, in the place of `before`. Returns False where another
+        one was faster."""
         first = {"number": 1, **NONE_YET._asdict(), "process": process}
         free = FILLING.c.process.is_not_distinct_from(before)
 
@@ -66,26 +66,27 @@ class Filling:
         return self._database.write(write)
 
     def advance(self, process: str, after: str, seen: int) -> bool:
-        """Whether it is still `process` that makes it."""
+        """Store the progress. Returns whether `process` is still the one that does it."""
         mine = FILLING.c.process == process
         return self._database.write(
             lambda connection: _set(connection, mine, after=after, seen=seen)
         )
 
     def complete(self, process: str) -> bool:
-        """Whether `process` made it to the end, and all that was written meanwhile is there too."""
+        """Mark the catalogue as complete. Returns False where another process does it now, or where
+        processes that keep no catalogue have written meanwhile."""
         mine = (FILLING.c.process == process) & ~WRITES_BESIDE
         return self._database.write(lambda connection: _set(connection, mine, complete=True))
 
     def begin_again(self) -> None:
-        """Where it was complete nothing is counted in the catalogue until the whole store was
-        looked through once more; what is in it stays."""
+        """Mark a complete catalogue as incomplete, so that it is filled once more. Its rows
+        stay, but nothing is counted in it until then."""
         anew = update(FILLING).where(FILLING.c.complete).values(NONE_YET._asdict())
         self._database.write(lambda connection: connection.execute(anew))
 
     def bring(self, memories: Mapping[str, Payload | None]) -> None:
-        """See catalogue.follow; the caller has their locks. What arrived late, and is about to be
-        deleted, is none of the memories."""
+        """Update the rows of `memories`, whose locks the caller holds, see catalogue.follow. Late
+        arrivals, which are about to be deleted, get no rows."""
 
         def write(connection: Connection) -> None:
             late = tombstones.dead_among(connection, [*memories])

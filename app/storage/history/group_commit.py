@@ -1,9 +1,9 @@
-"""Group commit: what several threads write at the same time shares one transaction.
+"""Group commit: writes of several threads at the same time share one transaction.
 
-A commit is what a write costs most of, and while one is under way the others can only wait. So
-one thread writes for all who came meanwhile, each in a savepoint of its own: what fails there
-is undone and told to its caller alone. Nobody is told of success before the commit. After
-"Group commit" in Gray and Reuter, Transaction Processing, 1993, 9.4.7.
+The commit is most of the cost of a write, and other writers must wait for it. So one thread writes
+for all that have come meanwhile, each in a savepoint: a failure undoes only its own savepoint, and
+only its caller gets it. Callers return after the commit. See "Group commit" in Gray and Reuter,
+Transaction Processing, 1993, 9.4.7.
 """
 
 import threading
@@ -16,21 +16,21 @@ from sqlalchemy.exc import DBAPIError
 
 T = TypeVar("T")
 
-TOGETHER = 64  # in one transaction: nobody waits for very many others
+TOGETHER = 64  # writes in one transaction, so that no caller waits for very many others
 WAIT_S = 40.0  # longer than a database waits for its own lock
 
 
 class TransactionTimeout(Exception):
-    """The transactions before took too long. Whether this one takes place may not be known."""
+    """The transactions before took too long. Whether this one takes place may be unknown."""
 
 
-class _Job:
-    """What one thread wants written, and what becomes of it."""
+class _Write:
+    """The write of one thread, and its outcome."""
 
     def __init__(self, work: Callable[[Connection], Any]) -> None:
         self.work = work
         self.leads = False
-        """Its thread shall write for those who wait."""
+        """Whether its thread has to write for all that wait."""
         self.is_done = False
         self.result: Any = None
         self.failure: BaseException | None = None
@@ -39,25 +39,25 @@ class _Job:
 
 
 class GroupCommit:
-    """Writes to one database. Safe for many threads."""
+    """Writes to one database by group commit. Safe for many threads."""
 
     def __init__(
         self, engine: Engine, begin: Callable[[Connection], None], seconds: float = WAIT_S
     ) -> None:
-        """`begin` begins a transaction for writing. Who waits for others longer than `seconds`
-        is told so, by TransactionTimeout."""
+        """`begin` begins a transaction for writing. A caller that waits for others for longer than
+        `seconds` gets TransactionTimeout."""
         self._engine = engine
         self._begin = begin
         self._seconds = seconds
-        self._connection: Connection | None = None  # of whoever is writing for all
+        self._connection: Connection | None = None  # used by the leading thread
         self._changing = threading.Lock()
-        self._waiting: list[_Job] = []
+        self._waiting: list[_Write] = []
         self._writing = False
 
     def run(self, work: Callable[[Connection], T]) -> T:
-        """What `work` gives, once it is committed. It may run in another thread, and raises
-        what it raises there; the database's own failures are those of all who share it."""
-        mine = _Job(work)
+        """The result of `work`, after it was committed. `work` may run in another thread. Raises
+        its exceptions; failures of the database are raised to all that share the transaction."""
+        mine = _Write(work)
         with self._changing:
             self._waiting.append(mine)
             mine.leads, self._writing = not self._writing, True
@@ -69,8 +69,8 @@ class GroupCommit:
             raise mine.failure
         return mine.result  # type: ignore[no-any-return]  # what `work` gave
 
-    def _withdraw(self, job: _Job) -> None:
-        """Give up waiting, unless it was told something at the last moment."""
+    def _withdraw(self, job: _Write) -> None:
+        """Give up waiting, unless the write was done or appointed to lead at the last moment."""
         with self._changing:
             if job.leads or job.is_done:
                 return
@@ -79,7 +79,7 @@ class GroupCommit:
         raise TransactionTimeout
 
     def _write_all(self) -> None:
-        """Write what waits, the caller's own included, and let one of the next go on."""
+        """Write all that wait, including the caller, and appoint the next leader."""
         with self._changing:
             jobs, self._waiting = self._waiting[:TOGETHER], self._waiting[TOGETHER:]
         outcomes = self._written(jobs)
@@ -88,14 +88,14 @@ class GroupCommit:
                 job.result, job.failure = outcome
                 job.is_done = True
                 job.told.set()
-            # In the same step: who is appointed here cannot give up waiting any more.
+            # Under the same lock, so that the new leader cannot give up waiting meanwhile.
             self._writing = bool(self._waiting)
             for job in self._waiting[:1]:
                 job.leads = True
                 job.told.set()
 
-    def _written(self, jobs: list[_Job]) -> list[tuple[Any, BaseException | None]]:
-        """The result or the failure of each."""
+    def _written(self, jobs: list[_Write]) -> list[tuple[Any, BaseException | None]]:
+        """Write `jobs` in one transaction. Returns the result or the failure of each."""
         try:
             if self._connection is None:
                 self._connection = self._engine.connect()
@@ -109,7 +109,7 @@ class GroupCommit:
             return [(None, failure) for _ in jobs]
 
     def _drop_connection(self) -> None:
-        """After a failure of the disk it may be left inside a transaction."""
+        """Drop the connection, which after a failure of the disk may be within a transaction."""
         if self._connection is not None:
             with suppress(DBAPIError):
                 self._connection.invalidate()
@@ -124,13 +124,13 @@ class GroupCommit:
             yield connection
             connection.commit()
         except BaseException:
-            with suppress(DBAPIError):  # what failed is what counts
+            with suppress(DBAPIError):  # the first failure is raised
                 connection.rollback()
             raise
 
     @contextmanager
     def alone(self) -> Iterator[Connection]:
-        """A transaction on a connection of its own, shared with nobody."""
+        """A transaction on a connection of its own, which is not shared."""
         with self._engine.connect() as connection, self._transaction(connection):
             yield connection
 

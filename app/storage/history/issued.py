@@ -1,4 +1,5 @@
-"""What is known of keys: those minted over HTTP, used, or revoked. Never a key itself."""
+"""Records of API keys that were minted over HTTP, used, or revoked. The keys themselves are never
+stored."""
 
 import threading
 import time
@@ -15,38 +16,39 @@ from app.storage.history.schema import KEYS
 from app.storage.history.statements import add_if_absent
 from app.storage.payloads import now, today
 
-KEPT_S = 365 * 24 * 3600  # after its end, for those who look up who wrote something
+KEPT_S = 365 * 24 * 3600  # after the key's end, so that its writes can still be attributed
 
 _REVOKED = select(KEYS.c.revoked_at).where(KEYS.c.id == bindparam("asked"))
 
 
 class IssuedKey(NamedTuple):
-    """None is what is not known: of a key that was revoked by its id alone, most of it."""
+    """The record of a key. Unknown fields are None, such as most fields of a key that was minted
+    offline and then revoked by its id."""
 
     id: str
     scope: Scope | None
     read_only: bool | None
     ends_at: float | None
-    """In seconds since 1970."""
+    """Seconds since 1970."""
     created_at: str | None
-    """Where it was minted over HTTP."""
+    """Known only where it was minted over HTTP."""
     last_used_on: str | None
     """The day, in UTC."""
     revoked_at: str | None
 
 
 class IssuedKeys:
-    """The keys of a database. Safe for many threads and several processes."""
+    """The records of keys in a database. Safe for many threads and several processes."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._changing = threading.Lock()
         self._day = ""
-        self._used: set[str] = set()  # on that day
+        self._used: set[str] = set()  # keys that were used on `_day`
         self._unwritten: dict[str, tuple[Grant, str]] = {}
 
     def add(self, grant: Grant) -> bool:
-        """Whether its id was free."""
+        """Add the record of a key. Returns False where its id is taken."""
         row = {**_columns(grant), "created_at": now()}
 
         def write(connection: Connection) -> bool:
@@ -57,15 +59,15 @@ class IssuedKeys:
         return self._database.write(write)
 
     def is_revoked(self, id_: str) -> bool:
-        """As of now, whichever process revoked it."""
+        """Whether a key is revoked now, by any process."""
         with self._database.reading() as connection:
             return connection.scalar(_REVOKED, {"asked": id_}) is not None
 
     def revoke(self, id_: str) -> None:
-        """Also one that nothing is known of: it may have been minted offline."""
+        """Revoke a key, which may be unknown, since keys can be minted offline."""
 
         def write(connection: Connection) -> None:
-            # In this order: its first use may be written down at the same time.
+            # First the insert, because the key's first use may be recorded at the same time.
             if not add_if_absent(connection, KEYS, {"id": id_, "revoked_at": now()}):
                 mine = update(KEYS).where(KEYS.c.id == id_, KEYS.c.revoked_at.is_(None))
                 connection.execute(mine.values(revoked_at=now()))
@@ -73,7 +75,8 @@ class IssuedKeys:
         self._database.write(write)
 
     def used(self, grant: Grant) -> None:
-        """Note its use. It is written down by `write_uses`: nobody waits for a day's first."""
+        """Note that a key was used today. `write_uses` stores it later, so that no request waits
+        for it."""
         day, id_ = today(), grant.principal.id
         if day == self._day and id_ in self._used:
             return
@@ -96,7 +99,7 @@ class IssuedKeys:
             raise
 
     def all(self) -> list[IssuedKey]:
-        """The last one that was minted first; those whose beginning is not known come last."""
+        """All records, the latest minted first; those without a time of minting come last."""
         self.write_uses()
         order = (KEYS.c.created_at.desc().nulls_last(), KEYS.c.id)
         with self._database.reading() as connection:
@@ -111,7 +114,7 @@ def _columns(grant: Grant) -> dict[str, Any]:
 
 
 def _write_uses(connection: Connection, waiting: Mapping[str, tuple[Grant, str]]) -> None:
-    for id_, (grant, day) in sorted(waiting.items()):  # all in one order: nobody waits in a circle
+    for id_, (grant, day) in sorted(waiting.items()):  # always in this order: no deadlock
         minted_offline = {**_columns(grant), "last_used_on": day}
         if not add_if_absent(connection, KEYS, minted_offline):
             connection.execute(update(KEYS).where(KEYS.c.id == id_).values(last_used_on=day))

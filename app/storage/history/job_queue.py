@@ -1,7 +1,7 @@
-"""The jobs that wait, for the processes that run them.
+"""The queue of jobs, for the processes that run them.
 
-Those of one lane, which is one scope, run one after the other, as they were accepted. A job that is
-running belongs to a process; what a process that is gone has left is given back.
+Jobs of one lane, which stands for a scope, run one after the other, in the order in which they were
+accepted. A running job belongs to a process; the jobs of a dead process become pending again.
 """
 
 import time
@@ -26,20 +26,20 @@ from app.storage.history.schema import ANSWERS, JOBS
 
 _EARLIER = JOBS.alias("earlier")
 _IS_FIRST = ~exists().where(_EARLIER.c.lane == JOBS.c.lane, _EARLIER.c.seq < JOBS.c.seq)
-"""Of its lane. Who has ended has no lane."""
+"""The condition that a job is the first of its lane. Ended jobs have no lane."""
 
 
 class JobQueue:
-    """Of a database. Safe for many threads and several processes."""
+    """The queue of jobs in a database. Safe for many threads and several processes."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def claim(self, process: str, most: int) -> list[StoredJob]:
-        """Up to so many that are due, oldest first; they run in that process from now on."""
+        """Claim up to `most` due jobs for `process`, the oldest first; they count as running."""
         due = (JOBS.c.state == PENDING) & (JOBS.c.due_at <= time.time())
         query = select(JOBS).where(due, _IS_FIRST).order_by(JOBS.c.seq).limit(most)
-        with self._database.reading() as connection:  # mostly there is none, and nobody waits
+        with self._database.reading() as connection:  # mostly there is none; this needs no lock
             if connection.execute(query.limit(1)).first() is None:
                 return []
 
@@ -54,14 +54,14 @@ class JobQueue:
         return self._database.write(write)
 
     def is_first(self, job: StoredJob) -> bool:
-        """Whether nothing of its scope has to end before."""
+        """Whether no earlier job of its scope is open."""
         query = select(JOBS.c.seq).where(JOBS.c.id == job.id, _IS_FIRST)
         with self._database.reading() as connection:
             return connection.scalar(query) is not None
 
     def succeed(self, job: StoredJob, process: str, outcome: str) -> bool:
-        """Keep what it stored; False where it does not run in that process any more. Its answer is
-        kept here alone from now on."""
+        """Store the outcome of a job. Returns False where the job does not belong to `process` any
+        more. The answer is deleted from ANSWERS, since the job has it."""
 
         def write(connection: Connection) -> bool:
             ended = {**ENDED, "state": SUCCEEDED, "outcome": outcome, "ended_at": time.time()}
@@ -75,7 +75,7 @@ class JobQueue:
         return self._database.write(write)
 
     def fail(self, job: StoredJob, process: str, outcome: str, due_at: float) -> bool:
-        """Give it up; or, where it is not known yet whether its write took place, put it off."""
+        """Give a job up. Where it is not known yet whether its write took place, put it off."""
 
         def write(connection: Connection) -> bool:
             if answers.is_taken(connection, job.caller, job.key):
@@ -89,25 +89,25 @@ class JobQueue:
         return self._database.write(write)
 
     def put_off(self, job: StoredJob, process: str, outcome: str | None, due_at: float) -> bool:
-        """Let it be tried again; `outcome` is why."""
+        """Make a job pending again; `outcome` is the reason."""
         waits = {"state": PENDING, "process": None, "outcome": outcome, "due_at": due_at}
         return self._database.write(lambda connection: _change(connection, job, process, waits))
 
     def running(self, process: str) -> list[StoredJob]:
-        """Those that are running in a process, as far as is written down."""
+        """The jobs that are recorded as running in a process."""
         query = select(JOBS).where(JOBS.c.state == RUNNING, JOBS.c.process == process)
         with self._database.reading() as connection:
             return [stored(row) for row in connection.execute(query)]
 
     def processes(self) -> Collection[str]:
-        """Those that run jobs, or ended while they did."""
+        """The processes that run jobs, or died while they did."""
         query = select(JOBS.c.process).where(JOBS.c.state == RUNNING).distinct()
         with self._database.reading() as connection:
             return [*connection.scalars(query)]
 
     def interrupted(self, process: str, pause: Callable[[int], float | None], lost: str) -> None:
-        """Give back what a process ran that is gone. `pause` says for how many seconds a job waits
-        after that many interruptions, and None to give it up, with `lost` as its failure."""
+        """Put the jobs of a dead process off, or give them up. `pause` returns how many seconds a
+        job waits after so many interruptions; None to give it up, with `lost` as its failure."""
         for job in self.running(process):
             number = job.interruptions + 1
             seconds = pause(number)
@@ -127,7 +127,7 @@ class JobQueue:
 def _change(
     connection: Connection, job: StoredJob, process: str, values: Mapping[str, Any]
 ) -> bool:
-    """Whether it still ran in that process."""
+    """Change a job. Returns False where it does not run in `process` any more."""
     mine = update(JOBS).where(is_running(job.id, process)).values(**values)
     return connection.execute(mine).rowcount == 1
 

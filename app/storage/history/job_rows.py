@@ -1,4 +1,4 @@
-"""Jobs as rows: what they hold, and how they end with the scope that they are of."""
+"""The rows of jobs, and how jobs are cancelled with their scope."""
 
 import time
 from collections.abc import Sequence
@@ -16,19 +16,19 @@ SUCCEEDED, FAILED, CANCELLED = "succeeded", "failed", "cancelled"
 STATES = (PENDING, RUNNING, SUCCEEDED, FAILED, CANCELLED)
 
 WITHOUT_KEY = "job"
-"""The caller of a job without an idempotency key, whose key is its id; no principal's id."""
+"""The caller of a job without an idempotency key; no principal has this id. Its key is its id."""
 
 IDS_AT_ONCE = 500  # far below any database's bound on variables
 
 
 class NewJob(NamedTuple):
-    """What is accepted."""
+    """A job to accept."""
 
     id: str
     caller: str
     key: str
     fingerprints: tuple[str, ...]
-    """Of its body: the one that is kept, and those that an earlier version may have kept."""
+    """The fingerprints of its body: the one to store, then those of earlier versions."""
     asked_by: str
     bound: str
     body: str
@@ -62,7 +62,7 @@ _COLUMNS = [JOBS.c[name] for name in (*_PLAIN, *SCOPE_KEYS)]
 READ = select(*_COLUMNS)
 IS_OPEN = JOBS.c.lane.is_not(None)
 ENDED: dict[str, Any] = {"lane": None, "body": None, "process": None}
-"""What a job has no more once it has ended."""
+"""The columns that are cleared when a job ends."""
 
 
 def stored(row: Any) -> StoredJob:
@@ -80,12 +80,11 @@ def by_ids(connection: Connection, ids: Sequence[str]) -> dict[str, StoredJob]:
 
 
 def cancel_within(connection: Connection, scope: Scope, last: int, *, erase: bool) -> int:
-    """With the deletion of a scope: what was accepted up to the number `last` stores nothing any
-    more, also where it is at work. `erase` takes the texts of what has ended. How many have no
-    text any more."""
+    """Cancel the open jobs of a scope up to the number `last`, even running ones, because the scope
+    is deleted. `erase` also erases the texts of ended jobs. Returns how many jobs lost a text."""
     these = within(JOBS, scope) & (JOBS.c.seq <= last)
     mine = (JOBS.c.caller == ANSWERS.c.caller) & (JOBS.c.key == ANSWERS.c.key)
-    # With a lock on each: none of them begins to write while it is cancelled.
+    # Lock each job, so that none begins to write while it is cancelled.
     open_ones = select(JOBS.c.seq).where(these, IS_OPEN).order_by(JOBS.c.seq).with_for_update()
     connection.execute(open_ones).all()
     answers.withdraw(connection, exists().where(these, IS_OPEN, mine))

@@ -1,4 +1,4 @@
-"""Jobs: adds that were accepted, until some days after they have ended."""
+"""The stored jobs, which are kept for some days after they have ended."""
 
 import time
 from collections.abc import Collection, Sequence
@@ -27,16 +27,16 @@ from app.storage.history.job_rows import (
 )
 from app.storage.history.schema import JOBS, within
 
-REMOVED_AT_ONCE = 1000  # rows of one transaction: others write in between
+REMOVED_AT_ONCE = 1000  # rows in one transaction, so that others can write in between
 
 
 class QueueState(NamedTuple):
-    """How much there is to do."""
+    """The state of the job queue."""
 
     pending: int
     running: int
     oldest: float | None
-    """When the oldest of those that have not ended was accepted."""
+    """When the oldest open job was accepted, in seconds since 1970."""
     last_ended: float | None
 
 
@@ -47,10 +47,11 @@ class Jobs:
         self.database = database
 
     def add(self, new: Sequence[NewJob], most: int) -> list[StoredJob]:
-        """Keep them all, in their order, or none; or what was kept with the same caller and key.
+        """Store all new jobs, in their order, or none. A job with the same caller and key as a
+        stored one is not added; the stored one is returned in its place.
 
-        Raises TooManyJobs where more than `most` would wait, IdempotencyKeyReused where a key came
-        with another body, and IdempotencyKeyErased.
+        Raises TooManyJobs where more than `most` would be open, IdempotencyKeyReused where a key
+        came with another body, and IdempotencyKeyErased.
         """
 
         return self.database.write(partial(accept, new=new, most=most))
@@ -63,7 +64,7 @@ class Jobs:
     def page(
         self, scope: Scope, states: Collection[str], before: str | None, limit: int
     ) -> list[StoredJob]:
-        """The last ones that were accepted, or those accepted before another one of that scope."""
+        """The latest jobs of a scope; with `before` those that were accepted before that job."""
         these = [within(JOBS, scope), JOBS.c.state.in_(states)]
         if before:
             place = select(JOBS.c.seq).where(_is(before), within(JOBS, scope)).scalar_subquery()
@@ -73,7 +74,7 @@ class Jobs:
             return [stored(row) for row in connection.execute(query)]
 
     def cancel(self, id_: str, scope: Scope) -> StoredJob | None:
-        """The job, which never begins; None where there is none. Raises JobHasBegun."""
+        """Cancel a job. Returns it, or None where there is none. Raises JobHasBegun."""
 
         def write(connection: Connection) -> StoredJob | None:
             found = connection.execute(
@@ -93,7 +94,7 @@ class Jobs:
         return self.database.write(write)
 
     def state(self, scope: Scope | None = None) -> QueueState:
-        """Of those of a scope, or of all."""
+        """The state of the jobs of a scope, or of all jobs."""
         these = within(JOBS, scope or {}) & IS_OPEN
         groups = select(JOBS.c.state, func.count(), func.min(JOBS.c.accepted_at)).where(these)
         last = select(func.max(JOBS.c.ended_at)).where(within(JOBS, scope or {}))
@@ -105,7 +106,7 @@ class Jobs:
         return QueueState(counts.get(PENDING, 0), counts.get(RUNNING, 0), oldest, last_ended)
 
     def remove_ended(self, before: float) -> None:
-        """Those that ended before that time; a thousand at once, and not more each time."""
+        """Delete up to a thousand jobs that ended before the time `before`."""
         old = select(JOBS.c.id).where(JOBS.c.ended_at < before).limit(REMOVED_AT_ONCE)
         with self.database.reading() as connection:
             ids = connection.scalars(old).all()
@@ -119,7 +120,7 @@ class Jobs:
             self.database.write(write)
 
     def last(self) -> int:
-        """The number of the last one that was accepted; 0 where there is none."""
+        """The number of the job that was accepted last; 0 where there is none."""
         with self.database.reading() as connection:
             return connection.scalar(select(func.max(JOBS.c.seq))) or 0
 

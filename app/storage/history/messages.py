@@ -1,4 +1,4 @@
-"""The last messages of each conversation, which give an LLM context next time."""
+"""The last messages of each conversation, which the LLM gets as context in the next add."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,14 +11,14 @@ from app.storage.history.database import Database
 from app.storage.history.schema import MESSAGES, within
 from app.storage.payloads import new_id, now
 
-MESSAGES_KEPT = 10  # of each conversation, as mem0 keeps them
+MESSAGES_KEPT = 10  # of each conversation, as in mem0
 
 Said = Sequence[tuple[Sequence[Mapping[str, Any]], str]]
-"""Messages, and the conversation that they belong to."""
+"""Messages, each time with the session key of their conversation."""
 
 _ESCAPED = str.maketrans({"%": "%25", "&": "%26", "=": "%3D"})
 
-# Statements of every request are made once.
+# These statements are made once, because requests often need them.
 _ADD = insert(MESSAGES)
 _OF_SESSION = MESSAGES.c.session_scope == bindparam("session")
 _LAST = select(MESSAGES.c.seq).where(_OF_SESSION).order_by(MESSAGES.c.seq.desc())
@@ -34,7 +34,7 @@ _READ_LAST = (
 
 
 class Messages:
-    """The messages of a database. What mem0 calls has mem0's names."""
+    """The messages in a database. Methods that mem0 calls have mem0's names."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -66,12 +66,12 @@ def save(connection: Connection, said: Said) -> None:
 
 
 def forget(connection: Connection, scope: Scope) -> int:
-    """Drop the conversations of every scope that it spans; how many messages they had."""
+    """Delete the messages of all conversations in a scope. Returns how many."""
     return connection.execute(delete(MESSAGES).where(within(MESSAGES, scope))).rowcount
 
 
 def session_key(scope: Scope) -> str:
-    """The session key of a scope, as mem0 makes it of the ids that it knows."""
+    """The session key of a scope, in mem0's form."""
     return "&".join(f"{key}={scope[key].translate(_ESCAPED)}" for key in sorted(scope))
 
 

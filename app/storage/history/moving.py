@@ -1,4 +1,4 @@
-"""A history that moves from a file into PostgreSQL: all of it, or nothing."""
+"""Moves a history from an SQLite file into PostgreSQL, as a whole or not at all."""
 
 from collections.abc import Callable
 
@@ -10,16 +10,16 @@ from app.storage.history.postgresql import PostgreSQL
 from app.storage.history.schema import PROCESSES, TABLES, VERSION
 from app.storage.history.sqlite import SQLite
 
-AT_ONCE = 1000  # rows of one statement
+AT_ONCE = 1000  # rows in one statement
 MOVED = [table for table in TABLES.sorted_tables if table not in (PROCESSES, VERSION)]
 
 
 def move(source: SQLite, target: PostgreSQL, tell: Callable[[str, int], None]) -> None:
-    """`tell` is told each table and how many rows it has.
+    """Move the history. `tell` is called with each table and its number of rows.
 
-    Nobody writes to the file meanwhile. It stays as it is, but that it gets this version's schema.
-    Raises StartupError where `target` has anything already, a service runs on it, or what was
-    copied is not what was there; and HistoryUnavailable. Then nothing was moved.
+    No process can write to the file meanwhile. It stays as it is, except that it is migrated to
+    this version's schema. Raises HistoryUnavailable, and StartupError where `target` has rows
+    already, a service runs on it, or the copy differs. After an error nothing was moved.
     """
     old, new = Database(source), None
     try:
@@ -60,7 +60,8 @@ def _count(table: Table, connection: Connection) -> int:
 
 
 def _number_on(last: dict[str, int], target: PostgreSQL, writing: Connection) -> None:
-    """What is added from now on comes after what was moved, also where that was deleted since."""
+    """Let the numbers of new rows begin after those that were ever used in the file, even by rows
+    that are deleted."""
     for table in MOVED:
         column = table.autoincrement_column
         if column is not None:

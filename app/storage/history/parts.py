@@ -1,4 +1,4 @@
-"""The parts of intents that delete many: ids, and rows for the history, a thousand at a time."""
+"""The parts of intents that delete many memories: ids and history rows, a thousand in each."""
 
 import json
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from app.storage.history.schema import INTENTS, PARTS
 
 
 class Part(NamedTuple):
-    """Some of the many memories that an intent deletes, and their rows for the history."""
+    """Some of the memories that an intent deletes, and their rows for the history."""
 
     ids: list[str]
     rows: list[dict[str, Any]]
@@ -30,7 +30,7 @@ def add(connection: Connection, intent: int, part: Part) -> None:
 
 
 def ids(database: Database, intent: int, at_once: int) -> Iterator[list[str]]:
-    """The ids of all parts, up to so many at once; parts are never split."""
+    """The ids of all parts, at most `at_once` at a time, unless a single part has more."""
     numbers = select(PARTS.c.part).where(PARTS.c.intent == intent).order_by(PARTS.c.part)
     with database.reading() as connection:
         parts = connection.scalars(numbers).all()
@@ -48,7 +48,7 @@ def ids(database: Database, intent: int, at_once: int) -> Iterator[list[str]]:
 
 
 def write_next(connection: Connection, intent: int, *, catalogued: bool) -> bool:
-    """Put the rows of one part into the history; whether there are more."""
+    """Write the rows of the next part into the history. Returns whether there are more parts."""
     unwritten = select(PARTS.c.part, PARTS.c.rows, PARTS.c.ids).where(
         PARTS.c.intent == intent, PARTS.c.rows.is_not(None)
     )
@@ -63,6 +63,6 @@ def write_next(connection: Connection, intent: int, *, catalogued: bool) -> bool
 
 
 def drop(connection: Connection, which: ColumnElement[bool]) -> None:
-    """Of `which` intents."""
+    """Delete the parts of `which` intents."""
     intents = select(INTENTS.c.seq).where(which)
     connection.execute(delete(PARTS).where(PARTS.c.intent.in_(intents)))

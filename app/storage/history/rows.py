@@ -1,7 +1,7 @@
-"""What happened to each memory.
+"""The history: a row for each event of a memory.
 
-A row has mem0's columns, the key that was used, and the ids of the memory's scope: once a memory
-is deleted, nothing else knows whose it was.
+A row has mem0's columns, the id of the key that was used, and the ids of the memory's scope, which
+after a deletion are stored nowhere else.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -16,31 +16,31 @@ from app.storage.history.schema import HISTORY, within
 from app.storage.payloads import new_id, written_down
 from app.storage.vectors.paging import sliced
 
-ERASED_AT_ONCE = 1000  # rows of one transaction: others write in between
-DROPPED_AT_ONCE = 50_000  # far less than any database does in the time that a statement may take
+ERASED_AT_ONCE = 1000  # rows in one transaction, so that others can write in between
+DROPPED_AT_ONCE = 50_000  # any database deletes far more in the time limit of a statement
 
 Rows = Sequence[Mapping[str, Any]]
-"""Keys are the column names; `id` is made here."""
+"""Rows by the names of their columns, without `id`, which is made when they are added."""
 
-# What callers see of a row: mem0's columns and the key. The scope and the sequence stay inside.
+# The columns that callers see: mem0's, and the key.
 _SHOWN = [column for column in HISTORY.c if column.name not in ("seq", *SCOPE_KEYS)]
 _GIVEN = [column.name for column in HISTORY.c if column.name not in ("seq", "id", "is_deleted")]
 
 HAS_TEXT = or_(HISTORY.c.old_memory.is_not(None), HISTORY.c.new_memory.is_not(None))
 
-# Statements of every request are made once.
+# These statements are made once, because requests often need them.
 _READ = select(*_SHOWN).where(HISTORY.c.memory_id == bindparam("asked")).order_by(HISTORY.c.seq)
 _ADD = insert(HISTORY)
 
 
 class History:
-    """The rows of a database. They are written with the intent that they belong to."""
+    """Reads the history in a database. Rows are written when their intent is finished."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
 
     def get_history(self, memory_id: str, scope: Scope | None = None) -> list[dict[str, Any]]:
-        """The rows of one memory, oldest first; none where it is not of that scope."""
+        """The rows of one memory, oldest first; none where it is not in `scope`."""
         rows = _READ.where(within(HISTORY, scope)) if scope else _READ
         with self.database.reading() as connection:
             found = connection.execute(rows, {"asked": memory_id})
@@ -49,7 +49,7 @@ class History:
     def of_many(
         self, memory_ids: Sequence[str], scope: Scope | None = None
     ) -> dict[str, list[dict[str, Any]]]:
-        """The rows of memories by their ids, oldest first, with their scope; of up to 500."""
+        """The rows of up to 500 memories by their ids, oldest first, with their scopes."""
         these = select(HISTORY).where(
             HISTORY.c.memory_id.in_(memory_ids), within(HISTORY, scope or {})
         )
@@ -60,13 +60,13 @@ class History:
         return found
 
     def known(self, memory_ids: Sequence[str]) -> set[str]:
-        """Those of up to 500 memories that have rows."""
+        """The ids that have rows, of up to 500."""
         these = select(HISTORY.c.memory_id).where(HISTORY.c.memory_id.in_(memory_ids)).distinct()
         with self.database.reading() as connection:
             return {*connection.scalars(these)}
 
     def deletions(self, scope: Scope, after: int, limit: int) -> list[tuple[int, str]]:
-        """The numbers of the next rows of a scope that say of a deletion, and of which memory."""
+        """The next deletions in a scope: the numbers of their rows, and the ids of the memories."""
         these = select(HISTORY.c.seq, HISTORY.c.memory_id).where(
             within(HISTORY, scope), HISTORY.c.event == "DELETE", HISTORY.c.seq > after
         )
@@ -77,8 +77,8 @@ class History:
     def written(
         self, key_id: str, scope: Scope, since: datetime | None, until: datetime | None
     ) -> list[str]:
-        """The ids of the memories of a scope that a key added or changed from `since` until before
-        `until`; some of them may be deleted by now."""
+        """The ids of the memories in a scope that a key added or changed from `since` to before
+        `until`. Some may be deleted meanwhile."""
         wrote = [HISTORY.c.written_by == key_id, HISTORY.c.event != "DELETE"]
         wrote += [HISTORY.c.updated_at >= written_down(since)] if since else []
         wrote += [HISTORY.c.updated_at < written_down(until)] if until else []
@@ -87,7 +87,7 @@ class History:
             return [*connection.scalars(ids)]
 
     def living(self) -> int:
-        """How many memories it knows that were not deleted."""
+        """How many memories exist according to the history."""
         born = case((HISTORY.c.event == "ADD", 1), (HISTORY.c.event == "DELETE", -1), else_=0)
         with self.database.reading() as connection:
             return connection.scalar(select(func.coalesce(func.sum(born), 0))) or 0
@@ -119,7 +119,7 @@ def last_events(connection: Connection, memory_ids: Collection[str]) -> dict[str
 
 
 def lacking(connection: Connection, rows: Rows) -> Rows:
-    """Without the rows of memories that are there already, or are gone as these say."""
+    """`rows` without those of memories that exist already, or were deleted as the rows say."""
     ends = {row["memory_id"]: row["event"] for row in rows}
     last = last_events(connection, ends)
     known = {id_ for id_, event in last.items() if event != "DELETE" or ends[id_] == "DELETE"}
@@ -127,8 +127,8 @@ def lacking(connection: Connection, rows: Rows) -> Rows:
 
 
 def erase_texts(connection: Connection, scope: Scope, after: int) -> tuple[int | None, int]:
-    """Erase the texts of the next rows of a scope, those of deleted memories too; the events
-    stay. The number of the last of them where there may be more, else None; and how many had
+    """Erase the texts in the next rows of a scope, including those of deleted memories; the events
+    stay. Returns the number of the last row, None where there are no more; and how many rows had
     texts."""
     these = select(HISTORY.c.seq).where(within(HISTORY, scope), HISTORY.c.seq > after)
     found = connection.scalars(these.order_by(HISTORY.c.seq).limit(ERASED_AT_ONCE)).all()
@@ -138,7 +138,7 @@ def erase_texts(connection: Connection, scope: Scope, after: int) -> tuple[int |
 
 
 def drop_some(connection: Connection, most: int = DROPPED_AT_ONCE) -> bool:
-    """Drop up to so many rows of anybody's; whether there may be more."""
+    """Delete up to `most` rows of any scope. Returns whether there may be more."""
     these = select(HISTORY.c.seq).order_by(HISTORY.c.seq).limit(most)
     dropped = connection.execute(delete(HISTORY).where(HISTORY.c.seq.in_(these)))
     return dropped.rowcount == most

@@ -41,17 +41,18 @@ a migration, see migrations/."""
 TABLES = MetaData()
 
 Number = Integer().with_variant(BigInteger, "postgresql")
-"""Of a row, in the order in which rows were added. Two that are added at the same time may be
-committed in the other order; one that is added after another was committed has a higher number."""
+"""The number of a row, in the order in which rows are added. Two rows that are added at the same
+time may be committed in the other order. A row that is added after another one was committed always
+has the higher number."""
 
 Time = String(40).with_variant(String(collation="C"), "postgresql")
-"""A time as a text, see payloads.py; compared byte by byte, whatever the database's language."""
+"""A time as a text, see payloads.py. It is compared byte by byte, whatever the locale is."""
 
 MemoryId = String(36).with_variant(String(36, collation="C"), "postgresql")
-"""Where they are walked through in the order in which the store has them."""
+"""The id of a memory that sorts as in the store."""
 
 Value = String().with_variant(String(collation="C"), "postgresql")
-"""Of a scope, where values are listed in order; the same order in every database."""
+"""An id of a scope that sorts alike in every database."""
 
 
 def _scope_columns(

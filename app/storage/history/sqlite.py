@@ -1,4 +1,4 @@
-"""What only SQLite does: set up a connection, begin a write, keep its file fit."""
+"""The SQLite backend: sets connections up, begins writes, and tidies the file."""
 
 import sqlite3
 import time
@@ -12,7 +12,7 @@ from app.storage.history.group_commit import GroupCommit
 from app.storage.history.transactions import Transactions
 
 BUSY_TIMEOUT_S = 30.0
-LOG_PAGES = 8000  # 32 MB: then a commit, which somebody waits for, must empty the log itself
+LOG_PAGES = 8000  # 32 MB; from then on a commit must empty the write-ahead log itself
 LOG_IS_READ = (
     "A reader of history.db still needs its write-ahead log, which has the texts; it is emptied "
     "as soon as that reader lets go."
@@ -23,17 +23,17 @@ class SQLite:
     """A `Backend` on one file; safe for many threads and several processes."""
 
     def __init__(self, path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
-        """The file is made by the first connection. Who finds it locked waits for up to
-        `busy_timeout_s`."""
+        """The first connection makes the file. Where it is locked, a call waits for up to
+        `busy_timeout_s` seconds."""
         self.name = f"The history database {path}"
         self.engine = create_engine(
             URL.create("sqlite", database=str(path)),
-            # A thread never waits for another's connection, only for SQLite's own lock; all are
-            # kept, since to open one costs as much as a write.
+            # A thread never waits for a connection, only for SQLite's own lock. All connections are
+            # kept, because opening one costs as much as a write.
             pool_size=0,
             pool_use_lifo=True,
             connect_args={"timeout": busy_timeout_s, "check_same_thread": False},
-            hide_parameters=True,  # they are users' texts, and errors are logged
+            hide_parameters=True,  # errors are logged, and parameters are texts of users
         )
         self.glances = self.engine
         event.listen(self.engine, "connect", self._set_up)
@@ -46,8 +46,8 @@ class SQLite:
     def begin(self, connection: Connection) -> None:
         """Begin a transaction that holds the write lock from its start.
 
-        One that begins by reading and then writes would fail at once with "database is locked",
-        without waiting, when another process wrote in between.
+        A transaction that first reads and then writes would fail at once with "database is locked"
+        where another process wrote in between.
         """
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
@@ -58,27 +58,27 @@ class SQLite:
         return str(error.orig)
 
     def is_away(self, error: DBAPIError) -> bool:
-        """What a file lacks somebody has to mend."""
+        """False: an operator has to mend whatever is wrong with a file."""
         return False
 
     def tidy(self, connection: Connection) -> None:
-        """Bring what is in the write-ahead log into the file, and wait for nobody."""
+        """Copy the write-ahead log into the file, without waiting for readers."""
         if self._log_has_texts:
             self._empty_log(connection)
         connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
 
     def keeps_erased(self, connection: Connection) -> str | None:
-        """Erased texts are in no file once the write-ahead log is empty. While a reader needs it
-        they are: `tidy` will empty it."""
+        """Empty the write-ahead log, after which erased texts are in no file. While a reader needs
+        the log that is not possible, and `tidy` does it later."""
         return None if self._empty_log(connection) else LOG_IS_READ
 
     def last_numbers(self, connection: Connection) -> dict[str, int]:
-        """By table: the highest number that a row ever had, where none is used twice."""
+        """The highest number that a row of each table ever had, for tables that never reuse one."""
         found = connection.exec_driver_sql("SELECT name, seq FROM sqlite_sequence")
         return {row.name: row.seq for row in found}
 
     def _empty_log(self, connection: Connection) -> bool:
-        """At once or not at all."""
+        """Empty the log without waiting. Returns whether that was possible."""
         connection.exec_driver_sql("PRAGMA busy_timeout=0")
         try:
             busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar()
@@ -93,8 +93,8 @@ class SQLite:
         connection.isolation_level = None
         connection.execute("PRAGMA secure_delete=ON")
         connection.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
-        # SQLite's own timeout does not cover a change of the journal mode: while another
-        # connection writes it answers "locked" at once.
+        # SQLite's own timeout does not cover a change of the journal mode: it fails with "locked"
+        # at once while another connection writes.
         deadline = time.monotonic() + self._busy_timeout_s
         while True:
             try:

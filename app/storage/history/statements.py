@@ -1,4 +1,4 @@
-"""What every database says in words of its own, and SQLAlchemy in those of each."""
+"""Statements that have another syntax in each database; SQLAlchemy's dialects make them."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -9,8 +9,8 @@ from sqlalchemy import Connection, Executable, Table, or_
 
 
 def add_if_absent(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
-    """Whether there was no row with its primary key. Where another transaction is adding one this
-    waits for its end."""
+    """Add `row`, unless a row with its primary key exists. Returns whether it was added. Waits for
+    another transaction that is adding such a row."""
     added = _insert(table, connection.dialect.name).execution_options(preserve_rowcount=True)
     return connection.execute(added, row).rowcount == 1
 
@@ -18,7 +18,7 @@ def add_if_absent(connection: Connection, table: Table, row: Mapping[str, Any]) 
 def add_those_absent(
     connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
 ) -> None:
-    """The same for several: a row of which a unique key is there already is left out."""
+    """Add those of `rows` whose unique keys do not exist yet."""
     connection.execute(_insert(table, connection.dialect.name), rows)
 
 
@@ -45,5 +45,5 @@ def _replacing(table: Table, dialect: str) -> Executable:
 
 
 def _made(table: Table, dialect: str) -> Any:
-    """An insert as that database has it, which may say what to do about a conflict."""
+    """The dialect's own insert, which supports `on conflict`."""
     return import_module(f"sqlalchemy.dialects.{dialect}").insert(table)

@@ -1,7 +1,7 @@
-"""New memories whose add was given up, or done again, and which may arrive in the store late.
+"""Tombstones: ids of new memories whose add was rolled back or redone, and so may arrive late.
 
-What arrives under such an id is deleted unless the history knows that it lives: that it was added,
-and not deleted since. Nobody changes it meanwhile.
+A memory that arrives in the store with such an id is deleted, unless the history says that it
+exists: that it was added, and not deleted since. No writer may change it meanwhile.
 """
 
 import time
@@ -15,8 +15,8 @@ from app.storage.history.schema import HISTORY, LOCKS, TOMBSTONES
 from app.storage.vectors.paging import sliced
 
 KEPT_S = 3600.0
-"""Nothing that was sent so long ago is still on its way: the longest is what a server keeps for a
-node that was away, and it keeps it in order."""
+"""Seconds after which no call can arrive any more. A server may keep a call for longer, for a node
+that was down, but delivers it in order."""
 
 
 class Tombstones:
@@ -24,8 +24,8 @@ class Tombstones:
         self._database = database
 
     def dead(self) -> list[str]:
-        """The ids under which nothing may live, unless their add is just being settled. Those that
-        were kept for long enough are forgotten."""
+        """The ids that must not exist in the store, except those whose add is being recovered just
+        now. Deletes tombstones that are old enough."""
         at_work = exists().where(LOCKS.c.key == TOMBSTONES.c.memory_id)
         before = time.time() - KEPT_S
         with self._database.reading() as connection:
@@ -45,13 +45,13 @@ def keep(connection: Connection, ids: Collection[str]) -> None:
 
 
 def is_dead(connection: Connection, ids: Collection[str]) -> bool:
-    """Whether one of these memories, whose locks the caller has, only seems to be there."""
+    """Whether one of these memories, whose locks the caller holds, is only a late arrival."""
     return bool(dead_among(connection, ids))
 
 
 def dead_among(connection: Connection, ids: Collection[str]) -> list[str]:
-    """Those of them."""
-    if not ids or connection.scalar(_ids().limit(1)) is None:  # nearly always
+    """Those of `ids` that are only late arrivals."""
+    if not ids or connection.scalar(_ids().limit(1)) is None:  # this is nearly always so
         return []
     dead = _ids().where(_is_dead())
     found = (dead.where(TOMBSTONES.c.memory_id.in_(some)) for some in sliced([*ids], 500))
@@ -63,7 +63,8 @@ def _ids() -> Select[Any]:
 
 
 def _is_dead() -> ColumnElement[bool]:
-    """By the history, where one that was given up has no event at all."""
+    """The condition that the memory does not exist according to the history: it was deleted, or has
+    no event, because its add was rolled back."""
     events = select(HISTORY.c.event).where(HISTORY.c.memory_id == TOMBSTONES.c.memory_id)
     last = events.order_by(HISTORY.c.seq.desc()).limit(1).scalar_subquery()
     return func.coalesce(last, "DELETE") == "DELETE"

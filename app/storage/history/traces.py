@@ -1,4 +1,4 @@
-"""What the history database still has of a scope: where texts of it may stand."""
+"""Counts what the history database still has of a scope."""
 
 import json
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ _WITH_TEXT: Mapping[str, tuple[Table, ColumnElement[bool]]] = {
 
 
 def of_scope(database: Database, scope: Scope) -> dict[str, int]:
-    """How many rows have a text of the scope, by table."""
+    """The number of rows in each table that have a text of the scope."""
     with database.reading() as connection:
         found = {
             name: _count(connection, within(table, scope) & has_text)
@@ -30,7 +30,7 @@ def of_scope(database: Database, scope: Scope) -> dict[str, int]:
 
 
 def intents_of(database: Database, scope: Scope) -> int:
-    """How many intents are kept that are about memories of the scope, done or under way."""
+    """The number of intents, finished or not, that concern memories of the scope."""
     with database.reading() as connection:
         bodies = connection.scalars(select(INTENTS.c.body)).all()
         parts = connection.scalars(select(PARTS.c.rows).where(PARTS.c.rows.is_not(None))).all()

@@ -1,4 +1,5 @@
-"""How writes become transactions: here, each one its own. Group commit is beside it."""
+"""How writes become transactions: the interface, and a transaction for each write. For the other
+implementation see group_commit.py."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -16,19 +17,19 @@ class Transactions(Protocol):
     """Writes to one database. Safe for many threads."""
 
     def run(self, work: Callable[[Connection], T]) -> T:
-        """What `work` gives, once it is committed. Raises what it raises, and the database's own
-        failures; it may be called again where all that it did was undone."""
+        """The result of `work`, after it was committed. `work` may be called again after a
+        rollback. Raises its exceptions, and the database's failures."""
 
     def alone(self) -> AbstractContextManager[Connection]:
-        """A transaction beside which no other of this kind is at work, in any process."""
+        """A transaction that excludes all others of this kind, in any process."""
 
     def close(self) -> None: ...
 
 
 class OwnTransactions:
-    """Each write has a transaction of its own, on a connection of the pool.
+    """Runs each write in a transaction of its own, on a connection of the pool.
 
-    For a database that lets many write at the same time, and shares their commits itself.
+    It is for a database that lets many write at the same time, and groups their commits itself.
     """
 
     def __init__(
@@ -39,9 +40,9 @@ class OwnTransactions:
         begin: Callable[[Connection], None],
         was_undone: Callable[[DBAPIError], bool],
     ) -> None:
-        """`lock` makes a transaction the only one of its kind. `begin` is called in each other one
-        first. `was_undone`: whether a failure means that nothing took place, and that the same may
-        well succeed now."""
+        """`lock` makes a transaction exclusive, for `alone`. `begin` is called first in each other
+        transaction. `was_undone` returns whether a failure means that the transaction was rolled
+        back and may succeed now."""
         self._engine = engine
         self._lock = lock
         self._begin = begin
@@ -64,7 +65,7 @@ class OwnTransactions:
     @contextmanager
     def alone(self) -> Iterator[Connection]:
         with self._engine.connect() as connection:
-            connection.detach()  # it has limits of time of its own: nobody else gets it afterwards
+            connection.detach()  # its time limits differ, so that it must not return to the pool
             with connection.begin():
                 self._lock(connection)
                 yield connection

@@ -1,15 +1,15 @@
-"""What brings the tables of an earlier version to this one, by Alembic.
+"""Migrates the tables of an earlier version to this one, by Alembic.
 
-A new schema version N is a file versions/vN_NAME.py with `revision = "N"`, its change in
-schema.py, and SCHEMA_VERSION there. The table schema_version alone says what a database has:
-every release reads it, and refuses one that is newer. Alembic is told from it where to begin, and
-its own table is gone when it has ended, so a migrated database is like a new one.
+A new schema version N needs a file versions/vN_NAME.py with `revision = "N"`, its change in
+schema.py, and SCHEMA_VERSION there. The table schema_version holds the version of a database; every
+release reads it, and refuses a newer one. Alembic begins at that version, and its own table is
+deleted afterwards, so that a migrated database is like a new one.
 
-The previous version of the service goes on writing to a database that is migrated: add what it does
-not know, with a default of the database's own, and take away what it uses one version later.
+Processes of the previous version go on writing to a migrated database. So give each new column a
+default in the database, and remove a column only one version after the last one that uses it.
 
-Imported only where a migration is due: Alembic takes 0.1 s to import, and a new database is made
-without it.
+This package is imported only where a migration is due: Alembic takes 0.1 s to import, and a new
+database is made without it.
 """
 
 import logging
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def migrate(connection: Connection, version: int) -> None:
-    """Migrate a database of that version, in the transaction of `connection`."""
+    """Migrate a database from `version`, in the transaction of `connection`."""
     config = Config()
     config.set_main_option("script_location", "app.storage.history:migrations")
     config.attributes["connection"] = connection

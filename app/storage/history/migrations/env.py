@@ -1,4 +1,4 @@
-"""Alembic runs this: the migrations are part of the transaction of the connection it is given."""
+"""Run by Alembic: makes the migrations in the transaction of the given connection."""
 
 from alembic import context
 

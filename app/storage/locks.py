@@ -178,7 +178,7 @@ class KeyedLock:
 
     @contextmanager
     def holding(self, keys: Collection[str]) -> Iterator[None]:
-        """All of them at once, so that two who want the same never wait for each other."""
+        """Hold all of `keys`. They are taken at once, so that two holders cannot deadlock."""
         mine = {*keys}  # told apart from an equal one by its identity
         with self._changed:
             self._queue.append(mine)

@@ -58,7 +58,7 @@ def _row(job: NewJob) -> dict[str, Any]:
 
 
 def _lane(job: NewJob) -> str:
-    # Of a fixed length: a key of four long ids is more than an index of PostgreSQL takes.
+    # A hash, because a key of four long ids would be too long for an index of PostgreSQL.
     return sha256(session_key(job.scope).encode()).hexdigest()
 
 

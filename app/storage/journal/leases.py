@@ -125,7 +125,7 @@ class Leases:
 
     def _renew(self) -> None:
         with self._changing, self._database.translated():
-            asked = time.monotonic()  # before: by then the row is at most as old
+            asked = time.monotonic()  # before the call: the lease counts from then at the latest
             if self.token is None:
                 self.token = self._renewals.run(self._added)
             elif not self._renewals.run(self._prolonged):

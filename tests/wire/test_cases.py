@@ -30,6 +30,12 @@ class Try(NamedTuple):
     what: dict[str, Any]
 
     @property
+    def own(self) -> str:
+        """What this needs a service of its own for: its name, or nothing where it does not."""
+        apart = self.what.get("apart") or "dotenv" in self.what or "data_dir_of" in self.what
+        return self.name if apart else ""
+
+    @property
     def route(self) -> tuple[str, str]:
         method, _, path = self.what.get("route", "POST /memory/add").rpartition(" ")
         return (method, path) if method else ("POST", f"/memory/{path}")
@@ -47,13 +53,19 @@ class Outcome(NamedTuple):
         return self.answer.json() if self.answer is not None else {}
 
 
-def tries() -> Iterator[Any]:
+def tries() -> list[Any]:
+    """Those of the same settings side by side, for which the service is started once."""
+    found = sorted(all_tries(), key=lambda one: (sorted(one.settings.items()), one.own))
+    return [pytest.param(one, id=one.name) for one in found]
+
+
+def all_tries() -> Iterator[Try]:
     for path in sorted(CASES.glob("*.json")):
         case = json.loads(path.read_text())
         for number, what in enumerate(case["tries"]):
             name = f"{path.stem}-{what.get('name', number)}"
             settings = {**case["settings"], **what.get("settings", {})}
-            yield pytest.param(Try(name, settings, what), id=name)
+            yield Try(name, settings, what)
 
 
 class World:
@@ -124,9 +136,7 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     made: dict[str, World] = {}
 
     def world_of(one: Try) -> World:
-        what = one.what
-        own = one.name if what.get("apart") or "dotenv" in what or "data_dir_of" in what else ""
-        key = json.dumps([one.settings, own])
+        key = json.dumps([one.settings, one.own])
         if key not in made:
             for old in made.values():
                 old.close()
@@ -139,7 +149,7 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         last.close()
 
 
-@pytest.mark.parametrize("one", [*tries()])
+@pytest.mark.parametrize("one", tries())
 def test_a_case_from_the_field(one: Try, worlds: Any) -> None:
     if one.what.get("data_dir_of") == "root" and os.geteuid() != 0:
         pytest.skip("only root can make a folder of root's")

@@ -7,6 +7,7 @@ from app.storage.history import rows
 from app.storage.history.intents import Intents
 from app.storage.history.messages import MESSAGES_KEPT, Messages
 from app.storage.history.rows import History
+from app.storage.history.together import NewIntent
 
 
 def row(memory_id: str = "m", **columns: Any) -> dict[str, Any]:
@@ -36,6 +37,6 @@ def contents(history: History, session_scope: str, limit: int = MESSAGES_KEPT) -
 def delete_scope(history: History, scope: Scope, *, purge: bool = False) -> None:
     """What a delete_all of no memories leaves to the history."""
     intents = Intents(history.database)
-    number = intents.begin("p", "an id", 2, "{}")
+    number = intents.begin("p", NewIntent("an id", 2, "{}"))
     intents.finish_deletion(number, scope, keep=False, purge=purge)
     history.database.keeps_erased()

@@ -225,10 +225,10 @@ class TestFilling:
 @pytest.mark.usefixtures("complete")
 class TestIntents:
     def begun(self, intents: Intents, **options: Any) -> int:
-        return intents.begin("p", "i", 2, "{}", **options)
+        return intents.begin("p", NewIntent("i", 2, "{}"), **options)
 
     def finished(self, intents: Intents, **leaves: Payload | None) -> None:
-        intents.finish(self.begun(intents), [], keep=False, leaves=leaves)
+        intents.finish(Finished(self.begun(intents), [], leaves=leaves), keep=False)
 
     def test_bring_what_they_leave(self, intents: Intents, memories: Catalogue) -> None:
         self.finished(intents, a=of(ALICE), b=of(ALICE))
@@ -241,15 +241,15 @@ class TestIntents:
         self, intents: Intents, memories: Catalogue
     ) -> None:
         number = self.begun(intents)
-        intents.finish(number, [], keep=True, leaves={"a": of(ALICE)})
+        intents.finish(Finished(number, [], leaves={"a": of(ALICE)}), keep=True)
         self.finished(intents, a=None)
-        intents.finish(number, [], keep=True, leaves={"a": of(ALICE)})
+        intents.finish(Finished(number, [], leaves={"a": of(ALICE)}), keep=True)
         assert total(memories) == 0
 
     def test_of_a_batch_bring_what_each_leaves(self, intents: Intents, memories: Catalogue) -> None:
         new = [NewIntent(f"{n}", 2, "{}", None) for n in range(3)]
         numbers = intents.begin_all("p", new)
-        intents.finish(numbers[0], [], keep=False)
+        intents.finish(Finished(numbers[0], []), keep=False)
         all_ = [Finished(number, [], None, [], {f"m{number}": of(ALICE)}) for number in numbers]
         intents.finish_all(all_, keep=False)
         assert [*memories.between(None, None, 9)] == [f"m{number}" for number in numbers[1:]]

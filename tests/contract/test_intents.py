@@ -12,7 +12,7 @@ from app.errors import ServiceBusy
 from app.storage.history import held
 from app.storage.history.answers import KEPT_S, Answers, Claim
 from app.storage.history.database import Database
-from app.storage.history.held import Hold, Under
+from app.storage.history.held import NO_LOCKS, Hold, Under
 from app.storage.history.intents import Intents
 from app.storage.history.messages import Messages, session_key
 from app.storage.history.parts import Part
@@ -58,8 +58,15 @@ def locked(database: Database) -> Under:
     return Under(scope=ALICE)
 
 
-def begun(intents: Intents, id_: str = "i", process: str = "p", **options: Any) -> int:
-    return intents.begin(process, id_, 2, "{}", **options)
+def begun(
+    intents: Intents,
+    id_: str = "i",
+    *,
+    repeat: tuple[str, str] | None = None,
+    under: Under = NO_LOCKS,
+    **options: Any,
+) -> int:
+    return intents.begin("p", NewIntent(id_, 2, "{}", repeat, under), **options)
 
 
 def at_once(work: Callable[[int], Any]) -> list[Any]:
@@ -85,7 +92,7 @@ class TestIntents:
         assert [one.id for one in intents.of("p")] == [f"{n}" for n in range(20)]
 
     def test_of_one_batch_have_their_numbers_in_its_order(self, intents: Intents) -> None:
-        numbers = intents.begin_all("p", [NewIntent(f"{n}", 2, "{}", None) for n in range(40)])
+        numbers = intents.begin_all("p", [NewIntent(f"{n}", 2, "{}") for n in range(40)])
         assert numbers == sorted({*numbers})
         assert [one.id for one in intents.of("p")] == [f"{n}" for n in range(40)]
 
@@ -115,14 +122,14 @@ class TestIntents:
         number = begun(intents)
         assert intents.number("i") == number
         assert intents.writing_beside("q") == ["p"]
-        intents.finish(number, [row()], keep=False)
+        intents.finish(Finished(number, [row()]), keep=False)
         assert intents.number("i") is None
         assert intents.processes() == []
         assert len(history.get_history("m")) == 1
 
     def test_that_are_kept_are_done_and_forgotten_later(self, intents: Intents) -> None:
         number = begun(intents)
-        intents.finish(number, [], keep=True)
+        intents.finish(Finished(number, []), keep=True)
         assert intents.done("p") == [number]
         intents.forget([number])
         assert intents.of("p") == []
@@ -133,7 +140,8 @@ class TestIntents:
     ) -> None:
         for n in range(ROUNDS):
             number = begun(intents, f"{n}")
-            at_once(lambda _, n=n, number=number: intents.finish(number, [row(f"m{n}")], keep=keep))
+            finished = Finished(number, [row(f"m{n}")])
+            at_once(lambda _, finished=finished: intents.finish(finished, keep=keep))
             assert len(history.get_history(f"m{n}")) == 1
 
     @pytest.mark.parametrize("keep", [False, True])
@@ -141,9 +149,9 @@ class TestIntents:
         self, intents: Intents, history: History, keep: bool
     ) -> None:
         for n in range(ROUNDS):
-            new = [NewIntent(f"{n} {part}", 2, "{}", None) for part in range(3)]
+            new = [NewIntent(f"{n} {part}", 2, "{}") for part in range(3)]
             numbers = intents.begin_all("p", new)
-            finished = [Finished(number, [row(f"m{n}")], None, ()) for number in numbers]
+            finished = [Finished(number, [row(f"m{n}")]) for number in numbers]
             orders = (finished, finished[::-1])
             at_once(lambda i, orders=orders: intents.finish_all(orders[i % 2], keep=keep))
             assert len(history.get_history(f"m{n}")) == 3
@@ -158,7 +166,7 @@ class TestIntents:
 
             def settle(i: int, id_: str = id_, number: int = number) -> None:
                 if i % 2:
-                    intents.finish(number, [row(f"m{id_}")], keep=False, answer="{}")
+                    intents.finish(Finished(number, [row(f"m{id_}")], answer="{}"), keep=False)
                 else:
                     intents.cancel(id_)
 
@@ -233,7 +241,7 @@ class TestAnswers:
     def test_an_answer_is_given_to_who_asks_again(self, answers: Answers, intents: Intents) -> None:
         assert claim(answers) is None
         number = begun(intents, repeat=("admin", "k"))
-        intents.finish(number, [], keep=False, answer='{"a": "龙井"}')
+        intents.finish(Finished(number, [], answer='{"a": "龙井"}'), keep=False)
         assert claim(answers) == Claim("print", '{"a": "龙井"}', erased=False)
 
     def test_a_claim_is_released_unless_an_intent_of_it_is_open(
@@ -275,7 +283,8 @@ class TestWhatAnythingMayHold:
     def test_texts_with_nul_are_kept(self, intents: Intents, history: History) -> None:
         number = begun(intents)
         conversation = (said("a\0b"), "user_id=alice")
-        intents.finish(number, [row(new_memory="tea\0 milk")], keep=False, said=[conversation])
+        finished = Finished(number, [row(new_memory="tea\0 milk")], said=[conversation])
+        intents.finish(finished, keep=False)
         assert history.get_history("m")[0]["new_memory"] in ("tea\0 milk", "tea␀ milk")
         assert contents(history, "user_id=alice")[0] in ("a\0b", "a␀b")
 

@@ -1,18 +1,16 @@
 """Intents as rows: kept before a write begins, and replaced by the history of what it did."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
 
 from app.security.scopes import Scope
 from app.storage.history import (
     answers,
-    catalogue,
     deletions,
     held,
-    messages,
     parts,
     rows,
     together,
@@ -22,14 +20,9 @@ from app.storage.history.database import Database
 from app.storage.history.erased import Erased
 from app.storage.history.finishing import Finishing, close, drop, numbered
 from app.storage.history.held import NO_LOCKS, Under
-from app.storage.history.messages import Said
 from app.storage.history.parts import Part
-from app.storage.history.rows import Rows
 from app.storage.history.schema import ANSWERS, INTENTS, LOCKS, PROCESSES
-from app.storage.history.together import NOTHING, Finished, NewIntent
-from app.storage.payloads import Payload
-
-_ADD = insert(INTENTS)
+from app.storage.history.together import Finished, NewIntent
 
 
 class StoredIntent(NamedTuple):
@@ -51,35 +44,21 @@ class Intents:
         self._catalogued = catalogued
 
     def begin(
-        self,
-        process: str,
-        id_: str,
-        version: int,
-        body: str,
-        *,
-        repeat: tuple[str, str] | None = None,
-        first: Part | None = None,
-        collecting: bool = False,
-        under: Under = NO_LOCKS,
+        self, process: str, new: NewIntent, *, first: Part | None = None, collecting: bool = False
     ) -> int:
-        """Keep an intent, perhaps of the request with the idempotency key `repeat`; its number.
+        """Keep an intent; its number.
 
         A deletion brings its first part. One that is `collecting` gets more by `append`, and is
         whole after `complete`; when it is whole others see it, see deletions.py. Raises what
-        `held.begin` does.
+        `together.begin` does.
         """
-        row = {"process": process, "id": id_, "version": version, "body": body}
 
         def write(connection: Connection) -> int:
-            added = connection.execute(_ADD, {**row, "done": False, "collecting": collecting})
-            number: int = added.inserted_primary_key[0]  # type: ignore[index]  # of one row: set
-            held.begin(connection, process, {number: under})
+            [number] = together.begin(connection, process, [new], collecting=collecting)
             if first:
                 parts.add(connection, number, first)
                 if not collecting:
-                    deletions.begin(connection, id_, under.scope)
-            if repeat:
-                answers.belongs_to(connection, process, repeat, number)
+                    deletions.begin(connection, new.id, new.under.scope)
             return number
 
         return self._database.write(write)
@@ -98,30 +77,13 @@ class Intents:
 
         self._database.write(write)
 
-    def finish(
-        self,
-        number: int,
-        written: Rows,
-        *,
-        keep: bool,
-        answer: str | None = None,
-        said: Said = (),
-        given_ids: bool = False,
-        leaves: Mapping[str, Payload | None] = NOTHING,
-    ) -> None:
-        """Put the rows `written` in the place of an open intent, which is kept as done where
-        `keep` says so. Nothing where it was finished before: then they are there. Where their ids
-        were given, without those of memories that another write has added since. `leaves`: each
-        memory as it is then; None is one that is gone."""
+    def finish(self, finished: Finished, *, keep: bool) -> None:
+        """Put what was done in the place of an open intent, which is kept as done where `keep` says
+        so. Nothing where it was finished before: then that is there."""
 
         def write(connection: Connection) -> None:
-            if close(connection, number, keep=keep):
-                rows.add(connection, rows.lacking(connection, written) if given_ids else written)
-                if self._catalogued:
-                    catalogue.follow(connection, leaves, given_ids=given_ids)
-                messages.save(connection, said)
-                if answer is not None:
-                    answers.keep(connection, number, answer)
+            if close(connection, finished.number, keep=keep):
+                together.record(connection, [finished], catalogued=self._catalogued)
 
         self._database.write(write)
 

@@ -1,4 +1,4 @@
-"""Several intents of new memories: kept in one transaction, and finished in one."""
+"""Intents that are kept, and what takes their place: of one, or of several in one transaction."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -13,6 +13,8 @@ from app.storage.history.rows import Rows
 from app.storage.history.schema import INTENTS
 from app.storage.payloads import Payload
 
+_ADD = insert(INTENTS).returning(INTENTS.c.seq, sort_by_parameter_order=True)
+
 NOTHING: Mapping[str, Payload | None] = MappingProxyType({})
 
 
@@ -22,7 +24,7 @@ class NewIntent(NamedTuple):
     id: str
     version: int
     body: str
-    repeat: tuple[str, str] | None
+    repeat: tuple[str, str] | None = None
     under: Under = NO_LOCKS
 
 
@@ -31,24 +33,28 @@ class Finished(NamedTuple):
 
     number: int
     rows: Rows
-    answer: str | None
-    said: Said
+    answer: str | None = None
+    said: Said = ()
     leaves: Mapping[str, Payload | None] = NOTHING
+    """Each memory as it is then; None is one that is gone."""
+    given_ids: bool = False
+    """Its memories brought their ids along: another write may have added some of them since, and
+    of those it leaves no rows."""
 
 
-def begin(connection: Connection, process: str, new: Sequence[NewIntent]) -> list[int]:
-    """The numbers of the intents, in the order of `new`."""
-    begun = {"process": process, "done": False, "collecting": False}
+def begin(
+    connection: Connection, process: str, new: Sequence[NewIntent], *, collecting: bool = False
+) -> list[int]:
+    """Keep intents; their numbers, in the order of `new`. Raises what `held.begin` does, and
+    answers.Withdrawn."""
+    begun = {"process": process, "done": False, "collecting": collecting}
     added = [{"id": one.id, "version": one.version, "body": one.body, **begun} for one in new]
-    connection.execute(insert(INTENTS), added)
-    these = INTENTS.c.id.in_([one.id for one in new])
-    found = connection.execute(select(INTENTS.c.id, INTENTS.c.seq).where(these))
-    numbers = {row.id: row.seq for row in found}
-    held.begin(connection, process, {numbers[one.id]: one.under for one in new})
-    for one in new:
+    numbers = [*connection.scalars(_ADD, added)]
+    held.begin(connection, process, {n: one.under for n, one in zip(numbers, new, strict=True)})
+    for number, one in zip(numbers, new, strict=True):
         if one.repeat:
-            answers.belongs_to(connection, process, one.repeat, numbers[one.id])
-    return [numbers[one.id] for one in new]
+            answers.belongs_to(connection, process, one.repeat, number)
+    return numbers
 
 
 def finish(
@@ -59,14 +65,23 @@ def finish(
     # With a lock on each: who finishes the same meanwhile waits. In one order: never in a circle.
     found = select(INTENTS.c.seq).where(these).order_by(INTENTS.c.seq).with_for_update()
     still = {*connection.scalars(found)}
-    now = [one for one in finished if one.number in still]
-    rows.add(connection, [row for one in now for row in one.rows])
-    if catalogued:
-        left = {id_: payload for one in now for id_, payload in one.leaves.items()}
-        catalogue.follow(connection, left)
-    for one in now:
+    record(connection, [one for one in finished if one.number in still], catalogued=catalogued)
+    closed = update(INTENTS).values(done=True) if keep else delete(INTENTS)
+    connection.execute(closed.where(these))
+
+
+def record(connection: Connection, finished: Sequence[Finished], *, catalogued: bool) -> None:
+    """What takes the place of intents."""
+    rows.add(connection, [row for one in finished for row in _written(connection, one)])
+    for given_ids in (False, True) if catalogued else ():
+        these = [one.leaves for one in finished if one.given_ids == given_ids]
+        left = {id_: payload for leaves in these for id_, payload in leaves.items()}
+        catalogue.follow(connection, left, given_ids=given_ids)
+    for one in finished:
         messages.save(connection, one.said)
         if one.answer is not None:
             answers.keep(connection, one.number, one.answer)
-    closed = update(INTENTS).values(done=True) if keep else delete(INTENTS)
-    connection.execute(closed.where(these))
+
+
+def _written(connection: Connection, one: Finished) -> Rows:
+    return rows.lacking(connection, one.rows) if one.given_ids else one.rows

@@ -70,22 +70,12 @@ class Execution:
             return self._intents.finish_deletion(
                 number, scope, keep=keep, purge=intent.purge, last_job=intent.last_job
             )
-        self._intents.finish(
-            number,
-            intent.rows,
-            keep=keep,
-            answer=intent.answer,
-            said=intent.said,
-            given_ids=intent.given_ids,
-            leaves=intent.leaves,
-        )
+        self._intents.finish(_finished(number, intent), keep=keep)
         return Erased()
 
     def finish_all(self, done: Sequence[tuple[int, Write]]) -> None:
         """Finish several writes, which come with the numbers of their intents."""
-        finished = [
-            Finished(number, one.rows, one.answer, one.said, one.leaves) for number, one in done
-        ]
+        finished = [_finished(number, write) for number, write in done]
         self._intents.finish_all(finished, keep=self._keep)
 
     def redo(self, store: VectorStore, intent: Intent, number: int) -> None:
@@ -95,3 +85,7 @@ class Execution:
         with self.steps(store, intent, number, again=True) as steps:
             for step in steps:
                 step()
+
+
+def _finished(number: int, write: Write) -> Finished:
+    return Finished(number, write.rows, write.answer, write.said, write.leaves, write.given_ids)

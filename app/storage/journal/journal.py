@@ -91,14 +91,7 @@ class Journal:
         store.check_disk_space()
         intent = guarded.as_read(store, intent)
         with self._unsure_unless_begun([intent]):
-            number = self._intents.begin(
-                self.process,
-                intent.id,
-                intent.VERSION,
-                intent.to_json(),
-                repeat=intent.repeat,
-                under=self._sharing.under(intent),
-            )
+            number = self._intents.begin(self.process, self._new(intent))
         self._carry_out(store, intent, number)
 
     def write_all(self, store: VectorStore, writes: Sequence[Write]) -> None:
@@ -123,27 +116,19 @@ class Journal:
             number = self._begin(deletion, first, rest, collecting=second is not None)
         return self._carry_out(store, deletion, number)
 
-    def _new(self, write: Write) -> NewIntent:
-        body = write.to_json()
-        return NewIntent(write.id, write.VERSION, body, write.repeat, self._sharing.under(write))
+    def _new(self, intent: Intent) -> NewIntent:
+        body, under = intent.to_json(), self._sharing.under(intent)
+        return NewIntent(intent.id, intent.VERSION, body, intent.repeat, under)
 
     def _begin(
         self, deletion: Deletion, first: Part | None, rest: Iterable[Part], *, collecting: bool
     ) -> int:
-        under = self._sharing.under(deletion)
-        number = self._intents.begin(
-            self.process,
-            deletion.id,
-            deletion.VERSION,
-            deletion.to_json(),
-            first=first,
-            collecting=collecting,
-            under=under,
-        )
+        new = self._new(deletion)
+        number = self._intents.begin(self.process, new, first=first, collecting=collecting)
         for part in rest:
             self._intents.append(number, part)
         if collecting:
-            self._intents.complete(number, deletion.id, under)
+            self._intents.complete(number, new.id, new.under)
         return number
 
     @contextmanager

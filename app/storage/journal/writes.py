@@ -135,6 +135,7 @@ class Deletion:
     id: str = field(default_factory=new_id, compare=False)
 
     adds: ClassVar[list[str]] = []
+    repeat: ClassVar[None] = None
 
     @property
     def is_reset(self) -> bool:

@@ -19,6 +19,7 @@ from app.storage.history.messages import Messages
 from app.storage.history.parts import Part
 from app.storage.history.rows import History
 from app.storage.history.sqlite import SQLite
+from app.storage.history.together import NewIntent
 from app.storage.journal.journal import Journal
 from app.storage.journal.liveness import FileLocks
 from app.storage.journal.writer import Writer
@@ -102,9 +103,12 @@ class Desk:
     def left(self) -> int:
         return sum(len(self.intents.of(process)) for process in self.intents.processes())
 
-    def begun(self, intent: Write | Deletion, process: str = "a dead process") -> int:
+    def begun(
+        self, intent: Write | Deletion, process: str = "a dead process", **options: Any
+    ) -> int:
         """An intent as a process leaves it that is killed right after."""
-        return self.intents.begin(process, intent.id, intent.VERSION, intent.to_json())
+        new = NewIntent(intent.id, intent.VERSION, intent.to_json())
+        return self.intents.begin(process, new, **options)
 
     def events(self, memory_id: str) -> list[str]:
         return [row["event"] for row in self.history.get_history(memory_id)]
@@ -469,14 +473,7 @@ def test_a_deletion_of_many_is_written_down_in_parts_and_whole(desk: Desk) -> No
 def test_a_deletion_that_was_cut_off_while_it_was_written_down_never_was(desk: Desk) -> None:
     memory_id = desk.add()
     deletion = Deletion(ALICE)
-    desk.intents.begin(
-        "a dead process",
-        deletion.id,
-        deletion.VERSION,
-        deletion.to_json(),
-        first=Part([memory_id], [desk.row(memory_id)]),
-        collecting=True,
-    )
+    desk.begun(deletion, first=Part([memory_id], [desk.row(memory_id)]), collecting=True)
     desk.journal.recover(desk.store)
     assert desk.events(memory_id) == ["ADD"]
     assert desk.store.get(memory_id)
@@ -546,9 +543,7 @@ def test_a_delete_all_that_was_begun_is_finished(desk: Desk) -> None:
     memory_id = desk.add()
     deletion = Deletion(ALICE)
     part = Part([memory_id], [desk.row(memory_id)])
-    desk.intents.begin(
-        "a dead process", deletion.id, deletion.VERSION, deletion.to_json(), first=part
-    )
+    desk.begun(deletion, first=part)
     desk.journal.recover(desk.store)
     assert desk.store.get(memory_id) is None
     assert desk.events(memory_id) == ["ADD", "DELETE"]
@@ -562,9 +557,7 @@ def test_a_deletion_of_chosen_memories_that_was_begun_takes_those_and_no_convers
     Messages(desk.database).save([([{"role": "user", "content": "tea"}], "user_id=alice")])
     deletion = Deletion(scope, chosen=True)
     part = Part([chosen], [desk.row(chosen)])
-    desk.intents.begin(
-        "a dead process", deletion.id, deletion.VERSION, deletion.to_json(), first=part
-    )
+    desk.begun(deletion, first=part)
     desk.journal.recover(desk.store)
     assert (desk.store.get(chosen), desk.events(chosen)) == (None, ["ADD", "DELETE"])
     assert desk.store.get(other)
@@ -585,7 +578,7 @@ def test_a_reset_that_was_begun_is_finished(desk: Desk) -> None:
 def test_an_intent_that_cannot_be_read_is_kept_and_named(
     desk: Desk, version: int, body: str
 ) -> None:
-    number = desk.intents.begin("a dead process", new_id(), version, body)
+    number = desk.intents.begin("a dead process", NewIntent(new_id(), version, body))
     memory_id, intent = adding()
     desk.begun(intent)
     desk.journal.recover(desk.store)

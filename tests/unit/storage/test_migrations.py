@@ -20,6 +20,7 @@ from app.storage.history.messages import Messages
 from app.storage.history.rows import History
 from app.storage.history.schema import SCHEMA_VERSION, TABLES
 from app.storage.history.sqlite import SQLite
+from app.storage.history.together import NewIntent
 from app.storage.payloads import Payload, history_row, new_id, new_payload
 from tests.processes import at_once
 from tests.service import ROOT
@@ -239,7 +240,7 @@ class TestOpenIntentsOfVersion2:
             intent_of_2(path)
         sql(path, "DELETE FROM intents")
         desk = Desk(tmp_path)
-        assert desk.intents.begin("p", "an id", 2, "{}") == 4
+        assert desk.intents.begin("p", NewIntent("an id", 2, "{}")) == 4
         self.close(desk)
 
 

@@ -22,6 +22,7 @@ from app.storage.history.parts import Part
 from app.storage.history.postgresql import PostgreSQL
 from app.storage.history.rows import History
 from app.storage.history.sqlite import SQLite
+from app.storage.history.together import NewIntent
 from app.storage.journal.liveness import FileLocks
 from tests.histories import add, row, said, save
 from tests.servers.postgresql import PostgreSQLServer
@@ -42,8 +43,9 @@ def path(tmp_path: Path) -> Path:
         IssuedKeys(database).add(Grant(Principal("1a2b3c4d", ALICE), time.time() + 60))
         Answers(database).claim("admin", "k", "print", "dead", ALICE)
         intents = Intents(database)
-        intents.begin("dead", "kept", 2, "{}", first=Part(["m"], []), repeat=("admin", "k"))
-        last = intents.begin("dead", "gone", 2, "{}")
+        kept = NewIntent("kept", 2, "{}", repeat=("admin", "k"))
+        intents.begin("dead", kept, first=Part(["m"], []))
+        last = intents.begin("dead", NewIntent("gone", 2, "{}"))
         intents.forget([last])
     return path
 
@@ -85,7 +87,7 @@ def test_all_rows_arrive_as_they_were(path: Path, url: str) -> None:
 def test_numbers_go_on_after_those_that_were_ever_given(path: Path, url: str) -> None:
     moved(path, url)
     with closing(Database(PostgreSQL(url, connections=2))) as database:
-        assert Intents(database).begin("p", "new", 2, "{}") == 3
+        assert Intents(database).begin("p", NewIntent("new", 2, "{}")) == 3
         history = History(database)
         add(history, row("m1", event="UPDATE"))
         assert [found["event"] for found in history.get_history("m1")] == ["ADD", "UPDATE"]

@@ -13,6 +13,7 @@ from app.storage.history.intents import Intents
 from app.storage.history.parts import Part
 from app.storage.history.rows import History
 from app.storage.history.sqlite import SQLite
+from app.storage.history.together import NewIntent
 from app.storage.journal import guarded
 from app.storage.journal.journal import Journal
 from app.storage.journal.liveness import FileLocks
@@ -165,7 +166,7 @@ def test_a_reset_that_stands_on_one_replica_is_brought_to_all(desk: Desk, asked:
 @FROM
 def test_so_is_what_a_dead_process_left(desk: Desk, asked: int) -> None:
     memory_id, intent = adding()
-    desk.intents.begin("a dead process", intent.id, intent.VERSION, intent.to_json())
+    desk.intents.begin("a dead process", NewIntent(intent.id, intent.VERSION, intent.to_json()))
     write = desk.store.insert if desk.store.shared else desk.store.put
     desk.fails(lambda: write(guarded.new(intent)))
     desk.journal.recover(desk.stores[asked])

@@ -17,7 +17,8 @@ from app.storage.locks import CHANGING, DELETING, LOCK_S, ThreadLocks
 from app.storage.payloads import new_id
 
 LOOK_S = 0.01
-"""From one look to the next, of who waits: it costs a read of a few rows."""
+"""Between two looks of a waiting thread, each of which reads a few rows. LISTEN would need a
+session of its own for each process, which PgBouncer does not give."""
 DECISION = 7_201_833_940_552_012
 """Of PostgreSQL's advisory locks: any number that no other program takes."""
 
@@ -25,28 +26,29 @@ DECISION = 7_201_833_940_552_012
 class SharedLocks:
     """`Locks` among all threads of all processes that share a database.
 
-    The threads of this process are told apart by ThreadLocks first, so a row has to keep only
-    other processes out. Whoever wants something has its turn after those who came before, see
-    history/held.py: all rows of a hold are added at once, and those of one hold after those of
-    the other, so who waits only ever waits for who came earlier, and two never wait for each
-    other. Nor does it matter what is taken within `alone`: who waits for such a key holds nothing
-    else yet, so nobody waits for it but those who want that key.
+    ThreadLocks keep the threads of this process apart first, so a row only has to keep other
+    processes out. Each hold has its turn after those that came before, see history/held.py.
 
-    Nothing here makes sure that a process still holds what it took: it may have been stopped and
-    taken for dead. Its intent is what is checked, see `held.begin`.
+    No circle of waits can form. A hold adds all its rows at once, and no two holds add rows at the
+    same time, so each waits only for holds that came before it. A key is taken before anything
+    else: a thread that waits for one holds nothing that a thread could wait for that has its key
+    already.
+
+    A process that was stopped and taken for dead holds nothing any more, and does not know it.
+    `held.begin` finds that out before it writes.
     """
 
     def __init__(
         self, database: Database, process: Callable[[], str], seconds: float = LOCK_S
     ) -> None:
-        """`process` gives the id of this one: another, once it was taken for dead."""
+        """`process` returns the id of this process, which changes when it was taken for dead."""
         self._database = database
         self._this = process
         self._within = threading.local()  # `alone`, as which process
         self._seconds = seconds
         self._threads = ThreadLocks(seconds)
-        self._held: dict[str, set[str | None]] = {}  # by hold, the keys of the rows that it has
-        self._left: set[str] = set()  # what could not be let go
+        self._held: dict[str, set[str | None]] = {}  # by hold, the keys of its rows
+        self._left: set[str] = set()  # holds that could not be released
 
     @contextmanager
     def changing(self, memory_id: str, scope: Callable[[], Scope]) -> Iterator[None]:
@@ -80,15 +82,15 @@ class SharedLocks:
                 self._within.process = None
 
     def are_gone(self, memory_ids: Collection[str]) -> None:
-        """The rows of these memories went with an intent that was begun under them: whoever holds
-        nothing else has nothing to let go."""
+        """Note that the rows of these memories were deleted with the intent that was begun under
+        them. A hold that has no other rows needs no release."""
         for keys in [*self._held.values()]:
             keys.difference_update(memory_ids)
 
     def release_left(self) -> None:
-        """What could not be let go while the database was away."""
+        """Release the holds that could not be released while the database was away."""
         for hold in [*self._left]:
-            # Its rows may be added only now, by a transaction whose end nobody was told of.
+            # A transaction whose outcome is not known may add the rows only now.
             self._release(hold, after_others=True)
             self._left.discard(hold)
 
@@ -96,7 +98,7 @@ class SharedLocks:
     def _holding(
         self, rows: Sequence[Row], scope: Callable[[], Scope] | None = None
     ) -> Iterator[None]:
-        """`scope`: of the memory, where its row does not say it."""
+        """`scope` returns the scope of a memory whose row does not have it."""
         hold = Hold(new_id(), getattr(self._within, "process", None) or self._this(), rows)
         try:
             kind = self._add(hold)
@@ -112,7 +114,7 @@ class SharedLocks:
                 self._release_or_leave(hold.id)
 
     def _wait(self, hold: Hold, kind: str | None, scope: Callable[[], Scope] | None) -> None:
-        """`kind`: of what is in the way."""
+        """Wait until nothing is in the way. `kind` is that of what is in the way now."""
         until = time.monotonic() + self._seconds
         while kind:
             if kind == held.SCOPE and scope:
@@ -126,7 +128,8 @@ class SharedLocks:
                 kind = held.in_the_way(connection, hold)
 
     def _add(self, hold: Hold) -> str | None:
-        """The kind of what is in its way, so that it has at once what nobody else wants."""
+        """Add the rows. Returns the kind of what is in the way: None, where nobody else wants the
+        same, so that one transaction is enough then."""
 
         def write(connection: Connection) -> str | None:
             _one_at_a_time(connection, lasting=not hold.is_of_memories)
@@ -136,7 +139,7 @@ class SharedLocks:
         return self._database.write(write)
 
     def _narrow(self, hold: Hold, scope: Scope) -> None:
-        """So that a deletion elsewhere and who changes this memory do not wait for each other."""
+        """Tell the scope of the memory, so that no deletion of another scope waits for it."""
         self._database.write(lambda connection: held.narrow(connection, hold, scope))
 
     def _release_or_leave(self, hold: str) -> None:
@@ -153,13 +156,13 @@ class SharedLocks:
 
 
 def _one_at_a_time(connection: Connection, *, lasting: bool) -> None:
-    """Keep others from adding rows meanwhile.
+    """Keep other transactions from adding rows until this one ends.
 
-    Unless they are to be `lasting` nobody waits for the disk, and a crash of the database may lose
-    those of its last moment. An intent begins only under rows that are there, and its own commit
-    brings to the disk whatever was committed before it.
+    Unless the rows are to be `lasting`, its commit does not wait for the disk, and a crash of the
+    database may lose them. That harms nothing: an intent begins only under rows that are there,
+    and its own commit waits until everything that was committed before is on the disk.
     """
-    if connection.dialect.name == "postgresql":  # on SQLite who writes is alone already
+    if connection.dialect.name == "postgresql":  # SQLite has one writer at a time anyway
         alone = select(func.pg_advisory_xact_lock(DECISION))
         if not lasting:
             alone = alone.add_columns(func.set_config("synchronous_commit", "off", True))

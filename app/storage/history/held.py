@@ -1,7 +1,7 @@
 """Locks as rows: what the processes of a fleet hold or wait for, in the order of their coming.
 
-Whoever wants something adds its rows at once, behind all that are there, and has it as soon as
-nothing of another process that came before is in its way. So each has its turn.
+A hold adds its rows behind all that are there, and has what it wants as soon as no row of another
+process that came before is in its way. So each has its turn.
 
 A row belongs to its process and goes with it: when that is over, others may take it away. One that
 an intent was begun under stays until the intent is settled, whatever has become of its thread: so
@@ -60,7 +60,7 @@ NO_LOCKS = Under()
 
 
 class Hold(NamedTuple):
-    """What a thread takes at once, and lets go at once."""
+    """The rows that a thread adds at once, and releases at once."""
 
     id: str
     process: str
@@ -68,12 +68,13 @@ class Hold(NamedTuple):
 
     @property
     def is_of_memories(self) -> bool:
-        """What is written under it is written by intents."""
+        """Whether all its rows are of memories, which are written by intents only."""
         return all(row["kind"] in (MEMORY, ANY) for row in self.rows)
 
 
 def of_memories(memories: Mapping[str, Scope | None]) -> list[Row]:
-    """By their ids; of None it is not known whose they are."""
+    """Rows of memories. `memories` has their scopes by their ids, or None where that is not
+    known."""
     return [
         _row(ANY if scope is None else MEMORY, id_, scope or {}) for id_, scope in memories.items()
     ]
@@ -92,14 +93,14 @@ def _row(kind: str, key: str | None, scope: Scope) -> Row:
 
 
 def add(connection: Connection, hold: Hold) -> None:
-    """Its rows, behind all that are there: in one transaction at a time."""
+    """Add the rows of a hold. No other transaction may add rows at the same time."""
     of_this = {"hold": hold.id, "process": hold.process}
     connection.execute(insert(LOCKS), [{**row, **of_this} for row in hold.rows])
 
 
 def in_the_way(connection: Connection, hold: Hold) -> str | None:
-    """The kind of a row of another process that came before, and that it has to wait for; None
-    where there is none."""
+    """Returns the kind of a row that the hold has to wait for, which another process added before;
+    None where there is none."""
     for some in sliced(hold.rows, KEYS_AT_ONCE):
         keys = [row["key"] for row in some]
         asked = {"hold": hold.id, "process": hold.process, "keys": keys}
@@ -111,7 +112,7 @@ def in_the_way(connection: Connection, hold: Hold) -> str | None:
 
 
 def narrow(connection: Connection, hold: Hold, scope: Scope) -> None:
-    """Say whose its memories are, where that was not known when its rows were added."""
+    """Give the rows of a hold their scope, where that was not known when they were added."""
     connection.execute(update(LOCKS).where(LOCKS.c.hold == hold.id).values(kind=MEMORY, **scope))
 
 
@@ -126,7 +127,7 @@ def release_all(connection: Connection, process: str) -> None:
 
 
 def begin(connection: Connection, process: str, intents: Mapping[int, Under]) -> None:
-    """Let intents, by their numbers, go on under these locks.
+    """Bind the locks of intents, which come by their numbers.
 
     Raises ServiceBusy where one is not held any more: the process was taken for dead. Raises
     MemoryNotFound where a memory is dead, see tombstones.py.
@@ -154,15 +155,15 @@ _MINE, _OTHER = LOCKS.alias("mine"), LOCKS.alias("other")
 
 
 def _before(*which: ColumnElement[bool]) -> Select[tuple[str]]:
-    """Rows of others that were there before those of a hold."""
+    """Selects the rows of other processes that were added before those of a hold."""
     first = select(func.min(LOCKS.c.seq)).where(LOCKS.c.hold == bindparam("hold"))
     others = (_OTHER.c.process != bindparam("process"), _OTHER.c.seq < first.scalar_subquery())
     return select(_OTHER.c.kind).where(*others, *which)
 
 
 def _covers(scope: FromClause, other: FromClause) -> ColumnElement[bool]:
-    """Whether one row is of a scope, and another of what may be within. Where a memory lacks an
-    id, it has none; where a scope lacks one, or what may be anybody's, it may be any."""
+    """Whether the row `scope` is of a scope, and `other` of something that may be within it. An id
+    that is null stands for none in the row of a memory, and for any in other rows."""
     return and_(
         scope.c.kind == SCOPE,
         other.c.kind != KEY,
@@ -177,7 +178,7 @@ def _covers(scope: FromClause, other: FromClause) -> ColumnElement[bool]:
     )
 
 
-# Three selects and not one with three conditions: so each has its own way to few rows.
+# Three selects, not one with three conditions, so that each can use an index.
 _IN_THE_WAY = union_all(
     _before(_OTHER.c.key.in_(bindparam("keys", expanding=True))),
     _before(_MINE.c.hold == bindparam("hold"), _covers(_OTHER, _MINE)),

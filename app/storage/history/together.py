@@ -45,8 +45,8 @@ class Finished(NamedTuple):
 def begin(
     connection: Connection, process: str, new: Sequence[NewIntent], *, collecting: bool = False
 ) -> list[int]:
-    """Keep intents; their numbers, in the order of `new`. Raises what `held.begin` does, and
-    answers.Withdrawn."""
+    """Keep intents. Returns their numbers, in the order of `new`. Raises what `held.begin` does,
+    and answers.Withdrawn."""
     begun = {"process": process, "done": False, "collecting": collecting}
     added = [{"id": one.id, "version": one.version, "body": one.body, **begun} for one in new]
     numbers = [*connection.scalars(_ADD, added)]
@@ -71,7 +71,7 @@ def finish(
 
 
 def record(connection: Connection, finished: Sequence[Finished], *, catalogued: bool) -> None:
-    """What takes the place of intents."""
+    """Write what takes the place of intents."""
     rows.add(connection, [row for one in finished for row in _written(connection, one)])
     for given_ids in (False, True) if catalogued else ():
         these = [one.leaves for one in finished if one.given_ids == given_ids]

@@ -33,9 +33,11 @@ class Backend(Protocol):
     def engine(self) -> Engine:
         """The engine for reading; each statement is a transaction of its own."""
 
-    @property
-    def glances(self) -> Engine:
-        """An engine for reading with a short time limit, see Database.glance."""
+    def glancing(self) -> Connection:
+        """A connection for reading with a short time limit, see Database.glance."""
+
+    def close(self) -> None:
+        """Close all connections."""
 
     def transactions(self) -> Transactions:
         """How writes become transactions."""
@@ -89,8 +91,7 @@ class Database:
 
     def close(self) -> None:
         self._transactions.close()
-        self._backend.engine.dispose()
-        self._backend.glances.dispose()
+        self._backend.close()
 
     def fence_writes(self, fence: Fence) -> None:
         """Call `fence` at the beginning of each writing transaction from now on. It must raise an
@@ -134,7 +135,7 @@ class Database:
         the database does not answer."""
         if not self._is_open:
             raise HistoryUnavailable("The history database was not reached yet.")
-        with self.translated(), self._backend.glances.connect() as connection:
+        with self.translated(), self._backend.glancing() as connection:
             yield connection
 
     def check(self) -> None:

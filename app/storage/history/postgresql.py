@@ -8,6 +8,8 @@ SERIALIZABLE would undo transactions that do not disturb each other, and every o
 has to be tried again.
 """
 
+import math
+import time
 from collections.abc import Callable
 from functools import partial
 
@@ -17,12 +19,14 @@ from sqlalchemy import (
     Connection,
     Engine,
     ExceptionContext,
+    QueuePool,
     create_engine,
     event,
     func,
     select,
 )
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
 from app.storage.history.postgresql_connection import (
     ANSWER_S,
@@ -49,6 +53,8 @@ RENEWAL_S = 5.0
 GLANCE_S = 2.0
 GLANCES = 2
 """Connections: each is free again within a millisecond or two."""
+SHARES_S = 60.0
+"""Who found no connection left on the server, until it asks it for one again."""
 _MIGRATION_LOCK = 7_201_833_940_552_011  # any number that no other program takes
 
 
@@ -74,10 +80,32 @@ class PostgreSQL:
         """
         self._conninfo = conninfo(url)
         self.engine = self._engine(connections, answer_s, wait_s)
-        self.glances = self._engine(GLANCES, glance_s, glance_s)
+        self._glances = self._engine(GLANCES, glance_s, glance_s, pool=QueuePool)
+        self._shares_until = -math.inf
 
     def transactions(self) -> Transactions:
         return self._transactions(self.engine)
+
+    def glancing(self) -> Connection:
+        """Where the server had no connection left for that, one of the others for a while."""
+        if not self._shares():
+            try:
+                return self._glances.connect()
+            except DBAPIError as error:
+                if not has_no_connection_left(error.orig):
+                    raise
+                self._shares_until = time.monotonic() + SHARES_S
+            except NoConnectionFree:
+                if not self._shares():  # as another found who was before this one
+                    raise
+        return self.engine.connect()
+
+    def _shares(self) -> bool:
+        return time.monotonic() < self._shares_until
+
+    def close(self) -> None:
+        self.engine.dispose()
+        self._glances.dispose()
 
     def renewals(self) -> Transactions:
         """For a lease: on a connection of their own, which is given up before the lease ends."""
@@ -99,10 +127,11 @@ class PostgreSQL:
         answer_s: float,
         wait_s: float,
         creator: Callable[[], Driver] | None = None,
+        pool: type[QueuePool] = PatientPool,
     ) -> Engine:
         engine = create_engine(
             "postgresql+psycopg://",
-            poolclass=PatientPool,
+            poolclass=pool,
             creator=creator or partial(connect, self._conninfo, answer_s),
             isolation_level="AUTOCOMMIT",  # for reads: nothing to begin and to end around each
             use_native_hstore=False,  # to look for it is a statement of each start

@@ -180,7 +180,7 @@ def what_the_server_said(error: DBAPIError) -> str:
     return found[0] if found else ""
 
 
-def has_no_connection_left(error: Error) -> bool:
+def has_no_connection_left(error: BaseException | None) -> bool:
     """What could not be connected since the server, or its pooler, has as many as it takes."""
     return bool(re.search(_NONE_LEFT, str(error)))
 

@@ -35,7 +35,6 @@ class SQLite:
             connect_args={"timeout": busy_timeout_s, "check_same_thread": False},
             hide_parameters=True,  # errors are logged, and parameters are texts of users
         )
-        self.glances = self.engine
         event.listen(self.engine, "connect", self._set_up)
         self._busy_timeout_s = busy_timeout_s
         self._log_has_texts = False
@@ -50,6 +49,12 @@ class SQLite:
         where another process wrote in between.
         """
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    def glancing(self) -> Connection:
+        return self.engine.connect()
+
+    def close(self) -> None:
+        self.engine.dispose()
 
     def reason(self, error: DBAPIError) -> str:
         return "The history database does not answer."

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from app.errors import HistoryUnavailable
 from app.storage.history.database import Database
@@ -97,6 +97,11 @@ class TestReadOnly:
             lease.close()
 
 
+def glanced(database: Database) -> int | None:
+    with database.glance() as connection:
+        return connection.scalar(select(1))
+
+
 class TestFewConnections:
     def test_where_the_server_has_fewer_connections_those_there_are_serve_all(
         self, postgresql: PostgreSQLServer
@@ -107,6 +112,16 @@ class TestFewConnections:
             with ThreadPoolExecutor(10) as pool:
                 [*pool.map(lambda n: add(history, row(f"m{n}")), range(60))]
             assert len(history.get_history("m59")) == 1
+            with ThreadPoolExecutor(10) as pool:
+                assert [*pool.map(lambda _: glanced(database), range(60))] == [1] * 60
+
+    def test_who_glances_takes_one_that_others_have_made(
+        self, postgresql: PostgreSQLServer
+    ) -> None:
+        url = a_role(postgresql, "single", "CONNECTION LIMIT 1")
+        with closing(Database(PostgreSQL(url, 10))) as database:
+            database.check()
+            assert glanced(database) == 1
 
     def test_a_lease_has_a_connection_before_idle_ones_of_requests(
         self, postgresql: PostgreSQLServer

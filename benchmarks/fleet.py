@@ -25,7 +25,8 @@ from benchmarks.harness import Target, in_turn, on_qdrant, openai_stub, ours, qd
 from benchmarks.load import Operation, Taken, median, operations
 from tests.servers.postgresql import PostgreSQLServer
 
-SCENARIOS = ["get", "history", "search", "add, infer=false", "add, infer=true", "update"]
+SCENARIOS = ["get", "history", "get_all of 50", "search"]
+SCENARIOS += ["add, infer=false", "add, infer=true", "update"]
 SECONDS = 2.0
 MOST = 3
 

@@ -43,6 +43,7 @@ def operations(scenario: str, client: int, ids: Sequence[str]) -> Iterator[Opera
         yield {
             "get": ("get", one),
             "history": ("history", one),
+            "get_all of 50": ("get_all", {"user_id": user, "limit": 50}),
             "search": ("search", {"query": question(new), "user_id": user}),
             "search, 132 texts": (
                 "search",

@@ -5,8 +5,8 @@ part was missing has a row by then: it is at work, or it ended since the reading
 that was each clock says for itself, the database's of the deletion, this process's of the reading,
 so no two are compared.
 
-While the database does not answer readers go on unasked, as far as no deletion of theirs is known
-to be at work: then a part may be shown of one that is amid its calls, or was cut off there.
+While the database does not answer, or a standby does that lags, readers go on where they know of no
+deletion at work: then a part may be shown of one that is amid its calls, or was cut off there.
 """
 
 import logging

@@ -6,6 +6,7 @@ A variable in lower case wins over the same one in upper case, as with curl.
 
 import ipaddress
 import logging
+import re
 import ssl
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
@@ -29,6 +30,7 @@ _SCHEMES = {"http": "http", "https": "https"} | dict.fromkeys(
     ("socks", "socks5", "socks5h"), "socks5"
 )
 _SOCKS_PORT = 1080
+_NETWORK = re.compile(r"[\da-f:.\[\]]+/[\d.]+")
 
 
 class Proxy(NamedTuple):
@@ -57,11 +59,16 @@ def proxy_for(url: str) -> Proxy | None:
 def goes_past_proxies(host: str, port: int, no_proxy: str) -> bool:
     """Whether an entry of `no_proxy` matches the host: a name (with all names below it), a pattern
     with a star, an address or a network; each with or without a port."""
-    return any(_names(entry, host, port) for entry in no_proxy.lower().replace(",", " ").split())
+    entries = re.split(r"[\s,;|\"']+", no_proxy.lower())
+    return any(_names(entry, host.rstrip("."), port) for entry in filter(None, entries))
 
 
 def _names(entry: str, host: str, port: int) -> bool:
-    entry = entry.partition("://")[2] or entry
+    if entry == "<local>":  # as Windows has it
+        return "." not in host and ":" not in host
+    entry = re.sub(r"^[a-z]+://", "", entry)
+    if not _NETWORK.fullmatch(entry):
+        entry = entry.partition("/")[0]
     bare, colon, wanted = entry.rpartition(":")
     if colon and wanted.isdecimal() and (":" not in bare or bare.endswith("]")):
         if int(wanted) != port:
@@ -71,7 +78,7 @@ def _names(entry: str, host: str, port: int) -> bool:
     try:
         return ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False)
     except ValueError:  # the host or the entry is a name
-        name = entry.removeprefix("*.").lstrip(".")
+        name = entry.removeprefix("*.").strip(".")
         return host == name or host.endswith(f".{name}") or fnmatchcase(host, entry)
 
 

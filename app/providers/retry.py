@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from app.config.unreachable import causes
 from app.errors import ProviderRateLimited, ProviderUnavailable, ServiceError
 from app.observability.logs import SANE_ID
 from app.observability.metrics import ModelMeter
-from app.providers.unreachable import causes
 
 log = logging.getLogger(__name__)
 

@@ -272,6 +272,13 @@ def test_the_name_in_small_letters_wins_also_when_it_is_empty(
 
 
 NAMED = [
+    ("other;qdrant", "qdrant"),
+    ("other|qdrant", "qdrant"),
+    ('"qdrant"', "qdrant"),
+    ("http://qdrant:6333/", "qdrant"),
+    ("qdrant.lan.", "qdrant.lan"),
+    ("qdrant.lan", "qdrant.lan."),
+    ("<local>", "qdrant"),
     ("qdrant", "qdrant"),
     ("localhost, qdrant , ollama", "qdrant"),
     ("a b qdrant", "qdrant"),
@@ -298,6 +305,7 @@ NOT_NAMED = [
     ("other", "qdrant"),
     ("ample", "service.example"),
     ("service.example.org", "service.example"),
+    ("<local>", "qdrant.lan"),
     ("qdrant:443", "qdrant"),
     ("10.0.0.0/8", "11.0.0.1"),
     ("10.0.0.0/8", "ten.example"),

@@ -43,6 +43,8 @@ def translate(error: Exception, target: Target) -> ServiceError:
         case Refused():
             missing = error.status_code == 404 and _MISSING.search(error.refusal.words)
             return not_there(target.model) if missing else failure_of(error.refusal, target)
+        case httpx.ConnectTimeout():
+            return unreachable(error, target)
         case httpx.TimeoutException() | TimeoutError():
             return ProviderTimeout(
                 f"The model {target.model} did not answer in time: see {target.role}_TIMEOUT."

@@ -1,5 +1,6 @@
 """Turns failures of a service that speaks OpenAI's API into ServiceErrors."""
 
+from app.config.unreachable import is_unconnected
 from app.errors import ProviderTimeout, ServiceError
 from app.providers.kinds import bad_answer, failure_of
 from app.providers.refusals import Refusal, Refused
@@ -14,6 +15,8 @@ def translate(error: Exception, target: Target) -> ServiceError:
     if refusal := refusal_of(error):
         return failure_of(refusal, target)
     match error:
+        case openai.APITimeoutError() if is_unconnected(error):
+            return unreachable(error, target)
         case openai.APITimeoutError() | TimeoutError():
             return ProviderTimeout(
                 f"The model {target.model} did not answer in time: see {target.role}_TIMEOUT."

@@ -1,9 +1,11 @@
 """Why a service cannot be reached, whether it has the model, and an end for each call."""
 
 import socket
+import ssl
 import time
+import warnings
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
@@ -89,6 +91,46 @@ def test_a_certificate_that_is_not_trusted_is_told(on: On, setting: str, tmp_pat
         with pytest.raises(ProviderUnavailable, match="SSL_CERT_FILE") as raised:
             on(f"https://127.0.0.1:{secure.port}/v1").embed("x")
         assert setting in raised.value.detail
+
+
+@BOTH
+def test_a_server_that_wants_tls_is_told(on: On, setting: str, tmp_path: Any) -> None:
+    with (
+        OpenAIServer() as server,
+        Passage(server.port, tls=certificate(tmp_path)[1]) as secure,
+        pytest.raises(ProviderUnavailable, match=rf"want https://.* see {setting}"),
+    ):
+        on(f"http://127.0.0.1:{secure.port}/v1").embed("x")
+
+
+@BOTH
+def test_a_server_of_an_old_version_of_tls_is_told(on: On, setting: str, tmp_path: Any) -> None:
+    old = certificate(tmp_path)[1]
+    with warnings.catch_warnings():  # that it is old is what is tried
+        warnings.simplefilter("ignore", DeprecationWarning)
+        old.minimum_version = ssl.TLSVersion.TLSv1
+        old.maximum_version = ssl.TLSVersion.TLSv1_1
+    old.set_ciphers("ALL:@SECLEVEL=0")
+    with (
+        OpenAIServer() as server,
+        Passage(server.port, tls=old) as secure,
+        pytest.raises(ProviderUnavailable, match=rf"old version of TLS.* see {setting}"),
+    ):
+        on(f"https://127.0.0.1:{secure.port}/v1").embed("x")
+
+
+@BOTH
+def test_a_host_that_does_not_take_the_connection_is_told(on: On, setting: str) -> None:
+    with socket.socket() as full, ExitStack() as waiting:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(3):  # so that there is no place for another
+            one = waiting.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(full.getsockname())
+        url = f"http://127.0.0.1:{full.getsockname()[1]}/v1"
+        with pytest.raises(ProviderUnavailable, match=rf"is not reached.* see {setting}"):
+            on(url).embed("x")
 
 
 @BOTH

@@ -10,6 +10,7 @@ from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from app.config.outgoing import proxy_for
+from app.config.unreachable import UNTRUSTED, why_unreachable
 from app.errors import (
     ServiceError,
     VectorStoreRefused,
@@ -95,7 +96,7 @@ def _of_transport(error: ResponseHandlingException, address: Addresses) -> Servi
     if isinstance(source, AnsweredByProxy):
         return VectorStoreUnavailable(str(source))
     if isinstance(source, httpx.ConnectError | httpx.ConnectTimeout):
-        return unreachable(address, str(source))
+        return unreachable(address, source)
     if isinstance(source, httpx.ProxyError):
         return unreachable(address)
     if isinstance(source, httpx.TimeoutException):
@@ -105,16 +106,14 @@ def _of_transport(error: ResponseHandlingException, address: Addresses) -> Servi
     return VectorStoreUnavailable("The connection to the Qdrant server broke off.")
 
 
-def unreachable(address: Addresses, said: str = "") -> ServiceError:
-    """The error where no connection could be made, so that nothing was sent."""
-    if "CERTIFICATE_VERIFY_FAILED" in said:
-        return VectorStoreRefused(
-            f"The certificate of the Qdrant server at {address} is not trusted: SSL_CERT_FILE "
-            "names a file of those that are."
-        )
-    return VectorStoreRefused(
-        f"The Qdrant server does not answer. It is asked at {address}.{address.hint()}"
-    )
+def unreachable(
+    address: Addresses, error: BaseException | None = None, said: str = ""
+) -> ServiceError:
+    """The error where no connection could be made, so that nothing was sent; `said` is what gRPC
+    has for `error`."""
+    why = UNTRUSTED if "CERTIFICATE_VERIFY_FAILED" in said else error and why_unreachable(error)
+    why = why or "does not answer"
+    return VectorStoreRefused(f"The Qdrant server {why}. It is asked at {address}.{address.hint()}")
 
 
 def check_completed(status: models.UpdateStatus) -> None:

@@ -228,7 +228,7 @@ class GrpcPoints(Points):
             if error.code() == grpc.StatusCode.NOT_FOUND:
                 raise NoCollection from error
             if _is_unsent(error):
-                raise unreachable(self._address, error.details()) from error
+                raise unreachable(self._address, said=error.details() or "") from error
             raise self._of_status(error.code(), error.details() or "") from error
 
     def _of_status(self, code: grpc.StatusCode, said: str) -> ServiceError:

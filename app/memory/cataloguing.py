@@ -45,7 +45,7 @@ class Cataloguing:
         self._catalogue = catalogue
         self._filling = filling
         self._page = page
-        self._work = Background("filling the catalogue", self._look_at_some, self._progress)
+        self._work = Background("filling the catalogue", self.look_at_some, self._progress)
 
     def look(self) -> None:
         """Begin, or go on for a process that is gone, where that is due and nobody is at it."""
@@ -77,7 +77,7 @@ class Cataloguing:
         seen = self._filling.progress().seen
         return f"{seen} memories were looked at for the catalogue until now"
 
-    def _look_at_some(self) -> bool:
+    def look_at_some(self) -> bool:
         """The next memories; whether this process is to go on."""
         process, progress = self._writer.journal.process, self._filling.progress()
         if progress.complete or progress.process != process:

@@ -226,10 +226,10 @@ def test_what_is_no_id_of_a_key_is_400(service: Service, id_: str) -> None:
     assert (response.status_code, response.json()["errors"][0]["field"]) == (400, "id")
 
 
-def test_without_an_admin_key_there_are_none_to_give_out(fresh_service: Service) -> None:
+def test_without_an_admin_key_there_are_none_to_give_out(empty_service: Service) -> None:
     for method, path in (("GET", "/keys"), ("POST", "/keys"), ("DELETE", "/keys/95c71b81")):
         body = ALICE if method == "POST" else None
-        response = fresh_service.http.request(method, path, json=body)
+        response = empty_service.http.request(method, path, json=body)
         assert (response.status_code, response.json()["code"]) == (501, "keys_not_configured")
 
 
@@ -281,9 +281,9 @@ def test_each_event_says_which_key_wrote_it(written: Written) -> None:
     assert [event["written_by"] for event in events] == [written.bobs["id"], "admin"]
 
 
-def test_without_keys_an_event_names_none(fresh_service: Service) -> None:
-    added = fresh_service.ask("add", data="tea", user_id="alice")["result"]
-    (event,) = fresh_service.ask("history", memory_id=added)["results"]
+def test_without_keys_an_event_names_none(empty_service: Service) -> None:
+    added = empty_service.ask("add", data="tea", user_id="alice")["result"]
+    (event,) = empty_service.ask("history", memory_id=added)["results"]
     assert event["written_by"] is None
 
 

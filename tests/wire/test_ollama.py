@@ -35,14 +35,13 @@ def code(response: Any) -> tuple[int, str]:
     return response.status_code, response.json()["code"]
 
 
-def test_adds_and_finds(tmp_path: Path, ollama: OllamaServer) -> None:
+def test_adds_and_finds(shared: tuple[Service, OllamaServer], user: str) -> None:
+    service, ollama = shared
     ollama.reply = json.dumps({"memory": [{"text": "Likes tea"}]})
-    with on(ollama, tmp_path) as service:
-        assert service.http.get("/ready").json()["status"] == "ok"
-        stored = service.ask("add", data="I like tea", user_id="alice")["results"]
-        assert [memory["memory"] for memory in stored] == ["Likes tea"]
-        assert service.ask("search", query="tea", user_id="alice")["results"]
-        assert not ollama.count("/api/pull")
+    stored = service.ask("add", data="I like tea", user_id=user)["results"]
+    assert [memory["memory"] for memory in stored] == ["Likes tea"]
+    assert service.ask("search", query="tea", user_id=user)["results"]
+    assert not ollama.count("/api/pull")
 
 
 def test_a_missing_model_is_named(tmp_path: Path, ollama: OllamaServer) -> None:

@@ -2,20 +2,16 @@
 
 import json
 import sqlite3
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from app.security.keys import Keys
-from app.security.principal import Principal
 from tests.servers.openai import OpenAIServer
-from tests.service import ADMIN_KEY, Service, wait_for
+from tests.service import Service, wait_for
 
 
 def add(service: Service, key: str, **fields: Any) -> httpx.Response:
@@ -60,16 +56,6 @@ def test_a_key_that_version_0_1_left_is_known(service: Service) -> None:
     assert service.post("add", body, headers=headers).json() == first.json()
     other = service.post("add", body | {"metadata": {"n": 2}}, headers=headers)
     assert other.status_code == 422
-
-
-def test_a_body_says_the_same_where_the_key_names_the_user(tmp_path: Path) -> None:
-    own = Keys(ADMIN_KEY).mint(Principal("0001", {"user_id": "a"}), time.time() + 3600)
-    with Service(tmp_path / "data", ADMIN_API_KEY=ADMIN_KEY) as service:
-        headers = {"X-API-Key": own, "Idempotency-Key": "k"}
-        first = service.post("add", {"data": "x"}, headers=headers)
-        again = service.post("add", {"data": "x", "user_id": "a"}, headers=headers)
-        assert first.status_code == again.status_code == 201
-        assert again.json() == first.json()
 
 
 def test_another_body_is_422(service: Service, user: str) -> None:
@@ -128,16 +114,6 @@ def test_eight_at_once_store_one(service: Service, user: str) -> None:
     assert service.ask("get_all", user_id=user)["total"] == 1
 
 
-@pytest.mark.parametrize("ending", [15, 9])
-def test_an_answer_outlives_the_process(tmp_path: Path, ending: int) -> None:
-    with Service(tmp_path / "data") as service:
-        first = add(service, "k", user_id="a").json()
-        service.stop(ending)
-        service.start()
-        assert add(service, "k", user_id="a").json() == first
-        assert service.ask("get_all")["total"] == 1
-
-
 @pytest.fixture(scope="module")
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, OpenAIServer]]:
     with OpenAIServer() as openai:
@@ -166,6 +142,18 @@ def test_while_the_first_is_at_work_the_second_is_409(
     assert openai.count("/v1/chat") == 1
 
 
+@pytest.mark.parametrize("ending", [15, 9])
+def test_an_answer_outlives_the_process(
+    slow: tuple[Service, OpenAIServer], user: str, ending: int
+) -> None:
+    service, _ = slow
+    first = add(service, user, user_id=user, infer=False).json()
+    service.stop(ending)
+    service.start()
+    assert add(service, user, user_id=user, infer=False).json() == first
+    assert service.ask("get_all", user_id=user)["total"] == 1
+
+
 def test_one_that_was_killed_at_work_can_be_asked_again(
     slow: tuple[Service, OpenAIServer], user: str
 ) -> None:
@@ -183,16 +171,15 @@ def test_one_that_was_killed_at_work_can_be_asked_again(
     assert service.ask("get_all", user_id=user)["total"] == 1
 
 
-def test_a_purge_leaves_no_text_in_history_intents_or_answers(tmp_path: Path) -> None:
+def test_a_purge_leaves_no_text_in_history_intents_or_answers(empty_service: Service) -> None:
     word = "quicksilver"
-    with Service(tmp_path / "data") as service:
-        early = add(service, "k1", user_id="a", data=f"{word} early").json()["result"]
-        service.ask("update", memory_id=early, data=f"{word} changed")
-        service.ask("delete", memory_id=early)
-        add(service, "k2", user_id="a", data=f"{word} late")
-        other = service.ask("add", data="not mine to purge", user_id="b")["result"]
-        files = [*(tmp_path / "data").glob("history.db*")]
-        assert any(word.encode() in file.read_bytes() for file in files)
-        assert service.ask("delete_all", user_id="a", purge=True)["deleted"] == 1
-        assert not [file for file in files if word.encode() in file.read_bytes()]
-        assert service.ask("history", memory_id=other)["results"][0]["new_memory"]
+    early = add(empty_service, "k1", user_id="a", data=f"{word} early").json()["result"]
+    empty_service.ask("update", memory_id=early, data=f"{word} changed")
+    empty_service.ask("delete", memory_id=early)
+    add(empty_service, "k2", user_id="a", data=f"{word} late")
+    other = empty_service.ask("add", data="not mine to purge", user_id="b")["result"]
+    files = [*empty_service.data_dir.glob("history.db*")]
+    assert any(word.encode() in file.read_bytes() for file in files)
+    assert empty_service.ask("delete_all", user_id="a", purge=True)["deleted"] == 1
+    assert not [file for file in files if word.encode() in file.read_bytes()]
+    assert empty_service.ask("history", memory_id=other)["results"][0]["new_memory"]

@@ -4,13 +4,11 @@ import json
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from threading import Barrier
 from typing import IO
 
 import pytest
 
-from tests.servers.openai import OpenAIServer
 from tests.service import Service
 
 THREADS = 3
@@ -94,23 +92,3 @@ def test_silent_connections_do_not_keep_the_threads(narrow: Service) -> None:
         for connection, stream in silent:
             stream.close()
             connection.close()
-
-
-def test_a_request_that_took_longer_than_it_may_take_to_send_says_that_it_was_the_last(
-    tmp_path: Path,
-) -> None:
-    """Its connection is read no further, so the client must not send another one there."""
-    with (
-        OpenAIServer() as openai,
-        Service(
-            tmp_path / "data",
-            OPENAI_API_KEY="sk-x",
-            OPENAI_BASE_URL=f"{openai.url}/v1",
-            REQUEST_READ_TIMEOUT="1",
-        ) as service,
-    ):
-        service.ask("add", data="tea", user_id="a")
-        openai.fault("/v1/embeddings", delay=2)
-        late = service.post("search", {"query": "something else"})
-        assert (late.status_code, late.headers["connection"]) == (200, "close")
-        assert service.http.get("/health").headers["connection"] == "keep-alive"

@@ -7,6 +7,7 @@ import random
 import signal
 import threading
 import zipfile
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,11 +20,28 @@ from tests.model.looking import histories, kill, listing, pending_intents
 from tests.model.moments import TimedClients, until
 from tests.service import Service, wait_for
 from tests.soak.rounds import ROUNDS
+from tests.wire.test_backup import (  # noqa: F401  (they are tried again on the story below)
+    Story,
+    test_a_backup_is_for_its_user_alone,
+    test_a_backup_under_load_has_all_that_was_acknowledged_and_nothing_of_later,
+    test_a_restore_brings_the_answers_of_idempotency_keys,
+    test_a_restore_brings_the_histories_of_deleted_memories,
+    test_a_restore_brings_the_issued_keys,
+    test_a_restore_brings_what_search_needs,
+    test_nothing_of_a_backup_stays_in_the_folder,
+    told,
+)
 
 BACKUPS = max(3, ROUNDS // 40)
 CLIENTS = 2
 USERS = ("ann", "bob", "cat", "dan")
 LONGEST_S = 2.0  # until something is killed: a backup takes less
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    with told(tmp_path_factory.mktemp("backup"), "server") as one:
+        yield one
 
 
 class Rounds:

@@ -1,4 +1,4 @@
-"""Backups while the service runs, and their restores, on both stores."""
+"""Backups while the service runs, and their restores; on a Qdrant server: tests/soak/."""
 
 import json
 import os
@@ -14,7 +14,7 @@ import pytest
 
 from app.storage.backup.door import HELD, NAME
 from tests.cli import Command
-from tests.filling import STORES, Place
+from tests.filling import Place
 from tests.model.judge import Judge
 from tests.model.looking import histories, listing
 from tests.model.moments import TimedClients, until
@@ -59,17 +59,20 @@ class Story:
         Command("restore", self.other).must(self.backup)
 
 
-@pytest.fixture(scope="module", params=STORES)
-def story(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Story]:
-    folder = tmp_path_factory.mktemp("backup")
+@contextmanager
+def told(folder: Path, store: str) -> Iterator[Story]:
     with ExitStack() as stack:
-        place = Place(request.param, folder / "data", stack)
-        told = Story(place.start(ADMIN_API_KEY=ADMIN_KEY), folder, place.qdrant)
-        stack.enter_context(told.other)
-        wait_for(lambda: told.other.http.get("/ready").json()["status"] == "ok")
-        yield told
+        place = Place(store, folder / "data", stack)
+        story = Story(place.start(ADMIN_API_KEY=ADMIN_KEY), folder, place.qdrant)
+        stack.enter_context(story.other)
+        wait_for(lambda: story.other.http.get("/ready").json()["status"] == "ok")
+        yield story
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    with told(tmp_path_factory.mktemp("backup"), "embedded") as one:
+        yield one
 
 
 def manifest(backup: Path) -> dict[str, Any]:
@@ -81,11 +84,11 @@ def manifest(backup: Path) -> dict[str, Any]:
 def test_a_backup_under_load_has_all_that_was_acknowledged_and_nothing_of_later(
     story: Story,
 ) -> None:
-    told = until(manifest(story.backup)["created_at"], story.clients.ops)
-    assert len(told) < len(story.clients.ops)
+    ops = until(manifest(story.backup)["created_at"], story.clients.ops)
+    assert len(ops) < len(story.clients.ops)
     judge, after = Judge(), listing(story.other)
     after = {id_: memory for id_, memory in after.items() if memory["user_id"] != "dora"}
-    judge.settle(told, after)
+    judge.settle(ops, after)
     rows = histories(story.other.data_dir / "history.db")
     for memory_id in after.keys() | judge.lives.keys():
         judge.hear(memory_id, rows.get(memory_id, []), after.get(memory_id))

@@ -9,7 +9,7 @@ nobody writes to a memory of which it is not known what a write has done to it.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -27,6 +27,7 @@ from sqlalchemy import (
     union_all,
     update,
 )
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from app.errors import MemoryNotFound, ServiceBusy
 from app.security.scopes import SCOPE_KEYS, Scope
@@ -134,21 +135,33 @@ def begin(connection: Connection, process: str, intents: Mapping[int, Under]) ->
     """
     if tombstones.is_dead(connection, [id_ for one in intents.values() for id_ in one.changed]):
         raise MemoryNotFound
-    free = update(LOCKS).where(LOCKS.c.process == process, LOCKS.c.intent.is_(None))
-    free = free.returning(LOCKS.c.key)
-    memories = {id_: number for number, one in intents.items() for id_ in one.memories}
-    scopes = {n: one.scope for n, one in intents.items() if one.scope is not None}
-    bound: set[str | None] = set()
-    for some in sliced([*memories], KEYS_AT_ONCE):
-        its_own = case({id_: memories[id_] for id_ in some}, value=LOCKS.c.key)
-        bound |= {*connection.scalars(free.where(LOCKS.c.key.in_(some)).values(intent=its_own))}
-    if bound != memories.keys():
-        raise ServiceBusy(LOST)
-    for number, scope in scopes.items():
-        mine = (LOCKS.c[key] == scope.get(key) for key in SCOPE_KEYS)
-        bind = free.where(LOCKS.c.kind == SCOPE, *mine).values(intent=number)
-        if not connection.scalars(bind).all():
+    _bind_memories(
+        connection, process, {id_: n for n, one in intents.items() for id_ in one.memories}
+    )
+    for number, one in intents.items():
+        if one.scope is not None:
+            _bind_scope(connection, process, one.scope, number)
+
+
+def _bind_memories(connection: Connection, process: str, intents: Mapping[str, int]) -> None:
+    """Bind the rows of memories, which have the numbers of their intents. In one statement for
+    many, since a batch has as many intents."""
+    for some in sliced([*intents], KEYS_AT_ONCE):
+        number = case({id_: intents[id_] for id_ in some}, value=LOCKS.c.key)
+        bound = connection.scalars(_bind(process, number).where(LOCKS.c.key.in_(some)))
+        if {*bound} != {*some}:
             raise ServiceBusy(LOST)
+
+
+def _bind_scope(connection: Connection, process: str, scope: Scope, intent: int) -> None:
+    mine = (LOCKS.c[key] == scope.get(key) for key in SCOPE_KEYS)
+    if not connection.execute(_bind(process, intent).where(LOCKS.c.kind == SCOPE, *mine)).all():
+        raise ServiceBusy(LOST)
+
+
+def _bind(process: str, intent: Any) -> ReturningUpdate[tuple[str]]:
+    free = update(LOCKS).where(LOCKS.c.process == process, LOCKS.c.intent.is_(None))
+    return free.values(intent=intent).returning(LOCKS.c.key)
 
 
 _MINE, _OTHER = LOCKS.alias("mine"), LOCKS.alias("other")

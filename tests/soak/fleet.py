@@ -73,7 +73,9 @@ class Fleet:
 
     @classmethod
     @contextmanager
-    def running(cls, folder: Path) -> Iterator[Self]:
+    def running(cls, folder: Path, replicas: int) -> Iterator[Self]:
+        """`replicas`: of the collection. What is not there is undone where there is one; of several
+        another may have it, and it is done again."""
         with ExitStack() as stack:
             postgresql = stack.enter_context(PostgreSQLServer())
             qdrant = stack.enter_context(QdrantServer())
@@ -93,6 +95,7 @@ class Fleet:
                     folder / f"data-{number}",
                     ADMIN_API_KEY=ADMIN_KEY,
                     QDRANT_TIMEOUT=str(QDRANT_S),
+                    QDRANT_REPLICAS=str(replicas),
                     FLUSH_SECONDS="1",
                     **settings,
                     **model,

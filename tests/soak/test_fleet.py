@@ -15,17 +15,19 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from tests.soak.fleet import Fleet
 from tests.soak.fleet_clients import FleetClients
 from tests.soak.fleet_judge import FleetJudge
 from tests.soak.rounds import CLIENTS, SHARES, USERS
 
-ROUNDS = int(os.environ.get("ROUNDS") or 7)
+ROUNDS = int(os.environ.get("ROUNDS") or 4)
 BEFORE_S = (0.3, 1.5)
 LONG = ("stop", "hang", "stutter")
 SHORT = ("kill", "crash_postgresql", "lose_writes")
-"""All of these beside one of the long ones: so 7 rounds, in each of which leases have to end, have
-28 faults."""
+"""All of these beside one of the long ones: 16 faults in 4 rounds, in each of which leases have to
+end."""
 
 
 def work(fleet: Fleet, clients: FleetClients, rng: random.Random, names: Sequence[str]) -> None:
@@ -36,12 +38,13 @@ def work(fleet: Fleet, clients: FleetClients, rng: random.Random, names: Sequenc
         time.sleep(rng.uniform(*BEFORE_S))
 
 
-def test_what_was_acknowledged_by_any_process_stands(tmp_path: Path) -> None:
+@pytest.mark.parametrize("replicas", [1, 3])
+def test_what_was_acknowledged_by_any_process_stands(tmp_path: Path, replicas: int) -> None:
     seed = int(os.environ.get("TEST_SEED") or random.SystemRandom().getrandbits(32))
     print(f"\nTEST_SEED={seed}")
     rng = random.Random(seed)
     judge, happened = FleetJudge(), Counter[str]()
-    with Fleet.running(tmp_path) as fleet:
+    with Fleet.running(tmp_path, replicas) as fleet:
         clients = FleetClients(fleet, USERS, SHARES, keyed=0.5)
         for number in range(ROUNDS):
             names = [LONG[number % len(LONG)], *SHORT]
@@ -49,5 +52,5 @@ def test_what_was_acknowledged_by_any_process_stands(tmp_path: Path) -> None:
             happened.update(names)
             fleet.settle()
             judge.judge_round(clients, fleet)
-    print(f"rounds {ROUNDS}, {dict(happened)}, {judge.summary()}")
+    print(f"{replicas} replicas, rounds {ROUNDS}, {dict(happened)}, {judge.summary()}")
     judge.conclude()

@@ -6,27 +6,19 @@ journal, vectors and history) and app.providers.
 """
 
 import logging
-import threading
-from collections.abc import Callable
-from contextlib import suppress
 
 from app.config import Settings
-from app.errors import ServiceError, VectorStoreTimeout, VectorStoreUnavailable
+from app.errors import ServiceError
 from app.memory import mem0_import  # noqa: F401  # before the other modules import mem0
 from app.memory.answers import Found, Page
+from app.memory.checks import check_once, checks_of, embedder_check
 from app.memory.extraction.choice import choose_prompt
 from app.memory.extraction.finder import FactFinder
-from app.memory.jobs import JobLimits
+from app.memory.options import ServiceOptions
 from app.memory.parts import Parts, open_parts
 from app.memory.service import MemoryService
-from app.memory.totals import Totals, open_totals
-from app.providers.base import Check
-from app.providers.registry import (
-    open_embedder_check,
-    open_llm,
-    open_llm_check,
-    start_waits_for_embedder,
-)
+from app.memory.totals import open_totals
+from app.providers.registry import open_llm, start_waits_for_embedder
 from app.storage.history.rows import History
 
 __all__ = ["Found", "MemoryService", "Page", "open_memory"]
@@ -43,16 +35,6 @@ def open_memory(settings: Settings) -> MemoryService:
     """
     parts = open_parts(settings)
     totals = open_totals(parts.store, parts.database, parts.journal)
-    service: MemoryService
-
-    def prepare() -> None:
-        service.prepare()
-
-    def check_store() -> str | None:
-        note = parts.store.check()  # on a server its note says what to do about old words
-        return note if settings.on_server else service.words() or note
-
-    check_embedder = _embedder_check(settings, parts, prepare)
     if not settings.on_server:
         _recover(parts)  # before the first request could see an unfinished write
     service = MemoryService(
@@ -61,52 +43,20 @@ def open_memory(settings: Settings) -> MemoryService:
         parts.journal,
         parts.embedder,
         _finder(settings),
-        instructions=settings.custom_instructions,
-        checks=_checks(settings, parts, totals, check_store, check_embedder),
-        flush_seconds=settings.flush_seconds,
-        llm_concurrency=settings.llm_places,
-        reembeds=settings.reembeds,
-        job_limits=_job_limits(settings),
+        options=ServiceOptions.of(settings),
         totals=totals,
     )
+    check_embedder = embedder_check(settings, parts, service.upkeep.prepare)
+    service.watch(checks_of(settings, parts, totals, service.upkeep, check_embedder))
     service.backups.look_after(settings.data_dir, door=not settings.on_server)
     service.leftovers.look_in(settings.data_dir, vectors_elsewhere=settings.on_server)
     if not settings.on_server:  # there the log tells an operator to do it
-        service.make_words()
+        service.upkeep.make_words()
     # Where the start need not wait for anything, the first look is made now, and may end it.
-    in_thread = settings.on_server or not start_waits_for_embedder(settings)
-    _look_once(check_embedder, in_thread=in_thread)
-    return service
-
-
-def _job_limits(settings: Settings) -> JobLimits:
-    return JobLimits(
-        waiting=settings.max_jobs,
-        at_once=settings.jobs_at_once,
-        kept_days=settings.jobs_kept_days,
-        waiters=settings.threads // 8,
+    check_once(
+        check_embedder, in_thread=settings.on_server or not start_waits_for_embedder(settings)
     )
-
-
-def _checks(
-    settings: Settings, parts: Parts, totals: Totals, store: Check, embedder: Check
-) -> dict[str, Check]:
-    """The checks of the dependencies, by their names at /ready."""
-
-    def check_history() -> str | None:
-        parts.database.check()
-        return totals.note()
-
-    checks = {
-        "vector_store": store,
-        "history": check_history,
-        "embedder": embedder,
-    }
-    if settings.database_url:
-        checks["lease"] = parts.journal.liveness.check_renewal
-    if llm := open_llm_check(settings):
-        checks["llm"] = llm
-    return checks
+    return service
 
 
 def _finder(settings: Settings) -> FactFinder | None:
@@ -118,19 +68,6 @@ def _finder(settings: Settings) -> FactFinder | None:
     return FactFinder(model, settings.llm_timeout, choose_prompt(settings), instructed=instructed)
 
 
-def _embedder_check(settings: Settings, parts: Parts, prepare: Callable[[], None]) -> Check:
-    check_model = open_embedder_check(settings, parts.embedder)
-
-    def check() -> str | None:
-        note = check_model()
-        # A store that does not answer is reported by its own check.
-        with suppress(VectorStoreUnavailable, VectorStoreTimeout):
-            prepare()
-        return note
-
-    return check
-
-
 def _recover(parts: Parts) -> None:
     """Recover the writes that an earlier process left unfinished. Maintenance tries again where it
     is not possible yet."""
@@ -140,18 +77,3 @@ def _recover(parts: Parts) -> None:
         log.warning("not settled yet: %s: %s", error.code, error.detail)
     except Exception as error:  # an unfinished write must not keep the service from starting
         log.critical("what was left cannot be settled: %s", type(error).__name__, exc_info=error)
-
-
-def _look_once(check_embedder: Check, *, in_thread: bool) -> None:
-    """Check the embedder, and so make the collection, before the first request; log a failure."""
-
-    def look() -> None:
-        try:
-            check_embedder()
-        except ServiceError as error:
-            log.warning("not ready yet: %s: %s", error.code, error.detail)
-
-    if in_thread:
-        threading.Thread(target=look, daemon=True).start()
-    else:
-        look()

@@ -26,14 +26,14 @@ class Adding:
         writer: Writer,
         embedder: CollectionEmbedder,
         extraction: Extraction | None,
-        limiter: ConcurrencyLimiter,
         places: Places,
+        llm_concurrency: int,
     ) -> None:
-        """`extraction` is None where there is no LLM; `limiter` bounds who waits for it."""
+        """`extraction` is None where there is no LLM; `llm_concurrency` adds may wait for it."""
         self._writer = writer
         self._embedder = embedder
         self._extraction = extraction
-        self._limiter = limiter
+        self._limiter = ConcurrencyLimiter(llm_concurrency)
         self._places = places
 
     @property

@@ -15,9 +15,9 @@ from app.memory.choosing import Choosing
 from app.memory.embedding import CollectionEmbedder
 from app.memory.embedding_again import EmbeddingAgain
 from app.memory.extraction import Extraction, FindsFacts
-from app.memory.jobs import JobLimits, JobService
+from app.memory.jobs import JobService
 from app.memory.leftovers import Leftovers
-from app.memory.limits import ConcurrencyLimiter
+from app.memory.options import DEFAULTS, ServiceOptions
 from app.memory.places import Places
 from app.memory.readiness import Check, Readiness
 from app.memory.reading import Reading
@@ -34,6 +34,7 @@ from app.memory.requests import (
 from app.memory.search import Search
 from app.memory.totals import OfStore, Totals
 from app.memory.transfer.service import Transfer
+from app.memory.upkeep import Upkeep
 from app.memory.words_again import WordsAgain
 from app.providers.base import Embedder
 from app.security.principal import Principal
@@ -62,46 +63,46 @@ class MemoryService:
         embedder: Embedder,
         finder: FindsFacts | None = None,
         *,
-        instructions: str | None = None,
-        checks: Mapping[str, Callable[[], str | None]] | None = None,
-        flush_seconds: float = 5,
-        llm_concurrency: int = 128,
-        reembeds: bool = True,
-        job_limits: JobLimits | None = None,
+        options: ServiceOptions = DEFAULTS,
         totals: Totals | None = None,
     ) -> None:
-        """`store` and `history` are closed with it. `finder` asks the LLM, where there is one;
-        `instructions` are for it, `checks` for `ready`, each of a dependency. `totals` are the
-        store's own unless others are given."""
-        self._store = store
-        self._history = history
+        """`store` and `history` are closed with it. `finder` asks the LLM; without it texts are
+        stored as given. `totals` counts memories, by default in the store."""
+        self._store, self._history = store, history
         self._totals = totals or OfStore(store)
-        messages = Messages(history.database)
-        self._writer = Writer(store, messages, journal)
-        self._again = EmbeddingAgain(store, embedder, self._writer, auto=reembeds)
-        self._words = WordsAgain(store, self._writer, auto=reembeds)
-        embeds = CollectionEmbedder(store, embedder, self._again)
-        extraction = Extraction(store, messages, embedder, finder, instructions) if finder else None
-        limiter = ConcurrencyLimiter(llm_concurrency)
-        choosing = Choosing(store, history)
-        search = Search(store, embeds)
+        self._writer = writer = Writer(store, Messages(history.database), journal)
+        again = EmbeddingAgain(store, embedder, writer, auto=options.reembeds)
+        embeds = CollectionEmbedder(store, embedder, again)
+        choosing, places, search = Choosing(store, history), Places(), Search(store, embeds)
         self._reading = Reading(store, history, search, journal.listings, choosing, self._totals)
-        places = Places()
-        self._adding = Adding(self._writer, embeds, extraction, limiter, places)
-        self._changing = Changing(self._writer, embeds, self._reading, choosing)
+        extraction = self._extraction(embedder, finder, options.instructions)
+        self._adding = Adding(writer, embeds, extraction, places, options.llm_concurrency)
+        self._changing = Changing(writer, embeds, self._reading, choosing)
         self.issued_keys = IssuedKeys(history.database)
-        self.transfer = Transfer(self._writer, history, embeds, self._adding)
-        self.jobs = JobService(store, journal, self._adding, job_limits or JobLimits())
-        together = StoringTogether(self._writer, embeds, places)
-        self.batches = Batches(self._writer, self._adding, together, self.jobs, llm_concurrency)
-        self.backups = Backups(self._writer)
+        self.transfer = Transfer(writer, history, embeds, self._adding)
+        self.jobs = JobService(store, journal, self._adding, options.job_limits)
+        together = StoringTogether(writer, embeds, places)
+        self.batches = Batches(writer, self._adding, together, self.jobs, options.llm_concurrency)
+        self.backups = Backups(writer)
         self.leftovers = Leftovers(store, history.database)
+        self.upkeep = self._upkeep(again, journal, options)
+        self.watch({})
+
+    def _extraction(
+        self, embedder: Embedder, finder: FindsFacts | None, instructions: str | None
+    ) -> Extraction | None:
+        if finder is None:
+            return None
+        messages = Messages(self._history.database)
+        return Extraction(self._store, messages, embedder, finder, instructions)
+
+    def _upkeep(self, again: EmbeddingAgain, journal: Journal, options: ServiceOptions) -> Upkeep:
+        words = WordsAgain(self._store, self._writer, auto=options.reembeds)
         chores = [self.issued_keys.write_uses, self.jobs.tidy, self.backups.tidy]
         chores.append(self._totals.look_after)
-        anew = self._writer.begin_anew_if_lost
-        self._maintenance = Maintenance(journal, store, history, flush_seconds, chores, anew)
-        own = {"maintenance": self._maintenance.check, "jobs": self.jobs.check}
-        self._readiness = Readiness({**(checks or {}), **own})
+        both, anew = (self._store, self._history), self._writer.begin_anew_if_lost
+        maintenance = Maintenance(journal, *both, options.flush_seconds, chores, anew)
+        return Upkeep(again, words, maintenance)
 
     def add(self, principal: Principal, asked: AddRequest, key: str | None = None) -> Added:
         """Store what is worth remembering in the messages, or with `infer=False` each message.
@@ -183,32 +184,21 @@ class MemoryService:
         """How many memories are stored, of all users and including expired ones; for metrics."""
         return self._totals.total({}, show_expired=True)
 
+    def watch(self, checks: Mapping[str, Callable[[], str | None]]) -> None:
+        """Let `ready` run these checks, beside its own ones."""
+        own = {"maintenance": self.upkeep.check, "jobs": self.jobs.check}
+        self._readiness = Readiness({**checks, **own})
+
     def ready(self) -> dict[str, Check]:
         """The state of each dependency, by name; checked at most once a second."""
         return self._readiness()
-
-    def prepare(self) -> None:
-        """Prepare the collection for the embedder, see EmbeddingAgain. Raises its failures, and
-        BeingEmbedded while memories are being embedded again."""
-        self._again.prepare()
-        self._again.check()
-
-    def make_words(self) -> None:
-        """Begin to make old words again in the background, see WordsAgain."""
-        self._words.begin()
-
-    def words(self) -> str | None:
-        """A note for /ready, where words were stored by another version."""
-        return self._words.note()
 
     def close(self) -> None:
         """Finish the writes that have begun, and flush everything to the disk."""
         self.backups.close()
         self.jobs.close()
-        self._again.close()
-        self._words.close()
         self._totals.close()
-        self._maintenance.close()
+        self.upkeep.close()
         with suppress(ServiceError):
             self.issued_keys.write_uses()
         self._writer.close()  # ends the lease of this process: nothing may be written after it

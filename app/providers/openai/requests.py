@@ -17,6 +17,25 @@ BOUNDED, SCHEMA, ANY_OBJECT = "json_schema with bounds", "json_schema", "json_ob
 _BOUNDS = ("maxItems", "maxLength")
 
 
+_NAMED_BY = {
+    "response_format": (
+        *("response_format", "response format", "schema", "json_object", "json mode"),
+        *("grammar", "structured output", "strict'", 'strict"'),
+        "json_validate_failed",  # Groq
+    ),
+    "cap": (
+        *("max_tokens", "max_completion_tokens", "max_output_tokens", "output tokens"),
+        "in the completion",
+    ),
+    "system": (
+        *("system role", "'system'", "system message", "developer instruction"),
+        # Templates of Gemma and Mistral, MiniMax.
+        *("roles must alternate", "role: system", "role system", "unexpected role"),
+    ),
+}
+"""The words by which refusals name these choices."""
+
+
 def choices(model: str) -> dict[str, Choice]:
     """The parts of a request that a service may refuse. Choices with more specific words come
     first."""
@@ -30,31 +49,11 @@ def choices(model: str) -> dict[str, Choice]:
         # DashScope's Qwen3 answers without a stream only with thinking off.
         "enable_thinking": Choice([None, False], ["enable_thinking"]),
         "stream": Choice([None, True], ["streaming", "stream mode", "stream=", "'stream'"]),
-        "response_format": Choice(
-            formats,
-            [
-                *("response_format", "response format", "schema", "json_object", "json mode"),
-                *("grammar", "structured output", "strict'", 'strict"'),
-                "json_validate_failed",  # Groq
-            ],
-        ),
+        "response_format": Choice(formats, _NAMED_BY["response_format"]),
         "temperature": Choice(temperatures, ["temperature"]),
         # For vLLM the cap must also fit into the context.
-        "cap": Choice(
-            caps,
-            [
-                *("max_tokens", "max_completion_tokens", "max_output_tokens", "output tokens"),
-                "in the completion",
-            ],
-        ),
-        "system": Choice(
-            [True, False],
-            [
-                *("system role", "'system'", "system message", "developer instruction"),
-                # Templates of Gemma and Mistral, MiniMax.
-                *("roles must alternate", "role: system", "role system", "unexpected role"),
-            ],
-        ),
+        "cap": Choice(caps, _NAMED_BY["cap"]),
+        "system": Choice([True, False], _NAMED_BY["system"]),
     }
 
 

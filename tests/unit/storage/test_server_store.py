@@ -159,6 +159,7 @@ FOREIGN: dict[str, tuple[dict[str, Any], str]] = {
         {"vectors": {**COSINE, "multivector_config": {"comparator": "max_sim"}}},
         "several vectors",
     ),
+    "whole numbers": ({"vectors": {**COSINE, "datatype": "uint8"}}, "uint8"),
 }
 
 
@@ -185,9 +186,21 @@ class TestSomebodyElsesCollection:
         assert {request.method for request in qdrant.requests} == {"GET"}
 
 
-def test_somebody_elses_points_are_refused(qdrant: QdrantServer, store: ServerStore) -> None:
+PAGES: dict[str, dict[str, Any]] = {
+    "LangChain's": {"id": 1, "payload": {"page_content": "a page"}},
+    "without a payload": {"id": str(uuid.uuid4())},
+    "with data that is no text": {"id": str(uuid.uuid4()), "payload": {"data": {"a": 1}}},
+    "with null for data": {"id": str(uuid.uuid4()), "payload": {"data": None}},
+    "with a number for an id": {"id": 1, "payload": {"data": "a page"}},
+}
+
+
+@pytest.mark.parametrize("whose", PAGES)
+def test_somebody_elses_points_are_refused(
+    qdrant: QdrantServer, store: ServerStore, whose: str
+) -> None:
     make(qdrant, {"vectors": COSINE})
-    page = {"id": 1, "vector": EAST, "payload": {"page_content": "a page"}}
+    page = {"vector": EAST, **PAGES[whose]}
     httpx.put(f"{qdrant.url}/collections/memories/points", json={"points": [page]})
     qdrant.requests.clear()
     with pytest.raises(VectorStoreRefused) as refused:
@@ -204,6 +217,17 @@ NO_QDRANT: dict[str, dict[str, Any]] = {
     "a redirect": {"status": 302, "body": "", "headers": {"Location": "/login"}},
     "another server": {"status": 404, "body": PAGE},
     "a key of its own": {"status": 401, "body": PAGE},
+    "a challenge": {"status": 403, "body": b"<html>Just a moment...</html>"},
+    "a proxy with a limit": {"status": 413, "body": b"<html>413 Request Entity Too Large</html>"},
+    "a proxy that is limited": {"status": 429, "body": PAGE},
+    "another method": {"status": 405, "body": b'{"detail": "Method Not Allowed"}'},
+    "JSON that is no object": {"raw": b"[]"},
+    "a text": {"raw": b"ok"},
+    "nothing": {"raw": b""},
+    "a result of another form": {"raw": b'{"result": [], "status": "ok", "time": 0}'},
+    "a gateway": {"status": 502, "body": b"error code: 502"},
+    "an error of Cloudflare": {"status": 530, "body": b"error code: 1033"},
+    "an error of another form": {"status": 400, "body": b'{"error": "bad request"}'},
 }
 
 

@@ -24,6 +24,7 @@ from app.storage.vectors.server.refusals import CONFLICT
 from app.storage.vectors.server.shape import (
     ForeignCollection,
     Shape,
+    is_memory,
     made_for,
     shape_of,
     wanted_indexes,
@@ -116,8 +117,9 @@ class ServerCollection:
         if not shape.embedder.name:
             sample = min(SAMPLE, shape.rows)
             points, _ = self.client.scroll(self.name, limit=sample, with_payload=["data"])
-            if points and not any(point.payload for point in points):
-                raise ForeignCollection(self.name, "its points have no text in `data`")
+            if points and not any(map(is_memory, points)):
+                why = "its points have no text in `data`, or numbers in the place of UUIDs"
+                raise ForeignCollection(self.name, why)
         return shape
 
     # ---- made and replaced

@@ -113,8 +113,15 @@ def _dense(name: str, vectors: Any) -> models.VectorParams:
         raise ForeignCollection(name, "its points have several vectors each")
     if found.distance != models.Distance.COSINE:
         raise ForeignCollection(name, f"its distance is {found.distance.value}, not Cosine")
+    if found.datatype == models.Datatype.UINT8:
+        raise ForeignCollection(name, "its vectors are of whole numbers (uint8)")
     dense: models.VectorParams = found
     return dense
+
+
+def is_memory(point: models.Record) -> bool:
+    """Whether `point` can be a memory of this service or of mem0; it is read with its `data`."""
+    return isinstance(point.id, str) and isinstance((point.payload or {}).get("data"), str)
 
 
 def wanted_indexes(metadata: tuple[str, ...]) -> Iterator[tuple[str, Any]]:

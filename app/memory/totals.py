@@ -1,7 +1,9 @@
 """How many memories there are, and whose."""
 
-from contextlib import suppress
-from typing import Protocol
+import math
+import time
+from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 from app.errors import HistoryUnavailable
 from app.memory.cataloguing import Cataloguing
@@ -16,6 +18,11 @@ from app.storage.journal.journal import Journal
 from app.storage.journal.writer import Writer
 from app.storage.vectors.filters import in_scope
 from app.storage.vectors.store import VectorStore
+
+T = TypeVar("T")
+
+REST_S = 5.0
+"""After the database failed to answer, until it is asked again: no reader should wait for each."""
 
 
 class Totals(Protocol):
@@ -77,22 +84,30 @@ class OfCatalogue:
         self._else = OfStore(store)
         self._cataloguing = cataloguing
         self._comparison = comparison
+        self._rests_until = -math.inf
 
     def total(self, scope: Scope, *, show_expired: bool) -> int:
-        with suppress(HistoryUnavailable):
-            total = self._catalogue.total(scope, show_expired=show_expired)
-            if total is not None:
-                return total
-        return self._else.total(scope, show_expired=show_expired)
+        total = self._unless_away(lambda: self._catalogue.total(scope, show_expired=show_expired))
+        return self._else.total(scope, show_expired=show_expired) if total is None else total
 
     def values(
         self, key: str, scope: Scope, limit: int, *, show_expired: bool
     ) -> list[tuple[str, int]]:
-        with suppress(HistoryUnavailable):
-            values = self._catalogue.values(key, scope, limit, show_expired=show_expired)
-            if values is not None:
-                return values
-        return self._else.values(key, scope, limit, show_expired=show_expired)
+        values = self._unless_away(
+            lambda: self._catalogue.values(key, scope, limit, show_expired=show_expired)
+        )
+        if values is None:
+            return self._else.values(key, scope, limit, show_expired=show_expired)
+        return values
+
+    def _unless_away(self, ask: Callable[[], T | None]) -> T | None:
+        if time.monotonic() < self._rests_until:
+            return None
+        try:
+            return ask()
+        except HistoryUnavailable:
+            self._rests_until = time.monotonic() + REST_S
+            return None
 
     def look_after(self) -> None:
         self._comparison.look()

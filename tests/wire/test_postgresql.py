@@ -123,6 +123,8 @@ def test_while_postgresql_is_away_it_says_so_and_then_goes_on(
     assert running.ask("get", memory_id=kept)["id"] == kept
     for route, asked in (("get_all", {}), ("search", {"query": "tea"})):
         assert [one["id"] for one in running.ask(route, user_id=user, **asked)["results"]] == [kept]
+    users = running.http.get("/scopes").json()["users"]  # counted by Qdrant meanwhile
+    assert {"id": user, "memories": 1} in users
     ready = wait_for(lambda: (r := running.http.get("/ready")).status_code == 503 and r.json())
     assert "DATABASE_URL" in ready["checks"]["history"]["detail"]
     postgresql.start()

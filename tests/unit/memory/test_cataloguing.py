@@ -11,6 +11,7 @@ from app.memory.cataloguing import Cataloguing
 from app.memory.comparing import Comparison
 from app.memory.totals import OfCatalogue
 from app.storage.history.catalogue import Catalogue, entry
+from app.storage.history.database import Database
 from app.storage.history.filling import Filling
 from app.storage.history.moving import move
 from app.storage.history.postgresql import PostgreSQL
@@ -143,6 +144,17 @@ def first(opening: Callable[[], Member]) -> Member:
 @pytest.fixture
 def second(opening: Callable[[], Member]) -> Member:
     return opening()
+
+
+def test_while_the_database_is_away_the_store_counts(first: Member) -> None:
+    first.fills()
+    first.add("tea")
+    with closing(Database(PostgreSQL("postgresql://u:p@127.0.0.1:1/d", connections=1))) as away:
+        totals = OfCatalogue(Catalogue(away), first.store, first.cataloguing, first.comparison)
+        for _ in range(2):
+            assert totals.total(ALICE, show_expired=True) == 1
+            assert totals.total({}, show_expired=True) == 1
+            assert totals.values("user_id", {}, 9, show_expired=True) == [("alice", 1)]
 
 
 class TestPass:

@@ -1,4 +1,4 @@
-"""The tables of the history database."""
+"""The tables of the history database. Long because all of them stand in one place."""
 
 from typing import Any
 

@@ -200,8 +200,7 @@ class ServerCollection:
 
     @contextmanager
     def writing(self) -> Iterator[Points]:
-        """Surrounds calls that write. Raises NoCollection even where there was a collection
-        before."""
+        """Surrounds calls that write. Raises NoCollection, even where there was one before."""
         try:
             with self._using() as points:
                 yield points
@@ -211,9 +210,8 @@ class ServerCollection:
         self._wrote = True
 
     def check(self) -> str | None:
-        """A note for operators, see `Shape.advice`. Raises where points cannot be read, or the key
-        may not write. It reads a point, because a server lists its collections even where no shard
-        answers."""
+        """A note for operators, see `Shape.advice`. Raises where points cannot be read or written.
+        It reads a point, because a server lists its collections even where no shard answers."""
         with suppress(NoCollection):
             with self.asking() as points:
                 points.retrieve([NOBODY])
@@ -226,7 +224,6 @@ class ServerCollection:
     def _inspect(self) -> Points:
         """Inspect the collection, and make missing indexes."""
         # Without a lock, so that threads do not wait one after the other for a server that hangs.
-        # Several may do it at once.
         self._shape = shape = self._look()
         for told in filter(None, (shape.advice, shape.risk)):
             self._tell(told)

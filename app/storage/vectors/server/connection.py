@@ -14,7 +14,7 @@ from app.observability.trace import pass_on
 from app.storage.vectors.server.address import GRPC_PORT, REST_PORT, Address
 from app.storage.vectors.server.errors import refuse_pages_of_proxies
 from app.storage.vectors.server.failover import Failover, is_ready
-from app.storage.vectors.server.grpc_points import grpc_options
+from app.storage.vectors.server.grpc_calls import grpc_options
 from app.storage.vectors.server.nodes import Node, Nodes
 
 POOL = httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=3.0)

@@ -3,6 +3,7 @@
 from app.errors import ServiceError
 from app.storage.vectors.base import NoCollection
 from app.storage.vectors.server.connection import Connection
+from app.storage.vectors.server.grpc_calls import GrpcCalls
 from app.storage.vectors.server.grpc_points import GrpcPoints
 from app.storage.vectors.server.options import Options
 from app.storage.vectors.server.points import NOBODY, Points
@@ -17,16 +18,10 @@ def opened(
     """The points over gRPC or REST, as `options` say. With auto gRPC is used if a point of the
     collection can be read over it. `replicated`: see `refusals.error_of`."""
     over_rest = RestPoints(connection.client, collection, replicated=replicated)
-    over_grpc = GrpcPoints(
-        connection.nodes,
-        collection,
-        grpc_port=options.grpc_port,
-        timeout_s=options.timeout_s,
-        replicated=replicated,
-    )
+    call = GrpcCalls(connection.nodes, options.grpc_port, options.timeout_s, replicated=replicated)
     if options.grpc == "auto":
         try:
-            over_grpc.within(PROBE_S).retrieve([NOBODY])
+            GrpcPoints(call.within(PROBE_S), collection).retrieve([NOBODY])
         except (ServiceError, NoCollection):
             return over_rest
-    return over_rest if options.grpc == "off" else over_grpc
+    return over_rest if options.grpc == "off" else GrpcPoints(call, collection)

@@ -9,7 +9,7 @@ from app.embeddings import EmbedderInfo, Vector
 from app.errors import StartupError
 from app.providers.batching import MAX_BATCH
 from app.providers.chat import ChatModel
-from app.providers.target import Target
+from app.providers.target import Remote, Role, Target, target_of
 
 Check = Callable[[], str | None]
 """Checks a dependency, in a few seconds at most. Returns a note or None; raises a ServiceError,
@@ -65,6 +65,8 @@ class Provider:
     name: ClassVar[str]
     default_embedder: ClassVar[str] = ""
     default_llm: ClassVar[str] = ""
+    remote: ClassVar[Remote | None] = None
+    """Its service; None for models in this process."""
     asked_at_start: ClassVar[AskedAtStart] = AskedAtStart.IN_THREAD
     max_batch: ClassVar[int] = MAX_BATCH
     """The most texts in one call to its embedder."""
@@ -73,6 +75,10 @@ class Provider:
 
     zero: ClassVar[float | None] = None
     """The cosine that its embedders give unrelated texts; None: it is measured."""
+
+    def target(self, settings: Settings, role: Role, model: str) -> Target:
+        """`model` with the settings that are in effect for it. Raises StartupError."""
+        return target_of(settings, role, model, self.remote)
 
     def open_embedder(self, settings: Settings, model: str) -> EmbeddingModel:
         """The embedder, not yet connected. Raises StartupError where something is not installed."""

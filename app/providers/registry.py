@@ -8,7 +8,6 @@ from app.config import Settings
 from app.providers.base import AskedAtStart, Check, Provider
 from app.providers.batching import SharedEmbedder
 from app.providers.chat import ChatModel
-from app.providers.target import target_of
 from app.providers.validation import CheckedEmbedder
 
 NO_LLM = "none"
@@ -61,8 +60,7 @@ def open_embedder_check(settings: Settings, embedder: CheckedEmbedder) -> Check:
     """A check of the embedder, for the start and for each /ready."""
     provider = find(settings.embedder_provider)
     model = _embedder_model(settings)
-    names = target_of(settings, "EMBEDDER", settings.embedder_provider, model)
-    is_there = provider.open_check(settings, names)
+    is_there = provider.open_check(settings, provider.target(settings, "EMBEDDER", model))
 
     def check() -> str | None:
         note = is_there() if is_there else None
@@ -77,8 +75,8 @@ def open_llm_check(settings: Settings) -> Check | None:
     """A check of the LLM, for each /ready; None without an LLM or without a check."""
     if settings.llm_provider == NO_LLM:
         return None
-    names = target_of(settings, "LLM", settings.llm_provider, _llm_model(settings))
-    return find(settings.llm_provider).open_check(settings, names)
+    provider = find(settings.llm_provider)
+    return provider.open_check(settings, provider.target(settings, "LLM", _llm_model(settings)))
 
 
 def start_waits_for_embedder(settings: Settings) -> bool:

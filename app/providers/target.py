@@ -7,7 +7,18 @@ from app.config.outgoing import proxy_for
 
 Role = Literal["LLM", "EMBEDDER"]
 
-_CALLED = ("openai", "ollama")  # the local provider is in this process
+
+class Remote(NamedTuple):
+    """The service of a provider that is called over HTTP."""
+
+    service: str
+    """Its name, at the beginning of a sentence."""
+    usual: str
+    """What its address looks like, in words."""
+    address: str
+    """The setting with the address that LLM and embedder may share."""
+    key: str | None = None
+    """The setting with the key that LLM and embedder may share, if there is one."""
 
 
 class Target(NamedTuple):
@@ -15,41 +26,32 @@ class Target(NamedTuple):
 
     role: Role
     model: str
-    service: str
-    """The name of its service, at the beginning of a sentence."""
-    address: str
+    service: str = ""
+    """The name of its service, at the beginning of a sentence; "" for a model in this process."""
+    address: str = ""
     """The setting with its address."""
-    key: str
+    key: str = ""
     """The setting with its key."""
-    usual: str
+    usual: str = ""
     """What the address of such a service looks like, in words."""
     proxy: str = ""
     """The variable with the proxy by which it is called; "" without a proxy."""
 
 
-def target_of(settings: Settings, role: Role, provider: str, model: str) -> Target:
-    """`model` of `provider`, with the names of the settings that are in effect for `role`."""
+def target_of(settings: Settings, role: Role, model: str, remote: Remote | None) -> Target:
+    """`model` of the service `remote`, with the names of the settings that are in effect for
+    `role`. Raises StartupError for a proxy that cannot be used."""
+    if remote is None:
+        return Target(role, model)
     own = getattr(settings, f"{role.lower()}_base_url")
     own_key = getattr(settings, f"{role.lower()}_api_key")
-    if provider == "ollama":
-        address = f"{role}_BASE_URL" if own else "OLLAMA_BASE_URL"
-        usual = "it is Ollama's own, such as http://127.0.0.1:11434, without /v1 or /api"
-        key, service = f"{role}_API_KEY", "Ollama"
-        return Target(role, model, service, address, key, usual, _proxy(settings, role, provider))
-    address = f"{role}_BASE_URL" if own else "OPENAI_BASE_URL"
-    has_own_key = own_key or (own and not endpoint(settings, role).key)
-    key = f"{role}_API_KEY" if has_own_key else "OPENAI_API_KEY"
-    usual = "it mostly ends in /v1, and nothing such as /chat/completions comes after it"
-    service = "The model's service"
-    return Target(role, model, service, address, key, usual, _proxy(settings, role, provider))
-
-
-def _proxy(settings: Settings, role: Role, provider: str) -> str:
-    """The variable with the proxy. Raises StartupError for a proxy that cannot be used."""
-    if provider not in _CALLED:
-        return ""
+    address = f"{role}_BASE_URL" if own else remote.address
+    key = f"{role}_API_KEY"
+    if remote.key and not own_key and not (own and not endpoint(settings, role).key):
+        key = remote.key
     proxy = proxy_for(endpoint(settings, role).base_url)
-    return proxy.name if proxy else ""
+    by = proxy.name if proxy else ""
+    return Target(role, model, remote.service, address, key, remote.usual, by)
 
 
 def endpoint(settings: Settings, role: Role) -> Endpoint:

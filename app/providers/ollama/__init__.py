@@ -5,7 +5,7 @@ from app.config.environment import hidden_from_import
 from app.config.outgoing import CERTIFICATES, PROXIES
 from app.providers.base import AskedAtStart, Check, Provider
 from app.providers.fitting import FittingCalls
-from app.providers.target import Target, endpoint, target_of
+from app.providers.target import Remote, Target, endpoint
 
 # At its import the library opens a client, which fails where one of these variables is unusable.
 # So it is imported before our modules import it.
@@ -21,12 +21,17 @@ class Ollama(Provider):
     name = "ollama"
     default_embedder = "nomic-embed-text"
     default_llm = "llama3.1:8b"
+    remote = Remote(
+        "Ollama",
+        "it is Ollama's own, such as http://127.0.0.1:11434, without /v1 or /api",
+        "OLLAMA_BASE_URL",
+    )
     asked_at_start = AskedAtStart.NO
 
     def open_embedder(self, settings: Settings, model: str) -> OllamaEmbeddings:
         return OllamaEmbeddings(
             settings.embedder_endpoint,
-            target_of(settings, "EMBEDDER", self.name, model),
+            self.target(settings, "EMBEDDER", model),
             settings.embedder_timeout,
             FittingCalls(model, settings.embedder_batch, settings.embedder_max_tokens),
             settings.embedder_dimensions,
@@ -35,7 +40,7 @@ class Ollama(Provider):
     def open_llm(self, settings: Settings, model: str) -> OllamaChat:
         return OllamaChat(
             settings.llm_endpoint,
-            target_of(settings, "LLM", self.name, model),
+            self.target(settings, "LLM", model),
             settings.llm_timeout,
             num_ctx=settings.ollama_num_ctx,
             keep_alive=settings.ollama_keep_alive,

@@ -24,8 +24,9 @@ from app.errors import (
 )
 from app.providers.kinds import failure_of
 from app.providers.refusals import Refusal
+from app.providers.registry import find
 from app.providers.retry_after import seconds_to_wait
-from app.providers.target import Target, target_of
+from app.providers.target import Target
 from tests.servers import gateways
 from tests.servers.gateways import GatewayError
 from tests.service import ROOT
@@ -55,7 +56,7 @@ def names(role: Any = "EMBEDDER") -> Target:
             "LLM_PROVIDER": "openai",
         }
     )
-    return target_of(settings, role, "openai", gateways.MODEL)
+    return find("openai").target(settings, role, gateways.MODEL)
 
 
 def refusal(error: GatewayError) -> Refusal:
@@ -162,7 +163,7 @@ def test_identifiers_are_shown() -> None:
 def test_the_setting_that_is_in_use_is_named(
     settings: dict[str, str], provider: str, address: str, key: str
 ) -> None:
-    found = target_of(Settings.from_env(settings), "EMBEDDER", provider, "m")
+    found = find(provider).target(Settings.from_env(settings), "EMBEDDER", "m")
     assert (found.address, found.key) == (address, key)
 
 

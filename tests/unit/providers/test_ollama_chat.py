@@ -11,8 +11,8 @@ import pytest
 from app.config import Endpoint, Settings
 from app.errors import ContextTooSmall, ProviderRefused, ProviderTimeout
 from app.providers.chat import ChatAnswer, ChatRequest
+from app.providers.ollama import PROVIDER
 from app.providers.ollama.chat import OllamaChat
-from app.providers.target import target_of
 from tests.servers.ollama import OllamaServer
 
 SECONDS = 3.0
@@ -43,7 +43,7 @@ def chat(server: OllamaServer) -> Iterator[Opening]:
         def opening(**options: Any) -> OllamaChat:
             endpoint = Endpoint(server.url, None)
             options = {"num_ctx": 8192, **options}
-            of = target_of(Settings(), "LLM", "ollama", "llama3.2")
+            of = PROVIDER.target(Settings(), "LLM", "llama3.2")
             made = OllamaChat(endpoint, of, SECONDS, **options)
             opened.callback(made.close)
             return made

@@ -16,9 +16,9 @@ from app.errors import (
     ProviderUnavailable,
 )
 from app.providers.chat import THINKING_TOKENS, ChatAnswer, ChatRequest, with_extra
+from app.providers.openai import PROVIDER
 from app.providers.openai.chat import OpenAIChat
 from app.providers.openai.client import Client
-from app.providers.target import target_of
 from tests.servers.base import Answer, Request
 from tests.servers.openai import OpenAIServer, error_body
 
@@ -79,7 +79,7 @@ def client(server: Picky) -> Iterator[Client]:
 
 
 def chat(client: Client, model: str, extra: Mapping[str, Any] | None = None) -> OpenAIChat:
-    return OpenAIChat(client, target_of(Settings(), "LLM", "openai", model), extra)
+    return OpenAIChat(client, PROVIDER.target(Settings(), "LLM", model), extra)
 
 
 # ---- what is asked

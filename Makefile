@@ -80,7 +80,7 @@ else
 endif
 
 .PHONY: soak
-soak: setup-dev ## the long tests: crash, concurrency, failures, hostile input (ROUNDS=1000 for a night)
+soak: setup-dev ## the long tests: crash, restarts, failures, slow clients and more (ROUNDS=1000 for a night)
 	@ROUNDS="$(ROUNDS)" $(VENV)/bin/pytest $(PARALLEL) tests/soak $(ARGS)
 
 # No part of CI: not everybody has the program. Its folder of data is a temporary one.

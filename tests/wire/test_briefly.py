@@ -9,9 +9,9 @@ from tests.service import Service
 from tests.soak import test_concurrency as concurrency
 from tests.soak import test_failed_writes as failed_writes
 from tests.soak.crashes import keep_killing
+from tests.soak.failures import KILLED, keep_failing
 from tests.soak.test_failed_writes import FailingWrites
 from tests.soak.test_hostile import service_with_a_witness, shoot
-from tests.soak.test_random_failures import KILLED, keep_failing
 
 
 def test_killed_at_some_instants(tmp_path: Path) -> None:

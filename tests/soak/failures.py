@@ -5,8 +5,7 @@ have left; of each memory a legal order of the calls to it is searched for. A ca
 answered with a failure may have taken place, at any time after it was made, once, and with its
 row in the history.
 
-TEST_SEED repeats the random choices of a run (how the threads interleave is not repeated), ROUNDS
-says how many rounds there are on each store.
+TEST_SEED repeats the random choices of a run; how the threads interleave is not repeated.
 """
 
 import errno
@@ -17,8 +16,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.model.calls import Clients
 from tests.model.judge import Judge
 from tests.model.looking import histories, listing, settle
@@ -26,7 +23,7 @@ from tests.model.orders import illegal_orders
 from tests.servers.qdrant import QdrantServer
 from tests.service import Service
 from tests.soak.deployment import LASTING, POINTS, Deployment
-from tests.soak.rounds import CLIENTS, ROUNDS, SHARES, USERS
+from tests.soak.rounds import CLIENTS, SHARES, USERS
 
 KEYED = 0.5
 FAULTS_A_ROUND = (2, 5)
@@ -181,9 +178,3 @@ def keep_failing(folder: Path, store: str, rounds: int) -> Judge:
             judge_replicas(judge, deployment.nodes)
     print(summary(store, rounds, judge, seed))
     return judge
-
-
-@pytest.mark.parametrize("store", ["embedded", "server", "cluster"])
-def test_what_was_acknowledged_between_failures_stays(tmp_path: Path, store: str) -> None:
-    rounds = ROUNDS // 10 if store == "cluster" else ROUNDS  # it has three servers to start again
-    keep_failing(tmp_path, store, rounds).conclude()

@@ -28,10 +28,10 @@ FLAGS = ("infer", "dry_run")
 @bp.post("/export")
 def export() -> Response:
     lines = memory().transfer.export_lines(principal(), parse(ExportRequest))
-    first = next(lines)  # a failure up to here still gets its status
+    pieces = joined(lines, SENT_AT_ONCE)
+    first = next(pieces)  # a failure up to here still gets its status
     named = {"Content-Disposition": 'attachment; filename="memories.jsonl"'}
-    pieces = joined(_logged(chain([first], lines)), SENT_AT_ONCE)
-    return Response(pieces, mimetype=LINES[0], headers=named)
+    return Response(_logged(chain([first], pieces)), mimetype=LINES[0], headers=named)
 
 
 @bp.post("/import")
@@ -49,11 +49,11 @@ def import_foreign(format: str) -> dict[str, Any]:
     return memory().transfer.import_foreign(principal(), format, asked, body.read).to_json()
 
 
-def _logged(lines: Iterator[bytes]) -> Iterator[bytes]:
-    """`lines`; logs a failure on the way. It then breaks the connection off, so that the last
+def _logged(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """`pieces`; logs a failure on the way. It then breaks the connection off, so that the last
     line, which says that the export is whole, is missing."""
     try:
-        yield from lines
+        yield from pieces
     except ServiceError as error:
         log.error("an export broke off: %s", error.code)
         raise

@@ -126,7 +126,8 @@ def corpora(requests: Iterable[Request]) -> list[Any]:
 class QdrantServer(StubServer):
     """A Qdrant server. `client` is the data behind it (take `lock` if requests are running), and
     `wipe()` loses it all, as a restart without a volume does. While `full` is set no write finds
-    room on the disk; while `late` is, writes are not done in time, but only at `catch_up()`."""
+    room on the disk; while `late` is, writes are not done in time, but only at `catch_up()`. With
+    `deletes_at_once` others read between so many deletions of one call, as with 512 in Qdrant."""
 
     def __init__(
         self,
@@ -147,6 +148,7 @@ class QdrantServer(StubServer):
         self._operations = itertools.count()
         self._routes = self._table()
         self.full = self.late = False
+        self.deletes_at_once: int | None = None
         self._held: list[tuple[Callable[[Call], Json], Call]] = []
         self.grpc_port = 0
         self._over_grpc = grpc
@@ -482,8 +484,21 @@ class QdrantServer(StubServer):
     def _delete(self, call: Call) -> Json:
         wanted = SELECTOR.validate_python(call.body)
         self._may_write(call, len(call.body.get("points") or [0]), call.body.get("filter"))
-        self.client.delete(call.name, wanted)
+        for portion in self._portions(wanted):
+            self.client.delete(call.name, portion)
         return self._written(call)
+
+    def _portions(self, wanted: models.PointsSelector) -> Iterator[models.PointsSelector]:
+        """Between them others read."""
+        at_once = self.deletes_at_once
+        if at_once is None or not isinstance(wanted, models.PointIdsList):
+            yield wanted
+            return
+        for start in range(0, len(wanted.points), at_once):
+            yield models.PointIdsList(points=wanted.points[start : start + at_once])
+            self.lock.release()
+            time.sleep(0.005)
+            self.lock.acquire()
 
     def _batch(self, call: Call) -> Json:
         operations = OPERATIONS.validate_python(call.body.get("operations"))

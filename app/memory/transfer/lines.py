@@ -13,7 +13,7 @@
 import hashlib
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -120,7 +120,7 @@ def is_own(beginning: bytes) -> bool:
     return isinstance(line, dict) and not {"type", "memory"}.isdisjoint(line)
 
 
-def joined(lines: Iterable[bytes], size: int) -> Iterable[bytes]:
+def joined(lines: Iterable[bytes], size: int) -> Iterator[bytes]:
     """`lines` joined into pieces of about `size` bytes, because sending each piece has a cost."""
     held: list[bytes] = []
     length = 0

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from qdrant_edge import Bm25, Bm25Config, SparseVector, TokenizerType
 
-from app.storage.vectors.scripts import asked, split, unified, written
+from app.storage.vectors.scripts import asked, pictures, split, unified, written
 
 VERSION = 2
 """The version of the ids and weights, which is stored with each collection. Raise it whenever you
@@ -60,7 +60,9 @@ class Bm25Encoder:
         """The distinct words, each with weight 1; empty for a text of stop words only."""
         rest, runs = split(unified(text))
         words = self._stemmed(rest, Bm25.embed_query)
-        return self._joined(words, dict.fromkeys([*_numbers(rest), *asked(runs)], 1.0))
+        return self._joined(
+            words, dict.fromkeys([*_numbers(rest), *pictures(rest), *asked(runs)], 1.0)
+        )
 
     def document(self, text: str) -> SparseVector:
         """The distinct words, each with its saturated frequency, reduced by the text's length."""
@@ -68,7 +70,7 @@ class Bm25Encoder:
         words = self._stemmed(rest, Bm25.embed_document)
         # The least weight is that of a word that occurs once: (K + 1) / (1 + length norm).
         least = min(words.values(), default=(K + 1) / (1 + K * (1 - B)))
-        numbers = _weights(Counter(_numbers(rest)), (K + 1) / least - 1)
+        numbers = _weights(Counter([*_numbers(rest), *pictures(rest)]), (K + 1) / least - 1)
         pairs = written(runs)
         length = pairs.total() + len(words)
         norm = K * (1 - B + B * length / AVERAGE)

@@ -23,9 +23,11 @@ _HAN_ALONE = re.compile(f"[{_HAN}]")
 _PARTICLES = frozenset("은는이가을를의에도만로와과랑")
 """Korean particles of one syllable. A syllable before such a particle is a word of its own."""
 
-_COMPATIBLE = re.compile("[\u1100-\u11ff\uf900-\ufaff\uff10-\uffdc]")
-"""Compatibility characters for old encodings, such as half-width kana, and parts of Korean
-syllables."""
+_COMPATIBLE = re.compile("[\u1100-\u11ff\u2460-\u24ff\u3200-\u33ff\uf900-\ufaff\uff10-\uffdc]")
+"""Compatibility characters for old encodings, such as half-width kana, numbers in circles, words in
+one square, and parts of Korean syllables."""
+_PICTURE = re.compile("[\u2600-\u27bf\U0001f000-\U0001faff]")
+"""Emoji. Each is a word; a tokenizer would drop it, with the word that it is joined to."""
 
 _EUROPEAN = {"ß": "ss", "ẞ": "ss", "ł": "l", "Ł": "l", "ø": "o", "Ø": "o", "đ": "d", "Đ": "d"}
 _EUROPEAN |= {"ı": "i", "ё": "е", "Ё": "Е"}
@@ -34,10 +36,20 @@ _ARABIC_FORMS = {"أ": "ا", "إ": "ا", "آ": "ا", "ٱ": "ا", "ى": "ي", "ی
 _ARABIC_FORMS |= {"ک": "ك", "ـ": ""}
 _VOWEL_SIGNS = dict.fromkeys(map(chr, range(0x64B, 0x653)), "")  # seldom written
 _HAN_FORMS = {line[0]: line[1] for line in HAN_FILE.read_text("utf-8").splitlines()}
-_FORMS: dict[int, str] = {
-    ord(one): other
-    for one, other in (_HAN_FORMS | _EUROPEAN | _ARABIC_FORMS | _VOWEL_SIGNS).items()
-}
+# What nobody sees: blanks that do not break a line, and marks within a word.
+_UNSEEN = dict.fromkeys("\u00a0\u2007\u202f\u200b", " ")
+_UNSEEN |= dict.fromkeys("\u00ad\u200d\u2060\ufe0e\ufe0f\ufeff", "")
+_HYPHENS = {"\u2010": "-", "\u2011": "-"}
+_DOTS_BELOW = dict.fromkeys("\u093c\u09bc", "")  # in Hindi and Bengali they are often left out
+_ZEROS = (
+    *(0x660, 0x6F0, 0x966, 0x9E6, 0xA66, 0xAE6, 0xB66, 0xBE6, 0xC66, 0xCE6, 0xD66),
+    *(0xE50, 0xED0, 0xF20, 0x1040, 0x17E0, 0x1810),
+)
+_DIGITS = {chr(zero + digit): str(digit) for zero in _ZEROS for digit in range(10)}
+_ALIKE = (
+    *(_HAN_FORMS, _EUROPEAN, _ARABIC_FORMS, _VOWEL_SIGNS, _UNSEEN, _HYPHENS, _DOTS_BELOW, _DIGITS),
+)
+_FORMS: dict[int, str] = {ord(one): other for forms in _ALIKE for one, other in forms.items()}
 
 _ARABIC = "[\u0621-\u064a]"
 _ARTICLE = re.compile(f"(?<!{_ARABIC})(?:[وف]?[بك]?ال|[وف]?لل)(?={_ARABIC}{{3}})")
@@ -51,6 +63,7 @@ def unified(text: str) -> str:
         return text
     text = _COMPATIBLE.sub(lambda found: unicodedata.normalize("NFKC", found[0]), text)
     text = unicodedata.normalize("NFC", text).translate(_FORMS)
+    text = _PICTURE.sub(r" \g<0> ", text)
     return _ARTICLE.sub(_PLAIN_ARTICLE, text)
 
 
@@ -59,6 +72,11 @@ def split(text: str) -> tuple[str, list[str]]:
     if text.isascii():
         return text, []
     return _RUN.sub(" ", text), _RUN.findall(text)
+
+
+def pictures(text: str) -> list[str]:
+    """A word for each emoji of a unified text."""
+    return [] if text.isascii() else [f"U{ord(one):X}" for one in _PICTURE.findall(text)]
 
 
 def asked(runs: list[str]) -> set[str]:

@@ -98,6 +98,19 @@ def test_a_text_of_usual_words_is_as_it_was() -> None:
     ("text", "query"),
     [
         ("나는 매일 커피를 마신다", "커피"),
+        ("in New\u00a0York\u202ftoday", "york"),
+        ("cof\u00adfee", "coffee"),
+        ("a non\u2011stop train", "non-stop"),
+        ("नमस्\u200dते", "नमस्ते"),
+        ("मैं कॉफ़ी पीता हूँ", "कॉफी"),
+        ("कमरा 123", "१२३"),
+        ("تخرجت عام 2024", "٢٠٢٤"),
+        ("اتاق ۱۲۳", "123"),
+        ("高さは5㍍です", "メートル"),
+        ("step ① of it", "1"),
+        ("my dog🐶", "dog"),
+        ("my dog 🐶 Rex", "🐶"),
+        ("I ❤️ tea", "❤"),
         ("우리 강아지 이름은 초코입니다", "강아지"),
         ("서울에서 살았다", "서울"),
         ("차를 마신다", "차"),
@@ -138,7 +151,13 @@ def test_words_are_found_in_every_script(text: str, query: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "query"),
-    [("우리 강아지", "아침"), ("北京大学", "东京"), ("الكتاب", "مدينة"), ("книга", "город")],
+    [
+        ("my dog 🐶", "🐱"),
+        ("우리 강아지", "아침"),
+        ("北京大学", "东京"),
+        ("الكتاب", "مدينة"),
+        ("книга", "город"),
+    ],
 )
 def test_other_words_are_not(text: str, query: str) -> None:
     assert not {*ENCODER.query(query).indices} & {*ENCODER.document(text).indices}

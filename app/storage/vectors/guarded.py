@@ -38,8 +38,7 @@ class GuardedStore(WordedStore):
         try:
             self._insert(points)
         except NoCollection:  # the server lost its data
-            self._make_again()
-            self._insert(points)
+            self._write_again(self._insert, points)
 
     def replace(
         self, memory_id: str, dense: Vector | None, payload: Payload, revision: str | None

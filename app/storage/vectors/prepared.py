@@ -1,8 +1,11 @@
 """Checks that a collection has vectors of the configured embedder."""
 
+from collections.abc import Callable, Sequence
+
 from app.embeddings import EmbedderInfo, Vector, is_finite
 from app.errors import EmbedderMismatch, VectorStoreUnavailable
-from app.storage.vectors.base import Engine
+from app.storage.vectors.base import Engine, NoCollection
+from app.storage.vectors.points import NewPoint
 
 
 class PreparedStore(Engine):
@@ -53,10 +56,20 @@ class PreparedStore(Engine):
         self._zero = zero
         self._record_zero(zero)
 
-    def _make_again(self) -> None:
+    def _write_again(
+        self, write: Callable[[Sequence[NewPoint]], None], points: Sequence[NewPoint]
+    ) -> None:
+        """Make the collection, which the server has lost, and `write` once more."""
         if self._prepared is None:
             raise VectorStoreUnavailable("The collection was never made.")
-        self._create(self._prepared)
+        try:
+            self._create(self._prepared)
+            write(points)
+        except NoCollection:
+            raise VectorStoreUnavailable(
+                "The collection cannot be made: its name may be taken, by an alias or by one that "
+                "QDRANT_API_KEY may not see. Give QDRANT_COLLECTION another name."
+            ) from None
 
     def _checked(self, vector: Vector) -> Vector:
         """`vector`. Raises ValueError for a wrong one, before it is sent: Edge accepts NaN, and

@@ -47,8 +47,7 @@ class VectorStore(GuardedStore):
         try:
             self._upsert(points)
         except NoCollection:  # the server lost its data
-            self._make_again()
-            self._upsert(points)
+            self._write_again(self._upsert, points)
 
     def hybrid(
         self,

@@ -186,6 +186,16 @@ class TestSomebodyElsesCollection:
         assert {request.method for request in qdrant.requests} == {"GET"}
 
 
+def test_a_collection_that_cannot_be_made_again_is_told(
+    qdrant: QdrantServer, store: ServerStore
+) -> None:
+    store.prepare(EMBEDDER)
+    gone = {"status": {"error": "Not found: Collection `memories` doesn't exist!"}}
+    qdrant.fault("/collections/memories", status=404, body=gone)
+    with pytest.raises(VectorStoreUnavailable, match="QDRANT_COLLECTION another name"):
+        put(store)
+
+
 PAGES: dict[str, dict[str, Any]] = {
     "LangChain's": {"id": 1, "payload": {"page_content": "a page"}},
     "without a payload": {"id": str(uuid.uuid4())},

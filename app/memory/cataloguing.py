@@ -1,10 +1,11 @@
-"""The catalogue of a fleet is filled from the store while the service serves.
+"""Filling the catalogue of a fleet from the store, while the service serves.
 
-That is due where memories are there that it does not know: a history of an earlier version, one
-that was moved from a file, a collection that mem0 itself or a snapshot brought. One process looks
-through the store, in the order of ids, and goes on where it, or one before it, has come to. What
-differs is looked at again under its locks, so nothing that is written meanwhile is missed or comes
-back. Until the end is reached users and totals are counted by the store.
+This is due where the store has memories that the catalogue does not know: from an earlier version,
+from a history that was moved from a file, from mem0 itself or from a snapshot. One process reads
+through the store in the order of ids, and after a crash another one goes on from there. Each memory
+on which the store and the catalogue differ is read again under its lock, so no write in between is
+missed, and no deleted memory comes back. Until the catalogue is complete, the store is asked for
+users and totals.
 """
 
 import logging
@@ -22,14 +23,16 @@ from app.storage.vectors.store import VectorStore
 log = logging.getLogger(__name__)
 
 AT_ONCE = 50
-"""Memories that are locked at the same time, for some tenths of a second at most."""
-PAGES = 10  # of rows of the catalogue that are held at once, where the store has fewer
+"""Memories that are locked at once, for some tenths of a second at most."""
+PAGES = 10
+"""Pages of the catalogue that are read for one page of the store, where the store has fewer
+memories there."""
 
 FROM_STORE = "Users and totals come from the vector store: {}."
 
 
 class Cataloguing:
-    """Looks after the filling in each round of maintenance, in every process."""
+    """Fills the catalogue, in one process of the fleet at a time."""
 
     def __init__(
         self,
@@ -39,7 +42,7 @@ class Cataloguing:
         filling: Filling,
         page: int = ROWS,
     ) -> None:
-        """`page`: how many memories are compared at once."""
+        """`page` is the number of memories that are compared at once."""
         self._store = store
         self._writer = writer
         self._catalogue = catalogue
@@ -48,12 +51,15 @@ class Cataloguing:
         self._work = Background("filling the catalogue", self.look_at_some, self._progress)
 
     def look(self) -> None:
-        """Begin, or go on for a process that is gone, where that is due and nobody is at it."""
-        progress, waits = self._filling.progress(), self._filling.has_to_wait()
-        if progress.complete and waits:
-            log.warning("a process of an earlier version writes: the catalogue is filled again")
-            self._filling.begin_again()
-        if progress.complete or waits:
+        """Begin to fill the catalogue, or go on for a dead process, where that is due. Called in
+        each round of maintenance, in every process."""
+        progress = self._filling.progress()
+        if self._filling.has_to_wait():
+            if progress.complete or progress.after:
+                log.warning("a process of an earlier version writes: the catalogue is filled again")
+                self._filling.begin_again(also_under_way=True)
+            return
+        if progress.complete:
             return
         journal, other = self._writer.journal, progress.process
         if other == journal.process or (
@@ -63,7 +69,7 @@ class Cataloguing:
             self._work.begin()
 
     def note(self) -> str | None:
-        """For /ready, as long as the catalogue is not used."""
+        """Why the catalogue is not in use yet, for /ready; None where it is."""
         if self._filling.has_to_wait():
             return FROM_STORE.format("processes of an earlier version are still at work")
         if self._filling.progress().complete:
@@ -78,7 +84,7 @@ class Cataloguing:
         return f"{seen} memories were looked at for the catalogue until now"
 
     def look_at_some(self) -> bool:
-        """The next memories; whether this process is to go on."""
+        """Compare the next memories. Returns whether this process has to go on."""
         process, progress = self._writer.journal.process, self._filling.progress()
         if progress.complete or progress.process != process:
             return False
@@ -96,7 +102,8 @@ class Cataloguing:
         return False
 
     def _bring(self, there: dict[str, Entry], known: dict[str, Entry]) -> None:
-        """Those of which the store says something else than the catalogue."""
+        """Update the rows of the memories on which the store, `there`, and the catalogue, `known`,
+        differ."""
         differing = {
             id_: there.get(id_) or known[id_]
             for id_ in {**there, **known}

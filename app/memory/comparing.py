@@ -1,4 +1,4 @@
-"""Whether a fleet's store and its history are of one moment: one may come from a backup."""
+"""Checks whether the store and the history of a fleet are from the same moment."""
 
 import logging
 
@@ -11,8 +11,11 @@ log = logging.getLogger(__name__)
 
 
 class Comparison:
-    """Looks once, in a round of maintenance in which nobody writes: what is under way is in one of
-    them first."""
+    """Compares the numbers of memories once after the start, and where they differ has the
+    catalogue filled again.
+
+    It waits for a moment without writes, because a write reaches the store first.
+    """
 
     def __init__(
         self, store: VectorStore, history: History, catalogue: Catalogue, filling: Filling
@@ -23,8 +26,10 @@ class Comparison:
         self._filling = filling
         self._looked = False
         self.note: str | None = None
+        """That they differ, for /ready."""
 
     def look(self) -> None:
+        """Compare them, unless that was done. Called in each round of maintenance."""
         before = None if self._looked else self._filling.at_rest()
         if before is None:
             return

@@ -1,4 +1,4 @@
-"""How many memories there are, and whose."""
+"""Totals and values: how many memories a scope has, and which users, agents, apps and runs."""
 
 import math
 import time
@@ -22,32 +22,34 @@ from app.storage.vectors.store import VectorStore
 T = TypeVar("T")
 
 REST_S = 5.0
-"""After the database failed to answer, until it is asked again: no reader should wait for each."""
+"""Seconds for which the database is not asked after it failed, so that only one reader waits for
+it."""
 
 
 class Totals(Protocol):
-    """Counts the memories of a scope, of everybody where it is empty; without `show_expired` only
-    those that are not expired."""
+    """Counts memories; those that have expired only with `show_expired`."""
 
-    def total(self, scope: Scope, *, show_expired: bool) -> int: ...
+    def total(self, scope: Scope, *, show_expired: bool) -> int:
+        """The number of memories in a scope; of all users where it is empty."""
 
     def values(
         self, key: str, scope: Scope, limit: int, *, show_expired: bool
     ) -> list[tuple[str, int]]:
-        """The values of `key`, one of SCOPE_KEYS, with how many memories have each: the most
-        frequent first, then by value; at most `limit`."""
+        """Up to `limit` values of `key`, one of SCOPE_KEYS, each with its number of memories: the
+        most frequent first, then by value."""
 
     def look_after(self) -> None:
-        """In each round of maintenance."""
+        """Do what is due, in each round of maintenance."""
 
     def note(self) -> str | None:
-        """For /ready."""
+        """What an operator may want to know, for /ready."""
 
     def close(self) -> None: ...
 
 
 class OfStore:
-    """Counted by the vector store: exact in this process, and on a server up to 40,000 values."""
+    """Totals that the vector store counts: exact in the embedded one, and on a server for up to
+    40,000 values."""
 
     def __init__(self, store: VectorStore) -> None:
         self._store = store
@@ -61,7 +63,7 @@ class OfStore:
         return self._store.facet(key, in_scope(scope, show_expired=show_expired), limit)
 
     def look_after(self) -> None:
-        """It counts anew each time."""
+        """Nothing is kept."""
 
     def note(self) -> str | None:
         return None
@@ -70,8 +72,8 @@ class OfStore:
 
 
 class OfCatalogue:
-    """Counted in the database of a fleet; by the store until the catalogue has every memory, and
-    while the database is away."""
+    """Totals of a fleet, counted in its catalogue; by the store until the catalogue is complete,
+    and while the database does not answer."""
 
     def __init__(
         self,
@@ -121,7 +123,7 @@ class OfCatalogue:
 
 
 def open_totals(store: VectorStore, database: Database, journal: Journal) -> Totals:
-    """Of the catalogue where processes share the store."""
+    """Totals by the catalogue where processes share the store, else by the store."""
     if not store.shared:
         return OfStore(store)
     catalogue, filling = Catalogue(database), Filling(database)

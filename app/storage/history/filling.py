@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, case, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, case, exists, func, select, true, update
 
 from app.storage.history import catalogue, tombstones
 from app.storage.history.catalogue import WRITES_BESIDE
@@ -78,10 +78,12 @@ class Filling:
         mine = (FILLING.c.process == process) & ~WRITES_BESIDE
         return self._database.write(lambda connection: _set(connection, mine, complete=True))
 
-    def begin_again(self) -> None:
+    def begin_again(self, *, also_under_way: bool = False) -> None:
         """Mark a complete catalogue as incomplete, so that it is filled once more. Its rows
-        stay, but nothing is counted in it until then."""
-        anew = update(FILLING).where(FILLING.c.complete).values(NONE_YET._asdict())
+        stay, but nothing is counted in it until then. With `also_under_way`, a filling that is
+        not complete begins again too."""
+        which = true() if also_under_way else FILLING.c.complete
+        anew = update(FILLING).where(which).values(NONE_YET._asdict())
         self._database.write(lambda connection: connection.execute(anew))
 
     def bring(self, memories: Mapping[str, Payload | None]) -> None:

@@ -258,6 +258,19 @@ class TestPass:
         first.cataloguing.look()
         assert not first.filling.progress().complete
 
+    def test_begins_again_where_a_process_of_an_earlier_version_comes_in_between(
+        self, first: Member, postgresql_place: PostgreSQLPlace
+    ) -> None:
+        first.brings(2)
+        first.filling.claim(first.journal.process, None)
+        first.filling.advance(first.journal.process, new_id(), 1)
+        postgresql_place.sql("INSERT INTO processes (id, renewed_at) VALUES ('old', now())")
+        first.cataloguing.look()
+        assert first.filling.progress().after is None
+        postgresql_place.sql("DELETE FROM processes")
+        first.fills()
+        assert first.rows() == first.stored()
+
 
 class TestOfWhatWasThereBefore:
     """Memories of a server mode whose history moves, and of a fleet of an earlier version."""

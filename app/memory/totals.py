@@ -81,11 +81,13 @@ class OfCatalogue:
         store: VectorStore,
         cataloguing: Cataloguing,
         comparison: Comparison,
+        rest_s: float = REST_S,
     ) -> None:
         self._catalogue = catalogue
         self._else = OfStore(store)
         self._cataloguing = cataloguing
         self._comparison = comparison
+        self._rest_s = rest_s
         self._rests_until = -math.inf
 
     def total(self, scope: Scope, *, show_expired: bool) -> int:
@@ -108,7 +110,7 @@ class OfCatalogue:
         try:
             return ask()
         except HistoryUnavailable:
-            self._rests_until = time.monotonic() + REST_S
+            self._rests_until = time.monotonic() + self._rest_s
             return None
 
     def look_after(self) -> None:

@@ -1,9 +1,11 @@
 """The catalogue of a fleet and what is in its store: filled beside writes, the same after each."""
 
+import socketserver
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -146,15 +148,35 @@ def second(opening: Callable[[], Member]) -> Member:
     return opening()
 
 
-def test_while_the_database_is_away_the_store_counts(first: Member) -> None:
+class Closing(socketserver.BaseRequestHandler):
+    """Of a port that hangs up, and counts for whom."""
+
+    callers: ClassVar[list[Any]] = []
+
+    def handle(self) -> None:
+        self.callers.append(self.client_address)
+
+
+def test_while_the_database_is_away_the_store_counts_and_not_each_reader_asks_it(
+    first: Member,
+) -> None:
     first.fills()
     first.add("tea")
-    with closing(Database(PostgreSQL("postgresql://u:p@127.0.0.1:1/d", connections=1))) as away:
-        totals = OfCatalogue(Catalogue(away), first.store, first.cataloguing, first.comparison)
-        for _ in range(2):
-            assert totals.total(ALICE, show_expired=True) == 1
-            assert totals.total({}, show_expired=True) == 1
-            assert totals.values("user_id", {}, 9, show_expired=True) == [("alice", 1)]
+    with socketserver.TCPServer(("127.0.0.1", 0), Closing) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        url = f"postgresql://u:p@127.0.0.1:{server.server_address[1]}/d?sslmode=disable"
+        with closing(Database(PostgreSQL(url, connections=1))) as away:
+            totals = OfCatalogue(
+                Catalogue(away), first.store, first.cataloguing, first.comparison, rest_s=600
+            )
+            asked = []
+            for _ in range(3):
+                assert totals.values("user_id", {}, 9, show_expired=True) == [("alice", 1)]
+                assert totals.total({}, show_expired=True) == 1
+                assert totals.total(ALICE, show_expired=True) == 1
+                asked.append(len(Closing.callers))
+        server.shutdown()
+    assert asked[0] == asked[-1] > 0
 
 
 class TestPass:

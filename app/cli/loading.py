@@ -12,8 +12,8 @@ import httpx
 from app.cli.client import problem
 from app.cli.pieces import LINES, Piece, is_whole, of_foreign, of_lines
 from app.cli.progress import Progress
-from app.memory.transfer import formats
 from app.memory.transfer.foreign import as_lines
+from app.memory.transfer.formats import FORMATS
 from app.memory.transfer.formats.finishing import finished
 from app.memory.transfer.formats.recognition import OWN, recognised
 from app.memory.transfer.lines import is_own
@@ -22,7 +22,8 @@ from app.security.scopes import SCOPE_KEYS
 
 PATIENCE_S = 300.0  # how long one piece is repeated
 PAUSE_S, MAX_PAUSE_S = 1.0, 30.0
-AGAIN = (429, 503, 504)
+AGAIN = (429, 503, 504)  # statuses after which a piece is sent again
+BEGINNING = 4096  # first bytes of a source, which show a backup of this service
 AT_ONCE = {False: LINES, True: 1}
 """Lines in a piece, without and with `--infer`, where the service asks an LLM for each line."""
 NOT_WHOLE = (
@@ -74,7 +75,7 @@ class Loading:
             self._progress.end()
 
     def _pieces(self, stream: BinaryIO) -> Iterator[Piece]:
-        beginning = stream.read(formats.LOOKED_AT)
+        beginning = stream.read(BEGINNING)
         stream.seek(0)
         name = self._asked.format or recognised(stream) or (OWN if is_own(beginning) else None)
         if name == OWN:
@@ -83,7 +84,7 @@ class Loading:
             return of_lines(stream, self._refuse, AT_ONCE[self._asked.infer])
         if name is None:
             raise NotThisFormat(f"Its format is not known; --format names {OWN}, {_known()}.")
-        return self._foreign(name, formats.FORMATS[name].read(stream), stream.tell)
+        return self._foreign(name, FORMATS[name](stream), stream.tell)
 
     def _foreign(
         self, name: str, items: Iterator[Item], position: Callable[[], int]
@@ -138,7 +139,7 @@ class Loading:
 
 
 def _known() -> str:
-    return ", ".join(formats.FORMATS)
+    return ", ".join(FORMATS)
 
 
 def _retry_after(response: httpx.Response | httpx.TransportError) -> float:

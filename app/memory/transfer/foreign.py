@@ -27,7 +27,7 @@ def lines_of(read: Read, format_name: str, default: Scope) -> Iterator[Line]:
     Raises InvalidRequest where the body is not in that format."""
     stream = io.BufferedReader(_Stream(read))
     try:
-        yield from as_lines(finished(format_name, FORMATS[format_name].read(stream), default))
+        yield from as_lines(finished(format_name, FORMATS[format_name](stream), default))
     except NotThisFormat as error:
         raise InvalidRequest(f"The body is not of the format {format_name}. {error}") from None
 

@@ -64,7 +64,7 @@ def claude_zip() -> BinaryIO:
 
 def read(name: str, source: bytes | BinaryIO) -> list[Item]:
     stream = io.BytesIO(source) if isinstance(source, bytes) else source
-    return list(FORMATS[name].read(stream))
+    return list(FORMATS[name](stream))
 
 
 def owned(name: str, items: list[Item], user_id: str | None = "me") -> list[Item]:

@@ -57,7 +57,7 @@ VALUES = st.recursive(
 
 def check(name: str, source: bytes) -> None:
     with suppress(NotThisFormat):
-        for item in finished(name, FORMATS[name].read(io.BytesIO(source)), {"user_id": "me"}):
+        for item in finished(name, FORMATS[name](io.BytesIO(source)), {"user_id": "me"}):
             assert isinstance(item, ImportedMemory | ImportedConversation | Refused)
             assert item.line >= 1
 

@@ -22,18 +22,6 @@ OWN = "lines"
 _EXPORTS = re.compile(f"{chatgpt.FILES.pattern}|{claude.FILES.pattern}")
 _LISTS = (*mem0.LISTS, *chatgpt.LISTS, *claude.LISTS)
 
-# These match names of fields only: inside a text each quote is escaped.
-_SIGNS = {
-    "chatgpt": re.compile(rb'"mapping"\s*:\s*\{'),
-    "claude": re.compile(rb'"(chat_messages|memory_files|conversations_memory)"\s*:'),
-    "mem0": re.compile(rb'\s*[\[{].*?"memory"\s*:', re.DOTALL),
-}
-
-
-def begins_as(name: str, beginning: bytes) -> bool:
-    """Whether `beginning` can be the beginning of JSON in the format `name`."""
-    return bool(_SIGNS[name].search(beginning))
-
 
 def recognised(stream: BinaryIO) -> str | None:
     """The name of the format of a file, by its first item; None where it is unknown. Leaves the

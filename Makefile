@@ -73,7 +73,7 @@ PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
 .PHONY: test
 test: setup-dev ## run the tests and measure their coverage (ARGS="..." goes to pytest, without coverage)
 ifeq ($(strip $(ARGS)),)
-	@$(VENV)/bin/pytest $(PARALLEL) --cov --cov-report=
+	@$(VENV)/bin/pytest $(PARALLEL) -m "not soak" --cov --cov-report=
 	@printf 'coverage by branches, in percent: ' && $(VENV)/bin/coverage report --format=total
 else
 	@$(VENV)/bin/pytest $(PARALLEL) $(ARGS)
@@ -81,7 +81,7 @@ endif
 
 .PHONY: soak
 soak: setup-dev ## the long tests: crash, restarts, failures, slow clients and more (ROUNDS=1000 for a night)
-	@ROUNDS="$(ROUNDS)" $(VENV)/bin/pytest $(PARALLEL) tests/soak $(ARGS)
+	@ROUNDS="$(ROUNDS)" $(VENV)/bin/pytest $(PARALLEL) -m soak tests/soak tests/contract tests/wire $(ARGS)
 
 # No part of CI: not everybody has the program. Its folder of data is a temporary one.
 QDRANT_BIN ?= $(shell command -v qdrant)

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import pytest
 from qdrant_client import QdrantClient
 
 from app.embeddings import EmbedderInfo
@@ -18,6 +19,8 @@ from tests.service import Service, wait_for
 
 LOCAL = EmbedderInfo("local/multilingual-e5-small", 384)
 STORES = ["embedded", "server"]
+SERVER_IN_SOAK = ["embedded", pytest.param("server", marks=pytest.mark.soak)]
+"""STORES, of which `make test` tries the first alone."""
 
 
 def fill(store: VectorStore, number: int, text: str, scope: Scope, **metadata: Any) -> list[str]:

@@ -88,7 +88,10 @@ def stand_in() -> Iterator[None]:
                 client(server.url, port).end()
 
 
-@pytest.fixture(params=STORES)
+GRPC = pytest.param("server, gRPC", marks=pytest.mark.soak)
+
+
+@pytest.fixture(params=[GRPC if name == "server, gRPC" else name for name in STORES])
 def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], VectorStore]]:
     """Opens the test's store, after closing it where it was open."""
     opened: list[VectorStore] = []

@@ -171,6 +171,7 @@ class TestTheDoor:
     def test_nobody_else_may_come_in(self, embedded: Service) -> None:
         assert (embedded.data_dir / NAME).stat().st_mode & 0o777 == 0o600
 
+    @pytest.mark.soak
     def test_it_is_found_after_a_kill_and_a_reload(self, embedded: Service, tmp_path: Path) -> None:
         embedded.stop(9)
         assert (embedded.data_dir / NAME).exists()

@@ -5,6 +5,7 @@ import os
 import ssl
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -30,10 +31,10 @@ class Try(NamedTuple):
     what: dict[str, Any]
 
     @property
-    def own(self) -> str:
-        """What this needs a service of its own for: its name, or nothing where it does not."""
+    def needs(self) -> str:
+        """Tries that say the same may share a service."""
         apart = self.what.get("apart") or "dotenv" in self.what or "data_dir_of" in self.what
-        return self.name if apart else ""
+        return json.dumps([sorted(self.settings.items()), self.name if apart else ""])
 
     @property
     def route(self) -> tuple[str, str]:
@@ -54,9 +55,14 @@ class Outcome(NamedTuple):
 
 
 def tries() -> list[Any]:
-    """Those of the same settings side by side, for which the service is started once."""
-    found = sorted(all_tries(), key=lambda one: (sorted(one.settings.items()), one.own))
-    return [pytest.param(one, id=one.name) for one in found]
+    """Those for which one service will do stand side by side; who needs one alone waits for
+    `make soak`."""
+    found = sorted(all_tries(), key=lambda one: one.needs)
+    times = Counter(one.needs for one in found)
+    return [
+        pytest.param(one, id=one.name, marks=[pytest.mark.soak] if times[one.needs] == 1 else [])
+        for one in found
+    ]
 
 
 def all_tries() -> Iterator[Try]:
@@ -136,13 +142,12 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     made: dict[str, World] = {}
 
     def world_of(one: Try) -> World:
-        key = json.dumps([one.settings, one.own])
-        if key not in made:
+        if one.needs not in made:
             for old in made.values():
                 old.close()
             made.clear()
-            made[key] = World(tmp_path_factory.mktemp("case"), one)
-        return made[key]
+            made[one.needs] = World(tmp_path_factory.mktemp("case"), one)
+        return made[one.needs]
 
     yield world_of
     for last in made.values():

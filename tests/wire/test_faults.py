@@ -372,6 +372,7 @@ class TestAsGiven:
 
 
 class TestDownAndBack:
+    @pytest.mark.soak
     def test_health_is_answered_while_100_requests_hang(
         self, deployment: Deployment, user: str
     ) -> None:

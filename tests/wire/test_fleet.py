@@ -19,6 +19,8 @@ from tests.servers.qdrant import QdrantServer
 from tests.service import Service, wait_for
 from tests.transfer import NDJSON, memory, whole
 
+pytestmark = pytest.mark.soak
+
 FACT = "Has a dog named Rex"
 MANY = 12
 

@@ -17,7 +17,10 @@ from tests.service import Service, wait_for
 
 KEY = "the-key-of-this-service"
 POINTS = "/collections/memories/points"
-TRANSPORTS = ("off", "on")  # QDRANT_GRPC
+TRANSPORTS = (  # QDRANT_GRPC
+    pytest.param("off", id="REST"),
+    pytest.param("on", id="gRPC", marks=pytest.mark.soak),
+)
 
 
 class Deployment(NamedTuple):
@@ -41,7 +44,7 @@ class Deployment(NamedTuple):
         return found[0]
 
 
-@pytest.fixture(scope="module", params=TRANSPORTS, ids=("REST", "gRPC"))
+@pytest.fixture(scope="module", params=TRANSPORTS)
 def started(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Deployment]:

@@ -142,7 +142,7 @@ def test_while_the_first_is_at_work_the_second_is_409(
     assert openai.count("/v1/chat") == 1
 
 
-@pytest.mark.parametrize("ending", [15, 9])
+@pytest.mark.parametrize("ending", [15, pytest.param(9, marks=pytest.mark.soak)])
 def test_an_answer_outlives_the_process(
     slow: tuple[Service, OpenAIServer], user: str, ending: int
 ) -> None:
@@ -154,6 +154,7 @@ def test_an_answer_outlives_the_process(
     assert service.ask("get_all", user_id=user)["total"] == 1
 
 
+@pytest.mark.soak
 def test_one_that_was_killed_at_work_can_be_asked_again(
     slow: tuple[Service, OpenAIServer], user: str
 ) -> None:

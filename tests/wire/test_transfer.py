@@ -14,13 +14,13 @@ import httpx
 import pytest
 
 from app.memory.transfer.lines import MAX_LINE
-from tests.filling import STORES, Place
+from tests.filling import SERVER_IN_SOAK, Place
 from tests.metrics import value
 from tests.service import ADMIN_KEY, ROOT, Service, wait_for
 from tests.transfer import NDJSON, header, memory, raw, whole
 
 
-@pytest.fixture(scope="module", params=STORES)
+@pytest.fixture(scope="module", params=SERVER_IN_SOAK)
 def there(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A service of each kind, to which everything goes."""
     with ExitStack() as stack:

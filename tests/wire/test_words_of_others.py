@@ -9,7 +9,7 @@ import pytest
 
 from app.security.keys import Keys, new_key_id
 from app.security.principal import Principal
-from tests.filling import STORES, Place
+from tests.filling import SERVER_IN_SOAK, Place
 from tests.service import ADMIN_KEY, Service
 
 SECRET, COMMON = "zebrafish", "quincejam"
@@ -17,7 +17,7 @@ Headers = dict[str, str]
 Results = list[dict[str, Any]]
 
 
-@pytest.fixture(scope="module", params=STORES)
+@pytest.fixture(scope="module", params=SERVER_IN_SOAK)
 def locked(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:

@@ -117,8 +117,9 @@ class Elsewhere:
         try:
             met = self._look(scope, since)
         except HistoryUnavailable as error:
+            if self._rests_until == -math.inf:  # said once, not by all who ask meanwhile
+                log.warning("the deletions of other processes are not known: %s", error.detail)
             self._rests_until = time.monotonic() + self._rest_s
-            log.warning("the deletions of other processes are not known: %s", error.detail)
             return None
         self._rests_until = -math.inf
         return met

@@ -53,6 +53,11 @@ def name_service() -> None:
     os.environ[_MASTER] = _process(os.getpid())
 
 
+def is_first_start() -> bool:
+    """Whether no master of this service has been named yet: not at a reload or a replacement."""
+    return _MASTER not in os.environ
+
+
 def service_name() -> str:
     """The name of this process's master, or of this process where it is no worker."""
     return os.environ.get(_MASTER) or _process(os.getpid())

@@ -1,10 +1,12 @@
 """Settings from an environ, all mistakes at once."""
 
+import socket
 from pathlib import Path
 
 import pytest
 
 from app.config import Settings
+from app.config.listening import listening_address
 from app.errors import StartupError
 
 
@@ -97,3 +99,13 @@ def test_a_value_is_read_as_other_programs_have_it(name: str, given: str, read: 
 def test_a_value_that_would_do_nothing_is_refused(name: str, given: str, says: str) -> None:
     with pytest.raises(StartupError, match=f"{name}: .*{says}"):
         Settings.from_env({name: given})
+
+
+def test_a_port_that_is_in_use_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        address = listening_address(Settings.from_env({"PORT": str(port)}))
+    assert address == f"127.0.0.1:{port}"
+    assert caplog.messages == [f"PORT: {port} is in use by another program; name another port"]

@@ -125,6 +125,17 @@ KINDS = (
         "{service} refuses the key: check {key} ({shown}).",
     ),
     Kind(signs.is_rate_limit, ProviderRateLimited, _LIMITED),
+    Kind(
+        signs.says(words.MEMORY, 500, 503, 507),
+        ProviderUnavailable,
+        "{service} has too little memory for the model {model} ({shown}): give it more, take a "
+        "smaller model by {role}_MODEL, or a smaller context (Ollama: OLLAMA_NUM_CTX).",
+    ),
+    Kind(
+        signs.says(words.CRASHED, 500),
+        ProviderUnavailable,
+        "{service} cannot run the model {model} ({shown}): see its log, and its version.",
+    ),
     Kind(signs.says(words.BUSY, 200, 400, 403, 409), ProviderUnavailable, _FAILED),
     Kind(
         signs.is_address,

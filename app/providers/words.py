@@ -22,6 +22,7 @@ QUOTA = _any(
     r"|已用尽"
     r"|budget has been exceeded|exceeded\w*budget|over budget|crossed budget|budget_exceeded"
     r"|free tier .{0,40}exhausted|freetieronly|call volume quota|(?:inference|usage) limit for"
+    r"|(?:hourly|daily|weekly|monthly) usage limit|requires a subscription"
     r"|setlimitexceeded|requires billing|billing account|credit limit exceeded|prepa(?:id|yment)"
     r"|(?:calls?|requests?|tokens|credits) ?(?:/|per) ?month|monthly (?:included|limit|quota|usage)"
 )
@@ -50,6 +51,9 @@ STREAM = _any(
     r"|stream=true|(?:set|enable) .?stream|stream.{0,20}must be|must .{0,20}stream|流式"
 )
 LOADING = _any(r"loading model|model .{0,80}(?:currently|still) loading|still loading|warming up")
+# Ollama, and CUDA through others.
+MEMORY = _any(r"requires more system memory|out of memory|not enough memory|insufficient memory")
+CRASHED = _any(r"runner process (?:has terminated|no longer running)|unknown model architecture")
 BUSY = _any(r"overload|over capacity|too busy|服务.{0,4}繁忙|temporarily unavailable")
 """Some say it under a status of the caller's mistakes."""
 TLS_WANTED = _any(r"(?:plain |an )http request (?:was sent )?to (?:an )?https|plain http to an ssl")

@@ -87,6 +87,8 @@ MORE: dict[str, tuple[type[ServiceError], str]] = {
     "use": (ProviderMisconfigured, "for embeddings"),
     "provider_auth_failed": (ProviderAuthFailed, "_API_KEY"),
     "tls": (ProviderMisconfigured, "https://"),
+    "memory": (ProviderUnavailable, "too little memory"),
+    "crashed": (ProviderUnavailable, "cannot run the model"),
     "redirect": (ProviderMisconfigured, "leads on to another"),
     "provider_unavailable": (ProviderUnavailable, "failed"),
     "batch": (ProviderTooManyTexts, "EMBEDDER_BATCH"),

@@ -150,6 +150,11 @@ class Settings(BaseModel):
         return self.qdrant_url or (by_host,)
 
     @property
+    def several_processes(self) -> bool:
+        """Whether other processes write to the same history and the same vectors."""
+        return self.database_url is not None or self.web_concurrency > 1
+
+    @property
     def on_cluster(self) -> bool:
         """Whether the vectors are on several nodes."""
         return self.qdrant_copies > 1 or len(self.qdrant_url) > 1 or self.qdrant_shards is not None

@@ -33,7 +33,12 @@ def open_parts(settings: Settings) -> Parts:
     embedder = open_embedder(settings)
     store = open_store(settings)
     database, liveness = open_history(settings)
-    shared = settings.database_url is not None
-    journal = Journal(database, liveness, flushes=not settings.on_server, shared=shared)
+    journal = Journal(
+        database,
+        liveness,
+        flushes=not settings.on_server,
+        shared=settings.several_processes,
+        catalogued=settings.database_url is not None,
+    )
     check_no_restore(settings)
     return Parts(embedder, store, database, journal)

@@ -68,6 +68,24 @@ def test_four_processes_wait_while_a_fifth_holds_the_history_for_10_s(
     assert service.ask("get_all", user_id="b")["total"] == 8
 
 
+def test_of_changes_of_one_memory_through_four_processes_none_is_lost(
+    four: tuple[Service, QdrantServer],
+) -> None:
+    service, _ = four
+    memory_id = service.ask("add", data="tea", user_id="c", infer=False)["result"]
+
+    def change(key: str) -> int:
+        body = {"memory_id": memory_id, "metadata": {key: key}}
+        return service.post("update", body).status_code
+
+    keys = [f"key{n}" for n in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        assert {*pool.map(change, keys)} == {200}
+    assert sorted(service.ask("get", memory_id=memory_id)["metadata"]) == sorted(keys)
+    events = [row["event"] for row in service.ask("history", memory_id=memory_id)["results"]]
+    assert events == ["ADD"] + ["UPDATE"] * 40
+
+
 def made(request: object) -> bool:
     return (request.method, request.path) == ("PUT", "/collections/memories")  # type: ignore[attr-defined]
 

@@ -58,13 +58,15 @@ class Journal:
         *,
         flushes: bool,
         shared: bool = False,
+        catalogued: bool = False,
         delete_batch: int = DELETE_BATCH,
     ) -> None:
         """`flushes`: the store belongs to this process, and a power cut loses writes that were not
-        flushed. `shared`: processes on other hosts write to the same stores."""
+        flushed. `shared`: other processes write to the same stores. `catalogued`: what they do is
+        followed in the catalogue, see catalogue.py."""
         self.answers = Answers(database)
         self.database = database
-        self._intents = Intents(database, catalogued=shared)
+        self._intents = Intents(database, catalogued=catalogued)
         self._jobs = Jobs(database)
         self.liveness = liveness
         self._flushes = flushes

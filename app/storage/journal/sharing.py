@@ -36,7 +36,8 @@ class Alone:
 
 
 class InFleet(Alone):
-    """For a fleet: processes on any number of hosts that share both stores."""
+    """For processes that share both stores: the workers of one host, or a fleet on any number of
+    hosts."""
 
     def __init__(self, database: Database, process: Callable[[], str]) -> None:
         """`process`: see SharedLocks."""

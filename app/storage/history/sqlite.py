@@ -96,6 +96,7 @@ class SQLite:
     def _set_up(self, connection: Any, _record: Any) -> None:
         # None: the driver begins no transaction of its own, so that `begin` can.
         connection.isolation_level = None
+        connection.execute("PRAGMA foreign_keys=ON")  # locks go with their intent
         connection.execute("PRAGMA secure_delete=ON")
         connection.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
         # SQLite's own timeout does not cover a change of the journal mode: it fails with "locked"

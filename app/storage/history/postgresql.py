@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from psycopg import OperationalError
 from sqlalchemy import (
     Column,
     Connection,
@@ -79,8 +78,10 @@ class PostgreSQL:
         Nothing is asked yet. StartupError for an address that cannot be read.
         """
         self._conninfo = conninfo(url)
-        self.engine = self._engine(connections, answer_s, wait_s)
-        self._glances = self._engine(GLANCES, glance_s, glance_s, pool=QueuePool)
+        self._lease: Engine | None = None
+        self.engine = _engine(partial(self._connect, answer_s), connections, wait_s)
+        glance = partial(self._connect, glance_s)
+        self._glances = _engine(glance, GLANCES, glance_s, pool=QueuePool)
         self._shares_until = -math.inf
 
     def transactions(self) -> Transactions:
@@ -109,41 +110,15 @@ class PostgreSQL:
 
     def renewals(self) -> Transactions:
         """For a lease: on a connection of their own, which is given up before the lease ends."""
-        return self._transactions(self._engine(1, RENEWAL_S, RENEWAL_S, self._connect_first))
+        self._lease = _engine(partial(connect, self._conninfo, RENEWAL_S), 1, GLANCE_S)
+        return self._transactions(self._lease)
 
-    def _connect_first(self) -> Driver:
-        """Where the server has no connection left, those go that no request is using now."""
-        try:
-            return connect(self._conninfo, RENEWAL_S)
-        except OperationalError as error:
-            if not has_no_connection_left(error):
-                raise
-        self.engine.dispose()
-        return connect(self._conninfo, RENEWAL_S)
-
-    def _engine(
-        self,
-        connections: int,
-        answer_s: float,
-        wait_s: float,
-        creator: Callable[[], Driver] | None = None,
-        pool: type[QueuePool] = PatientPool,
-    ) -> Engine:
-        engine = create_engine(
-            "postgresql+psycopg://",
-            poolclass=pool,
-            creator=creator or partial(connect, self._conninfo, answer_s),
-            isolation_level="AUTOCOMMIT",  # for reads: nothing to begin and to end around each
-            use_native_hstore=False,  # to look for it is a statement of each start
-            pool_size=connections,
-            max_overflow=0,
-            pool_timeout=wait_s,
-            pool_use_lifo=True,
-            pool_pre_ping=True,  # after a restart of the server no request meets a dead connection
-            hide_parameters=True,  # they are users' texts, and errors are logged
-        )
-        event.listen(engine, "handle_error", _leave_standby)
-        return engine
+    def _connect(self, answer_s: float) -> Driver:
+        """The lease has its connection first, also after a restart of the server, which may have
+        too few for all: without a lease nothing is written."""
+        if self._lease:
+            self._lease.pool.connect().close()
+        return connect(self._conninfo, answer_s)
 
     def _transactions(self, engine: Engine) -> Transactions:
         committed = engine.execution_options(isolation_level="READ COMMITTED")
@@ -172,6 +147,28 @@ class PostgreSQL:
         """Let the next row have the number after `last`."""
         sequence = func.pg_get_serial_sequence(column.table.name, column.name)
         connection.execute(select(func.setval(sequence, last)))
+
+
+def _engine(
+    creator: Callable[[], Driver],
+    connections: int,
+    wait_s: float,
+    pool: type[QueuePool] = PatientPool,
+) -> Engine:
+    engine = create_engine(
+        "postgresql+psycopg://",
+        poolclass=pool,
+        creator=creator,
+        isolation_level="AUTOCOMMIT",  # for reads: nothing to begin and to end around each
+        use_native_hstore=False,  # to look for it is a statement of each start
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=wait_s,
+        pool_pre_ping=True,  # after a restart of the server no request meets a dead connection
+        hide_parameters=True,  # they are users' texts, and errors are logged
+    )
+    event.listen(engine, "handle_error", _leave_standby)
+    return engine
 
 
 def _leave_standby(context: ExceptionContext) -> None:

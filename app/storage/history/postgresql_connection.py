@@ -97,7 +97,11 @@ class Driver(psycopg.Connection[Any]):
 
 
 class PatientPool(QueuePool):
-    """Where the server has no connection left, waits for one of this process."""
+    """Where the server has no connection left, waits for one of this process.
+
+    They are used in turn, so that one that was lost and cannot be made again comes after those that
+    are there.
+    """
 
     _is_told = False
 

@@ -4,6 +4,7 @@ of the primary, sessions that are cut off."""
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 
+import psycopg
 import pytest
 from sqlalchemy import select, text
 
@@ -28,8 +29,8 @@ def a_role(server: PostgreSQLServer, name: str, options: str = "") -> str:
 
 
 def cut_off(server: PostgreSQLServer, role: str) -> None:
-    """All sessions of a role, as an administrator or a timeout does."""
-    ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s"
+    """End all sessions of a role, as an administrator or a timeout does."""
+    ended = "SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity WHERE usename = %s"
     server.sql("postgres", ended, role)
 
 
@@ -102,6 +103,13 @@ def glanced(database: Database) -> int | None:
         return connection.scalar(select(1))
 
 
+def is_renewed(lease: Leases) -> bool:
+    with suppress(HistoryUnavailable):
+        lease._renew()
+        return True
+    return False
+
+
 class TestFewConnections:
     def test_where_the_server_has_fewer_connections_those_there_are_serve_all(
         self, postgresql: PostgreSQLServer
@@ -123,17 +131,32 @@ class TestFewConnections:
             database.check()
             assert glanced(database) == 1
 
-    def test_a_lease_has_a_connection_before_idle_ones_of_requests(
+    def test_one_that_is_lost_and_cannot_be_made_again_keeps_nobody_from_the_others(
         self, postgresql: PostgreSQLServer
     ) -> None:
-        url = a_role(postgresql, "crowded", "CONNECTION LIMIT 2")
-        backend = PostgreSQL(url, 2)
+        url = a_role(postgresql, "one_lost", "CONNECTION LIMIT 2")
+        there = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'one_lost'"
+        with closing(Database(PostgreSQL(url, 2, wait_s=5))) as database:
+            with database.reading() as lost:
+                with database.reading():
+                    pass
+                lost.invalidate()
+            wait_for(lambda: postgresql.sql("postgres", there) == [(1,)], 30)
+            with psycopg.connect(url):
+                database.check()
+
+    def test_after_a_restart_a_lease_has_its_connection_before_requests_have_theirs(
+        self, postgresql: PostgreSQLServer
+    ) -> None:
+        url = a_role(postgresql, "crowded", "CONNECTION LIMIT 1")
+        backend = PostgreSQL(url, 4, wait_s=0.2)
         with closing(Database(backend)) as database:
-            with database.reading(), database.reading():
-                pass
-            lease = Leases(database, backend.renewals())
-            lease.check_renewal()
-            database.write(lambda _: None)
+            lease = Leases(database, backend.renewals(), renew_s=3600)
+            wait_for(lambda: is_renewed(lease), 30)  # the server has seen the end of the opening
+            cut_off(postgresql, "crowded")
+            with pytest.raises(HistoryUnavailable, match="raise max_connections"):
+                database.check()
+            assert is_renewed(lease)
             lease.close()
 
     def test_who_finds_all_taken_by_others_is_told(self, postgresql: PostgreSQLServer) -> None:

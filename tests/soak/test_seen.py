@@ -21,8 +21,8 @@ from tests.servers.postgresql import PostgreSQLServer
 from tests.servers.qdrant import QdrantServer
 from tests.service import Service, wait_for
 
-ROUNDS = int(os.environ.get("ROUNDS") or 20)
-KILLS = max(1, ROUNDS // 20)  # the lease of each has to end
+ROUNDS = int(os.environ.get("ROUNDS") or 12)
+KILLS = max(1, ROUNDS // 20)  # the lease of each has to end: 20 s
 MANY, AT_ONCE = 30, 3
 SETTLED_S = 90
 DELETE = "/collections/memories/points/delete"

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import app.providers.openai.library  # noqa: F401  # else within the first time limit
 from app.config import Settings
 from app.errors import (
     ModelNotReady,

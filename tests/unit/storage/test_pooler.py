@@ -1,7 +1,6 @@
 """The history through a pooler, which gives each transaction another session of the server."""
 
 import signal
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -139,9 +138,7 @@ class TestPgBouncer:
         opened(url).close()
         name = url.rpartition("/")[2]
         bouncer.command(f"PAUSE {name}")
-        began = time.monotonic()
         with closing(Database(PostgreSQL(url, 5, answer_s=0.3))) as database:
-            assert time.monotonic() - began < 10
             with pytest.raises(HistoryUnavailable, match="does not answer"):
                 database.check()
             bouncer.command(f"RESUME {name}")

@@ -101,7 +101,7 @@ def filling_up(database: Database, folder: Path, memories: int) -> None:
         store = ServerStore(Connection.by(client), "memories", Options(shared=True))
         store.prepare(LOCAL)
         fill(store, memories, "tea", {"user_id": "user-7"})
-        journal = Journal(database, FileLocks(folder), flushes=False, shared=True)
+        journal = Journal(database, FileLocks(folder), flushes=False, shared=True, catalogued=True)
         writer = Writer(store, Messages(database), journal)
         filling = Filling(database)
         work = Cataloguing(store, writer, Catalogue(database), filling)

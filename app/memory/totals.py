@@ -125,8 +125,8 @@ class OfCatalogue:
 
 
 def open_totals(store: VectorStore, database: Database, journal: Journal) -> Totals:
-    """Totals by the catalogue where processes share the store, else by the store."""
-    if not store.shared:
+    """Totals by the catalogue where writes update it, else by the store."""
+    if not journal.catalogued:
         return OfStore(store)
     catalogue, filling = Catalogue(database), Filling(database)
     writer = Writer(store, Messages(database), journal)

@@ -62,10 +62,11 @@ class Journal:
         delete_batch: int = DELETE_BATCH,
     ) -> None:
         """`flushes`: the store belongs to this process, and a power cut loses writes that were not
-        flushed. `shared`: other processes write to the same stores. `catalogued`: what they do is
-        followed in the catalogue, see catalogue.py."""
+        flushed. `shared`: other processes write to the same stores. `catalogued`: writes also
+        update the catalogue, see catalogue.py."""
         self.answers = Answers(database)
         self.database = database
+        self.catalogued = catalogued
         self._intents = Intents(database, catalogued=catalogued)
         self._jobs = Jobs(database)
         self.liveness = liveness

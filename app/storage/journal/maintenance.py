@@ -89,7 +89,7 @@ class Maintenance:
         """Compare the numbers of memories in the store and the history, once. They differ where
         backups of different moments were restored."""
         # A fleet looks by itself: what others write meanwhile makes them differ too.
-        if self._compared or self._journal.unsure or self._store.shared:
+        if self._compared or self._journal.unsure or self._journal.catalogued:
             return
         stored = self._store.count({})
         self._compared = True  # even if the next count takes the database too long

@@ -88,7 +88,11 @@ class Process:
         self.database = Database(place.backend())
         self.history = History(self.database)
         self.journal = Journal(
-            self.database, FileLocks(folder / "processes"), flushes=False, shared=shared
+            self.database,
+            FileLocks(folder / "processes"),
+            flushes=False,
+            shared=shared,
+            catalogued=shared,
         )
         self.writer = Writer(self.store, Messages(self.database), self.journal)
 

@@ -94,7 +94,7 @@ class Cataloguing:
         if len(known) == most:
             after = [*known][-1]
         there = {id_: entry(owned[id_]) for id_ in owned if after is None or id_ < after}
-        self._bring(there, known)
+        self._correct(there, known)
         if after is not None:
             return self._filling.advance(process, after, progress.seen + len(there))
         if self._filling.complete(process):

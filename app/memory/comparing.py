@@ -38,7 +38,7 @@ class Comparison:
         if self._filling.at_rest() == before:
             self._looked = True
             if stored != known:
-                self._tell(stored, known)
+                self._report(stored, known)
                 self._filling.begin_again()
 
     def _known(self) -> int:
@@ -48,7 +48,7 @@ class Comparison:
             total = self._history.living()
         return total
 
-    def _tell(self, stored: int, known: int) -> None:
+    def _report(self, stored: int, known: int) -> None:
         self.note = (
             f"The vector store has {stored} memories, the history knows {known}: if one of "
             "them comes from a backup, restore the other from the same moment."

@@ -1,9 +1,9 @@
-"""The messages of a conversation, in the forms that agents and frameworks use.
+"""Reads the messages of a conversation in the forms that agents and frameworks use.
 
-OpenAI's form is the usual one; those of LangChain, Gemini, Vercel's AI SDK, OpenAI's Responses and
-ShareGPT are read as well. Parts without words are ignored: tool calls and their results, pictures,
-empty turns. So are unknown fields of a message, such as an id. (Unknown fields of a request are
-refused: one may be a mistyped `user_id`.)
+OpenAI's form is the usual one. The forms of LangChain, Gemini, Vercel's AI SDK, OpenAI's Responses
+and ShareGPT are read as well. Parts without words are ignored: tool calls, their results, pictures,
+empty turns. Unknown fields of a message, such as an id, are ignored too. (Unknown fields of a
+request are refused, because one may be a mistyped `user_id`.)
 """
 
 from typing import Annotated, Any, Literal
@@ -19,7 +19,7 @@ ROLES |= {"gpt": "assistant", "chatbot": "assistant"}
 ROLES |= {role: role for role in ("user", "assistant", "system", "developer", *TOOLS)}
 _PLACES = {"content", "parts", "data", "value"}
 _OF_TOOLS = ("_call", "_call_output", "_result", "reasoning", "item_reference")
-"""How the types of what is said to tools, by them and in thought end, in the Responses API."""
+"""Endings of the Responses API's types for tool calls, their results, and reasoning."""
 
 
 def _words(value: Any) -> Any:
@@ -45,7 +45,7 @@ def _text_of(part: Any) -> str:
 
 
 def _role(given: dict[str, Any]) -> Any:
-    """By the name that OpenAI has for it, where it is known by another."""
+    """The role of a message, by OpenAI's name for it where that is known."""
     if "role" not in given:
         kind = given.get("type", given.get("from"))
         if isinstance(kind, str) and kind.lower() not in ROLES:
@@ -56,7 +56,8 @@ def _role(given: dict[str, Any]) -> Any:
 
 
 def _content(given: dict[str, Any]) -> Any:
-    """Where OpenAI has nothing: Gemini's and Vercel's parts, LangChain's data, ShareGPT's value."""
+    """The content of a message: from OpenAI's field, or else from Gemini's and Vercel's `parts`,
+    LangChain's `data` or ShareGPT's `value`."""
     if given.get("content"):
         return given["content"]
     data = given.get("data")
@@ -77,11 +78,11 @@ class Message(BaseModel):
         if not isinstance(given, dict):
             raise ValueError("must be an object with role and content")
         role = _role(given)
-        if role in TOOLS:  # what a tool gave may have any form
+        if role in TOOLS:  # the result of a tool may have any form
             return {"role": role, "content": ""}
         usual = {**given, "role": role} if role is not None else given
         if role == "user" and _PLACES.isdisjoint(given):
-            return usual  # its words may stand in a field that is not known
+            return usual  # its words may be in an unknown field: let validation miss `content`
         return {**usual, "content": _content(given)}
 
     @property

@@ -1,4 +1,4 @@
-"""Times in the forms in which programs write them."""
+"""Reads times in the forms in which programs write them."""
 
 import re
 from datetime import UTC, datetime
@@ -7,10 +7,10 @@ from email.utils import parsedate_to_datetime
 from app.storage.payloads import instant
 
 MAX_SECONDS = 1e11
-"""A number above it is of a smaller unit: as one of seconds it would lead to the year 5138."""
+"""A larger number is in a smaller unit: so many seconds end in the year 5138."""
 _UNITS = 4  # seconds, milli-, micro- and nanoseconds
 
-# What is looser, such as `04/05/2024` or `7:34 PM`, would be a guess.
+# Looser forms, such as `04/05/2024` or `7:34 PM`, could only be guessed.
 _RFC_2822 = re.compile(
     r"([A-Z][a-z]{2}, )?\d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d(:\d\d)? (GMT|UT|[+-]\d{4})", re.ASCII
 )
@@ -21,9 +21,10 @@ _JAVASCRIPT = re.compile(
 
 
 def moment(text: str) -> datetime:
-    """In UTC, from ISO 8601 (without a zone it is UTC), RFC 2822 or the text of JavaScript's Date.
+    """The time in UTC that `text` gives in ISO 8601 (UTC without a zone), in RFC 2822 or in the
+    form of JavaScript's Date.
 
-    Raises ValueError, or OverflowError for a zone that leads out of the years 1 to 9999.
+    Raises ValueError, or OverflowError where the time in UTC is outside the years 1 to 9999.
     """
     text = text.strip().removesuffix(" UTC")
     if found := _JAVASCRIPT.fullmatch(text):
@@ -37,9 +38,10 @@ def moment(text: str) -> datetime:
 
 
 def since_1970(number: float) -> datetime:
-    """In UTC, from a number of seconds, or by its size of milli-, micro- or nanoseconds.
+    """The time in UTC that is `number` after 1970, in seconds, or, where it is too large for
+    them, in milliseconds, microseconds or nanoseconds.
 
-    Raises ValueError, OverflowError or OSError for what is none.
+    Raises ValueError, OverflowError or OSError where the number is no such time.
     """
     for _ in range(_UNITS):
         if abs(number) <= MAX_SECONDS:

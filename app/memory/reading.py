@@ -20,7 +20,7 @@ from app.storage.vectors.ranking import Ranked, Record
 from app.storage.vectors.store import VectorStore
 
 MAX_IDS = 1000  # of users, agents, apps and runs each, that are counted
-MAX_ENTITIES = 1_000_000  # of each kind: whoever deletes them one by one has to see them all
+MAX_ENTITIES = 1_000_000  # of each kind: a client that deletes them one by one needs all
 
 
 class Reading:
@@ -43,7 +43,7 @@ class Reading:
         self._choosing = choosing
 
     def find(self, principal: Principal, memory_id: str) -> Record:
-        """Raises MemoryNotFound, also for what is somebody else's."""
+        """The memory. Raises MemoryNotFound, also for one that the principal may not see."""
         record = self._store.get(memory_id)
         if record is None or not principal.may_see(record.payload):
             raise MemoryNotFound

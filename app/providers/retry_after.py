@@ -46,15 +46,15 @@ def seconds_asked(headers: Mapping[str, str], words: str = "") -> float | None:
 
 
 def seconds_to_wait(headers: Mapping[str, str], words: str = "") -> float | None:
-    """The same, or from what the headers say of when a limit begins anew."""
+    """As `seconds_asked`, or else the seconds until a limit is reset, according to `headers`."""
     asked = seconds_asked(headers, words)
     found = _until_reset(headers) if asked is None else asked
     return None if found is None else min(max(found, 0.0), MAX_S)
 
 
 def _until_reset(headers: Mapping[str, str]) -> float | None:
-    """Of `x-ratelimit-reset`, alone or for requests and tokens; of those, the limit that is
-    reached, where `x-ratelimit-remaining` says which."""
+    """The seconds in `x-ratelimit-reset`, or in its forms for requests and for tokens; of these the
+    one whose limit is reached according to `x-ratelimit-remaining`."""
     resets = {
         of: found
         for of in ("", "-requests", "-tokens")
@@ -75,7 +75,7 @@ def _milliseconds(given: str) -> float | None:
 
 
 def _seconds_or_moment(given: str) -> float | None:
-    """Of a number, a number with its unit, or a date."""
+    """The seconds until what `given` says: a number, a number with its unit, or a date."""
     given = given.strip("\"' ")
     number = _number(given.partition(",")[0])
     if number is not None:
@@ -125,8 +125,8 @@ def _is_duration(given: str) -> bool:
 
 
 def _duration(words: str, start: int) -> float | None:
-    """Of what begins at `start`: `1h2m3.5s`, `20 seconds`, a number alone; None for a time of the
-    day or a date."""
+    """The seconds of the duration at `start`: `1h2m3.5s`, `20 seconds`, or a number alone; None for
+    a time of day or a date."""
     total, place = 0.0, start
     while part := _PART.match(words, place):
         number, unit = float(part[1]), (part[2] or "s").lower()

@@ -27,11 +27,11 @@ QUOTA = _any(
     r"|(?:calls?|requests?|tokens|credits) ?(?:/|per) ?month|monthly (?:included|limit|quota|usage)"
 )
 SURELY_QUOTA_WORDS = _any(r"PerDay|prepa(?:id|yment)|credits? (?:are|is) depleted")
-"""Also where a wait is named, which is then none that helps."""
+"""Words of a used-up quota even where the refusal asks to wait, which does not help then."""
 USED_UP = _any(r"额度已|已用尽|TokenStatusExhausted|insufficient (?:balance|quota|credits?)")
-"""Also under 401, where one-api says it of a key."""
+"""Words of a used-up quota that one-api also uses with the status 401."""
 OF_A_MINUTE = _any(r"Throttling|allocated quota|token-limit|(?:token|requests?)s? ?(?:/|per) ?min")
-"""DashScope says "insufficient_quota" of these too."""
+"""Words of a limit per minute, which DashScope also calls "insufficient_quota"."""
 SURELY_QUOTA = {"insufficient_quota", "insufficient_user_quota", "billing_hard_limit_reached"}
 # Azure, OpenAI, DashScope (DataInspectionFailed), DeepSeek, Zhipu, Gemini, OpenRouter, MiniMax,
 # xAI, Moonshot, iFlytek, Cohere.
@@ -55,9 +55,9 @@ LOADING = _any(r"loading model|model .{0,80}(?:currently|still) loading|still lo
 MEMORY = _any(r"requires more system memory|out of memory|not enough memory|insufficient memory")
 CRASHED = _any(r"runner process (?:has terminated|no longer running)|unknown model architecture")
 BUSY = _any(r"overload|over capacity|too busy|服务.{0,4}繁忙|temporarily unavailable")
-"""Some say it under a status of the caller's mistakes."""
+"""Words of an overloaded service; some use them with a 4xx status."""
 TLS_WANTED = _any(r"(?:plain |an )http request (?:was sent )?to (?:an )?https|plain http to an ssl")
-"""nginx, Go's servers, Apache."""
+"""How nginx, Go's servers and Apache answer plain HTTP where they want TLS."""
 REGION = _any(r"unsupported_country|(?:country|region|location).{0,40}not (?:supported|available)")
 KEY = _any(
     r"api[ _-]?key.{0,20}(?:not valid|invalid|incorrect|missing|expired|not found)"
@@ -84,7 +84,7 @@ OTHER_USE = _any(
     r"|generate embeddings from|does not work with the specified model|not a chat model"
     r"|only supported in v1/|not an? embedding model"
 )
-"""Of a model that is there, and serves for something else."""
+"""Words of a model that exists, but has another use."""
 ADDRESS = _any(
     r"unexpected endpoint|unknown (?:url|route|path|endpoint)|invalid (?:url|path|endpoint)"
     r"|no (?:route|handler|such (?:route|path|endpoint))|page not found|not implemented"

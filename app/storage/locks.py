@@ -166,15 +166,13 @@ class Lock:
 
 
 class KeyedLock:
-    """One holder at a time of each key, by the order of their coming.
-
-    Who has waited for LOCK_S is told ServiceBusy.
-    """
+    """A lock for each key, with one holder at a time, in the order of their requests. Raises
+    ServiceBusy after a wait of LOCK_S."""
 
     def __init__(self, seconds: float = LOCK_S) -> None:
         self._seconds = seconds
         self._changed = threading.Condition()
-        self._queue: list[set[str]] = []  # held, or waited for
+        self._queue: list[set[str]] = []  # the keys of holders and of waiting threads, in order
 
     @contextmanager
     def holding(self, keys: Collection[str]) -> Iterator[None]:

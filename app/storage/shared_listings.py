@@ -1,12 +1,12 @@
-"""Listings in a fleet: none shows a part of what another process deletes by its scope.
+"""Listings in a fleet: a listing never shows a part of what another process deletes by scope.
 
-Who reads asks the database after each part that was read, before it is given. A deletion of which a
-part was missing has a row by then: it is at work, or it ended since the reading began. How long ago
-that was each clock says for itself, the database's of the deletion, this process's of the reading,
-so no two are compared.
+After each part that a reader has read, and before it gives the part away, it asks the database for
+deletions. A deletion that the part may have missed memories of has a row then: it is running, or it
+ended after the reading began. The database's clock measures how long ago the deletion ended, and
+this process's clock how long ago the reading began, so that the two clocks are never compared.
 
-While the database does not answer, or a standby does that lags, readers go on where they know of no
-deletion at work: then a part may be shown of one that is amid its calls, or was cut off there.
+While the database does not answer, or a standby answers that lags behind, readers continue where
+they know of no running deletion. Then they may show a part of what is being deleted.
 """
 
 import logging
@@ -24,17 +24,17 @@ from app.storage.history.deletions import KEPT_S, Deletions, Found
 from app.storage.listings import BEING_DELETED, WAIT_S, Listing, Listings
 
 PAUSES_S = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
-"""Between looks; the last one again and again."""
+"""The pauses of a waiting reader before it asks again; the last one is repeated."""
 SLACK_S = 1.0
-"""By which the database's clock may jump, as when another server takes its place."""
+"""How far the database's clock may jump, for example when another server takes over."""
 REST_S = 5.0
-"""After the database failed to answer, until somebody asks it again."""
+"""How long the database is not asked after it failed to answer."""
 
 log = logging.getLogger(__name__)
 
 
 class SharedListings(Listings):
-    """Also meets the deletions of other processes."""
+    """Listings that also heed the deletions of other processes."""
 
     def __init__(
         self, database: Database, seconds: float = WAIT_S, *, rest_s: float = REST_S
@@ -79,8 +79,8 @@ class Elsewhere:
     """The deletions of a fleet, as this process has seen them. Safe for many threads."""
 
     def __init__(self, deletions: Deletions, seconds: float, rest_s: float) -> None:
-        """`seconds`: for how long after one was first seen at work readers wait for its end. From
-        then on they are told at once, so that it does not take all threads."""
+        """`seconds`: how long readers wait for the end of a deletion, counted from when it was
+        first seen. After that they fail at once, so that they do not occupy all threads."""
         self._deletions = deletions
         self._seconds = seconds
         self._rest_s = rest_s
@@ -89,9 +89,10 @@ class Elsewhere:
         self._rests_until = -math.inf
 
     def wait(self, scope: Scope) -> None:
-        """Until all of `scope` that were seen at work are over.
+        """Wait until no deletion within `scope` runs.
 
-        Raises ServiceBusy where one goes on for too long, HistoryUnavailable where nobody knows.
+        Raises ServiceBusy where one runs for too long, and HistoryUnavailable where the database
+        does not answer while one was known to run.
         """
         if self._at_work(scope) is None:  # nearly always
             return
@@ -105,15 +106,15 @@ class Elsewhere:
             time.sleep(pause_s)
 
     def met(self, scope: Scope, since: float) -> bool | None:
-        """Whether one deletes in `scope`, or has done so since that time; None where the database
-        does not tell."""
+        """Whether a deletion within `scope` runs, or ended after `since`; None where the database
+        does not answer."""
         now = time.monotonic()
         if now < self._rests_until:
             return None
-        if now > since + KEPT_S - SLACK_S:  # not all that took place since is known
+        if now > since + KEPT_S - SLACK_S:  # rows of deletions since then may be gone
             return True
         if self._rests_until > -math.inf:
-            self._rests_until = now + self._rest_s  # one tries, and the others go on
+            self._rests_until = now + self._rest_s  # one thread asks, and the others go on
         try:
             met = self._look(scope, since)
         except HistoryUnavailable as error:
@@ -125,7 +126,8 @@ class Elsewhere:
         return met
 
     def _at_work(self, scope: Scope) -> float | None:
-        """Since when, of those that were seen last."""
+        """Since when a deletion within `scope` was seen to run, by what was last read; None where
+        none was."""
         with self._changing:
             mine = (seen for seen in self._seen.values() if overlap(scope, seen.scope))
             return min((seen.since for seen in mine if seen.over == math.inf), default=None)
@@ -141,7 +143,7 @@ class Elsewhere:
         there = {one.number for one in found}
         for number, seen in [*self._seen.items()]:
             at_work = seen.over == math.inf
-            # Were it at work still, it would have been found.
+            # A deletion that still ran would have been found.
             ended = at_work and number not in there and overlap(scope, seen.scope)
             if ended or seen.over < now - KEPT_S:
                 del self._seen[number]
@@ -151,7 +153,8 @@ class Elsewhere:
                 seen.over = min(seen.over, now)
 
     def _is_met(self, one: Found, elapsed_s: float, since: float) -> bool:
-        """What was over before a listing began is none of its concern, even within the slack."""
+        """Whether the deletion concerns a listing that began at `since`. It does not where it was
+        seen to have ended before, even within the slack."""
         if one.ended_s is None:
             return True
         return one.ended_s <= elapsed_s + SLACK_S and self._seen[one.number].over >= since

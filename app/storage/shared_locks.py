@@ -17,34 +17,34 @@ from app.storage.locks import CHANGING, DELETING, LOCK_S, ThreadLocks
 from app.storage.payloads import new_id
 
 LOOK_S = 0.01
-"""Between two looks of a waiting thread, each of which reads a few rows. LISTEN would need a
-session of its own for each process, which PgBouncer does not give."""
+"""How long a waiting thread pauses before it reads the rows again. (LISTEN would need a session for
+each process, which PgBouncer does not give.)"""
 DECISION = 7_201_833_940_552_012
-"""Of PostgreSQL's advisory locks: any number that no other program takes."""
+"""The key of an advisory lock of PostgreSQL: any number that no other program uses."""
 
 
 class SharedLocks:
     """`Locks` among all threads of all processes that share a database.
 
-    ThreadLocks keep the threads of this process apart first, so a row only has to keep other
-    processes out. Each hold has its turn after those that came before, see history/held.py.
+    ThreadLocks separate the threads of this process first, so rows only have to separate processes.
+    Holds get their locks in turn, see history/held.py.
 
-    No circle of waits can form. A hold adds all its rows at once, and no two holds add rows at the
-    same time, so each waits only for holds that came before it. A key is taken before anything
-    else: a thread that waits for one holds nothing that a thread could wait for that has its key
-    already.
+    There can be no deadlock. A hold adds all its rows at once, and no two holds add rows at the
+    same time, so a hold waits only for earlier ones. A thread takes its key before anything else:
+    while it waits for the key it holds nothing that the owner of the key could wait for.
 
-    A process that was stopped and taken for dead holds nothing any more, and does not know it.
-    `held.begin` finds that out before it writes.
+    A process that was stopped and taken for dead has lost its locks without notice. `held.begin`
+    finds that out before a write.
     """
 
     def __init__(
         self, database: Database, process: Callable[[], str], seconds: float = LOCK_S
     ) -> None:
-        """`process` returns the id of this process, which changes when it was taken for dead."""
+        """`process` returns the id of this process. The id changes after the process was taken for
+        dead."""
         self._database = database
         self._this = process
-        self._within = threading.local()  # `alone`, as which process
+        self._within = threading.local()  # within `alone`: the id of this process at its beginning
         self._seconds = seconds
         self._threads = ThreadLocks(seconds)
         self._held: dict[str, set[str | None]] = {}  # by hold, the keys of its rows
@@ -73,7 +73,7 @@ class SharedLocks:
     def alone(self, key: str) -> Iterator[None]:
         row = held.of_key(hashlib.sha256(key.encode()).hexdigest())  # an index has no long texts
         with self._threads.alone(key):
-            # As this process is now it takes what it takes within, or not at all.
+            # All locks within belong to one id of this process: if it is taken for dead, all go.
             self._within.process = self._this()
             try:
                 with self._holding(row):
@@ -82,15 +82,15 @@ class SharedLocks:
                 self._within.process = None
 
     def are_gone(self, memory_ids: Collection[str]) -> None:
-        """Note that the rows of these memories were deleted with the intent that was begun under
-        them. A hold that has no other rows needs no release."""
+        """Note that the rows of these memories were deleted together with an intent. A hold without
+        other rows needs no release."""
         for keys in [*self._held.values()]:
             keys.difference_update(memory_ids)
 
     def release_left(self) -> None:
         """Release the holds that could not be released while the database was away."""
         for hold in [*self._left]:
-            # A transaction whose outcome is not known may add the rows only now.
+            # A transaction of unknown outcome may still be adding the rows.
             self._release(hold, after_others=True)
             self._left.discard(hold)
 
@@ -98,7 +98,7 @@ class SharedLocks:
     def _holding(
         self, rows: Sequence[Row], scope: Callable[[], Scope] | None = None
     ) -> Iterator[None]:
-        """`scope` returns the scope of a memory whose row does not have it."""
+        """Hold the locks of `rows`. `scope` returns the scope of a memory whose row lacks it."""
         hold = Hold(new_id(), getattr(self._within, "process", None) or self._this(), rows)
         try:
             kind = self._add(hold)
@@ -114,7 +114,7 @@ class SharedLocks:
                 self._release_or_leave(hold.id)
 
     def _wait(self, hold: Hold, kind: str | None, scope: Callable[[], Scope] | None) -> None:
-        """Wait until nothing is in the way. `kind` is that of what is in the way now."""
+        """Wait until no row conflicts. `kind` is the kind of a row that conflicts now."""
         until = time.monotonic() + self._seconds
         while kind:
             if kind == held.SCOPE and scope:
@@ -128,8 +128,8 @@ class SharedLocks:
                 kind = held.in_the_way(connection, hold)
 
     def _add(self, hold: Hold) -> str | None:
-        """Add the rows. Returns the kind of what is in the way: None, where nobody else wants the
-        same, so that one transaction is enough then."""
+        """Add the rows. Returns the kind of a row that conflicts; None where there is none, so that
+        one transaction is enough."""
 
         def write(connection: Connection) -> str | None:
             _one_at_a_time(connection, lasting=not hold.is_of_memories)
@@ -139,7 +139,7 @@ class SharedLocks:
         return self._database.write(write)
 
     def _narrow(self, hold: Hold, scope: Scope) -> None:
-        """Tell the scope of the memory, so that no deletion of another scope waits for it."""
+        """Store the scope of the memory, so that no deletion of another scope waits for it."""
         self._database.write(lambda connection: held.narrow(connection, hold, scope))
 
     def _release_or_leave(self, hold: str) -> None:
@@ -158,9 +158,9 @@ class SharedLocks:
 def _one_at_a_time(connection: Connection, *, lasting: bool) -> None:
     """Keep other transactions from adding rows until this one ends.
 
-    Unless the rows are to be `lasting`, its commit does not wait for the disk, and a crash of the
-    database may lose them. That harms nothing: an intent begins only under rows that are there,
-    and its own commit waits until everything that was committed before is on the disk.
+    Unless the rows must be `lasting`, the commit does not wait for the disk, and a crash of the
+    database may lose the rows. That is harmless: an intent begins only under rows that exist, and
+    the intent's commit waits until all earlier commits are on the disk.
     """
     if connection.dialect.name == "postgresql":  # SQLite has one writer at a time anyway
         alone = select(func.pg_advisory_xact_lock(DECISION))

@@ -7,7 +7,8 @@ import unicodedata
 from app.api.http.encodings import is_compressed, seems_to_be
 
 BOM = codecs.BOM_UTF8
-"""Some clients on Windows send it first; RFC 8259, section 8.1, lets a reader ignore it."""
+"""The byte order mark. Some clients on Windows send it first; RFC 8259, section 8.1, lets a reader
+ignore it."""
 
 _QUOTES = "'\u2018\u2019\u201c\u201d\u00ab\u00bb\u300c\u300d\uff02"
 _WIDE = "：，｛｝［］"
@@ -46,7 +47,7 @@ def _reason(error: json.JSONDecodeError) -> str:
 
 
 def _of_place(text: str, place: int) -> str | None:
-    """What the characters there say more of than the decoder's message."""
+    """A reason from the characters at `place`, where they say more than the decoder's message."""
     here, before = text[place : place + 1], text[:place].rstrip()[-1:]
     by_character = {
         "": "it ends too early; a text, a list or an object in it is not closed",
@@ -78,7 +79,7 @@ def not_utf_8(raw: bytes, error: UnicodeDecodeError) -> str:
 
 
 def no_object(value: object) -> str:
-    """Why JSON that is no object is none of a route's bodies."""
+    """Explains that `value`, which is no JSON object, cannot be the body of a request."""
     if isinstance(value, str) and value.lstrip().startswith("{"):
         return "The body is JSON within a JSON text: it was encoded twice."
     return f"The body must be a JSON object, and is {_KINDS[type(value)]}."

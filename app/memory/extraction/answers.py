@@ -27,11 +27,11 @@ _THOUGHTS_END = re.compile(
 )
 _THOUGHTS_BEGIN = re.compile(rf"\s*(<{_THOUGHTS}>|\[think\]|◁think▷)", re.IGNORECASE)
 _END = re.compile(r"<\|(?:im_end|eot_id|end|endoftext|return|end_of_text)\|>|</s>")
-"""Of an answer, by templates that let it pass: what comes after it is another."""
+"""The end of an answer, where a chat template lets its mark through: the model went on after it."""
 _START = re.compile(r"[\[{]")
-_BROKEN = re.compile(r"""[\[{]\s*["'“{\[]""")  # a start of JSON, and no brace in plain text
+_BROKEN = re.compile(r"""[\[{]\s*["'“{\[]""")  # the start of JSON, unlike a brace in plain text
 _WIDE = str.maketrans("：，｛｝［］", ":,{}[]")
-"""Of Chinese and Japanese keyboards, in the place of JSON's own."""
+"""Wide punctuation of Chinese and Japanese keyboards, which stands for JSON's own."""
 _TEXT_OR_WIDE = re.compile(r'"(?:[^"\\]|\\.)*"|“[^”]*”|[：，｛｝［］]', re.DOTALL)
 _DECODER = json.JSONDecoder(strict=False)
 
@@ -72,7 +72,7 @@ def _read(text: str, cut: bool) -> Reading:
     mended = items_of(_mended(text))
     if mended is None and not items:
         raise Unreadable("there is no list under memory" if values else "it holds no JSON")
-    # Of a cut answer the last item may be cut, too.
+    # The last item of a cut answer may be cut, too.
     items = [*(mended or [])[: -1 if cut else None], *items]
     return Reading(_facts(items, empty=cut), whole=not cut)
 
@@ -117,7 +117,7 @@ def _mended(text: str) -> Any:
 
 
 def _with_narrow_punctuation(text: str) -> str:
-    """`text` as it would be in JSON; what stands in quotation marks stays."""
+    """`text` with JSON's punctuation in place of wide punctuation, but not within quotes."""
     if len(text) > MAX_MENDED:
         return text
     return _TEXT_OR_WIDE.sub(

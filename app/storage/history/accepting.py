@@ -16,9 +16,9 @@ from app.storage.history.schema import JOBS
 from app.storage.history.statements import add_those_absent
 
 ACCEPTING = 7_201_833
-"""Of PostgreSQL's advisory locks of two numbers: any that no other program takes first."""
+"""The first of the two numbers of advisory locks: any that no other program uses."""
 TURNS = 64
-"""Lanes share them: a batch may have as many lanes as a server has room for locks."""
+"""How many locks the lanes share: a batch may have more lanes than a server has room for locks."""
 
 
 def accept(connection: Connection, new: Sequence[NewJob], most: int) -> list[StoredJob]:
@@ -37,10 +37,10 @@ def accept(connection: Connection, new: Sequence[NewJob], most: int) -> list[Sto
 
 
 def _in_turn(connection: Connection, new: Iterable[NewJob]) -> None:
-    """Number those of one lane in the order in which they are committed.
+    """Let the jobs of one lane have numbers in the order in which they are committed.
 
-    Else one could be committed when the next of its lane has begun, and would run beside it. On
-    SQLite every transaction that writes is alone already.
+    Otherwise a job could be committed after the next one of its lane has begun, and run beside it.
+    Only PostgreSQL has several writing transactions at a time.
     """
     if connection.dialect.name == "postgresql":
         for turn in sorted({int(_lane(job)[:8], 16) % TURNS for job in new}):

@@ -116,8 +116,8 @@ class Database:
 
     @contextmanager
     def alone(self) -> Iterator[Connection]:
-        """A transaction that excludes others: meanwhile no process can open the database, or write
-        to an SQLite file."""
+        """A transaction that excludes others: meanwhile no process can open the database, or, where
+        it is a file, write to it."""
         try:
             with self._transactions.alone() as connection:
                 yield connection

@@ -1,9 +1,8 @@
 """Deletions by scope as rows, so that readers in other processes know which may concern them.
 
-A row is committed before the first call that deletes in the store, with its intent or with the last
-part of it, and ends after the last call, with the last of what the deletion did in the database.
-Where processes of an earlier version finish a deletion nobody ends its row: it ends when it is
-swept.
+A row is committed with the intent or with its last part, before the first call that deletes in the
+store. It ends with the deletion's last write to the database, after the last call to the store. A
+process of an earlier version does not end the rows of deletions that it finishes; `sweep` does.
 """
 
 from datetime import datetime, timedelta
@@ -32,8 +31,7 @@ from app.storage.history.database import Database
 from app.storage.history.schema import DELETIONS, INTENTS
 
 KEPT_S = 3600.0
-"""Seconds for which a row is kept after its end. A reader that does not look for longer may miss
-one."""
+"""Seconds for which a row is kept after its end. A reader that pauses for longer may miss one."""
 
 _SCOPE = [DELETIONS.c[key] for key in SCOPE_KEYS]
 
@@ -82,8 +80,8 @@ def begin(connection: Connection, intent: str, scope: Scope | None) -> None:
 
 
 def end(connection: Connection, intent: str) -> None:
-    """Nothing of it is left in the store, or all. The last statement of a transaction, so that its
-    time is that of the commit, or nearly."""
+    """End the deletion of an intent, when all of it or none of it was done in the store. To be the
+    last statement of a transaction, so that its time is nearly that of the commit."""
     mine = (DELETIONS.c.intent == intent) & DELETIONS.c.ended_at.is_(None)
     connection.execute(update(DELETIONS).where(mine).values(ended_at=_clock(connection)))
 
@@ -94,7 +92,8 @@ def _now() -> ColumnElement[datetime]:
 
 
 def _clock(connection: Connection) -> ColumnElement[datetime]:
-    """The time at which it is asked. SQLite, where nobody asks for it, has no other than that."""
+    """The time of the database's clock now. (Only PostgreSQL differs from `_now`, and only there is
+    it needed.)"""
     at_once = connection.dialect.name == "postgresql"
     return func.clock_timestamp(type_=DateTime(timezone=True)) if at_once else _now()
 

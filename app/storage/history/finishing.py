@@ -1,4 +1,4 @@
-"""How an intent's row ends: with what it did in the history, in one transaction."""
+"""Ends an intent: its row goes as the history of its write is stored, in one transaction."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ _DROP_OPEN = delete(INTENTS).where(_NUMBERED, ~INTENTS.c.done)
 
 
 def close(connection: Connection, number: int, *, keep: bool) -> bool:
-    """Mark it as done, or drop it. Whether it was open until now."""
+    """Drop an open intent, or, with `keep`, mark it as done. Returns whether it was open."""
     closed = connection.execute(_MARK_DONE if keep else _DROP_OPEN, {"number": number})
     return closed.rowcount == 1
 
@@ -31,7 +31,7 @@ def numbered(number: int) -> ColumnElement[bool]:
 
 @dataclass(frozen=True)
 class Finishing:
-    """A deletion that was carried out, see Intents.finish_deletion."""
+    """Finishes a deletion that was carried out, see Intents.finish_deletion."""
 
     number: int
     scope: Scope | None
@@ -41,12 +41,13 @@ class Finishing:
     catalogued: bool
 
     def some(self, after: int, connection: Connection) -> tuple[int | None, Erased]:
-        """As much of it as one transaction should hold; the row to go on after, or None."""
-        # With a lock on it: who finishes the same meanwhile waits.
+        """Do as much as one transaction should. Returns the row to continue after, None at the end,
+        and what was erased."""
+        # Locks the row, so that a second process that finishes the same deletion waits.
         mine = select(INTENTS.c.id).where(numbered(self.number), ~INTENTS.c.done)
         found = connection.execute(mine.with_for_update()).first()
         if found is None:
-            return None, Erased()  # it was finished before: others may have written since
+            return None, Erased()  # finished before, and others may have written since
         if parts.write_next(connection, self.number, catalogued=self.catalogued):
             return after, Erased()
         last, events = None, 0
@@ -64,13 +65,13 @@ class Finishing:
         return None, erased
 
     def _drop_some(self, connection: Connection) -> bool:
-        """Of a reset; whether there may be more."""
+        """For a reset: drop some rows of the history. Returns whether there may be more."""
         if rows.drop_some(connection):
             return True
         return self.catalogued and catalogue.drop_some(connection)
 
     def _forget(self, connection: Connection, events: int) -> Erased:
-        """What is beside the history."""
+        """Erase what the other tables have of the scope."""
         if self.scope is None:
             return Erased()
         erases = self.purge or not self.scope

@@ -1,11 +1,11 @@
-"""Locks as rows: what the processes of a fleet hold or wait for, in the order of their coming.
+"""Locks as rows: what the processes of a fleet hold or wait for, in the order of their requests.
 
-A hold adds its rows behind all that are there, and has what it wants as soon as no row of another
-process that came before is in its way. So each has its turn.
+A hold adds its rows after all others. It has its locks as soon as no earlier row of another process
+conflicts with them. So holds get their locks in turn.
 
-A row belongs to its process and goes with it: when that is over, others may take it away. One that
-an intent was begun under stays until the intent is settled, whatever has become of its thread: so
-nobody writes to a memory of which it is not known what a write has done to it.
+A row belongs to a process: when the process has ended, others may delete the row. But a row that an
+intent was begun under stays until the intent is settled, even if the thread has ended. So nobody
+writes to a memory while the outcome of a write to it is unknown.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -41,19 +41,18 @@ LOST = (
     "crashed; ask again."
 )
 KEY, MEMORY, ANY, SCOPE = "key", "memory", "any", "scope"
-"""What a row is: of a key alone; of a memory of its scope; of a memory of anybody's; of a scope,
-for which nobody else may write there."""
+"""What a row locks: a key; a memory of the row's scope; a memory of an unknown scope; a scope, in
+which nobody else may write then."""
 
 Row = dict[str, str | None]
 
 
 class Under(NamedTuple):
-    """The locks of an intent: of memories, by their ids, or of a scope. Without both it needs
-    none."""
+    """The locks that an intent needs: of memories, by their ids, or of a scope, or none."""
 
     memories: Collection[str] = ()
     changed: Collection[str] = ()
-    """Of these memories those that are not new."""
+    """The ones of `memories` that are not new."""
     scope: Scope | None = None
 
 
@@ -69,13 +68,13 @@ class Hold(NamedTuple):
 
     @property
     def is_of_memories(self) -> bool:
-        """Whether all its rows are of memories, which are written by intents only."""
+        """Whether all rows lock memories, which only intents write."""
         return all(row["kind"] in (MEMORY, ANY) for row in self.rows)
 
 
 def of_memories(memories: Mapping[str, Scope | None]) -> list[Row]:
-    """Rows of memories. `memories` has their scopes by their ids, or None where that is not
-    known."""
+    """Rows that lock memories. `memories` has the scope of each by its id, None where it is
+    unknown."""
     return [
         _row(ANY if scope is None else MEMORY, id_, scope or {}) for id_, scope in memories.items()
     ]
@@ -100,8 +99,8 @@ def add(connection: Connection, hold: Hold) -> None:
 
 
 def in_the_way(connection: Connection, hold: Hold) -> str | None:
-    """Returns the kind of a row that the hold has to wait for, which another process added before;
-    None where there is none."""
+    """Returns the kind of an earlier row of another process that conflicts with the hold; None
+    where there is none."""
     for some in sliced(hold.rows, KEYS_AT_ONCE):
         keys = [row["key"] for row in some]
         asked = {"hold": hold.id, "process": hold.process, "keys": keys}
@@ -113,25 +112,25 @@ def in_the_way(connection: Connection, hold: Hold) -> str | None:
 
 
 def narrow(connection: Connection, hold: Hold, scope: Scope) -> None:
-    """Give the rows of a hold their scope, where that was not known when they were added."""
+    """Give the rows of a hold their scope, which was unknown when they were added."""
     connection.execute(update(LOCKS).where(LOCKS.c.hold == hold.id).values(kind=MEMORY, **scope))
 
 
 def release(connection: Connection, hold: str) -> None:
-    """Unless an intent goes on under it."""
+    """Delete the rows of a hold, except those of an open intent."""
     connection.execute(delete(LOCKS).where(LOCKS.c.hold == hold, LOCKS.c.intent.is_(None)))
 
 
 def release_all(connection: Connection, process: str) -> None:
-    """The same for all of a process that is gone."""
+    """Delete all rows of a dead process, except those of open intents."""
     connection.execute(delete(LOCKS).where(LOCKS.c.process == process, LOCKS.c.intent.is_(None)))
 
 
 def begin(connection: Connection, process: str, intents: Mapping[int, Under]) -> None:
-    """Bind the locks of intents, which come by their numbers.
+    """Bind the locks that each intent needs to it; `intents` has them by the intents' numbers.
 
-    Raises ServiceBusy where one is not held any more: the process was taken for dead. Raises
-    MemoryNotFound where a memory is dead, see tombstones.py.
+    Raises ServiceBusy where a lock is not held any more, because the process was taken for dead.
+    Raises MemoryNotFound where a memory is dead, see tombstones.py.
     """
     if tombstones.is_dead(connection, [id_ for one in intents.values() for id_ in one.changed]):
         raise MemoryNotFound
@@ -144,8 +143,8 @@ def begin(connection: Connection, process: str, intents: Mapping[int, Under]) ->
 
 
 def _bind_memories(connection: Connection, process: str, intents: Mapping[str, int]) -> None:
-    """Bind the rows of memories, which have the numbers of their intents. In one statement for
-    many, since a batch has as many intents."""
+    """Bind the rows of memories to intents; `intents` has the intent's number by the memory's id.
+    One statement binds many rows, because a batch has many intents."""
     for some in sliced([*intents], KEYS_AT_ONCE):
         number = case({id_: intents[id_] for id_ in some}, value=LOCKS.c.key)
         bound = connection.scalars(_bind(process, number).where(LOCKS.c.key.in_(some)))
@@ -168,15 +167,15 @@ _MINE, _OTHER = LOCKS.alias("mine"), LOCKS.alias("other")
 
 
 def _before(*which: ColumnElement[bool]) -> Select[tuple[str]]:
-    """Selects the rows of other processes that were added before those of a hold."""
+    """Selects the rows of other processes that are earlier than those of a hold."""
     first = select(func.min(LOCKS.c.seq)).where(LOCKS.c.hold == bindparam("hold"))
     others = (_OTHER.c.process != bindparam("process"), _OTHER.c.seq < first.scalar_subquery())
     return select(_OTHER.c.kind).where(*others, *which)
 
 
 def _covers(scope: FromClause, other: FromClause) -> ColumnElement[bool]:
-    """Whether the row `scope` is of a scope, and `other` of something that may be within it. An id
-    that is null stands for none in the row of a memory, and for any in other rows."""
+    """Whether the row `scope` locks a scope, and `other` something that may be within it. An id
+    that is null means no id in the row of a memory, and any id in other rows."""
     return and_(
         scope.c.kind == SCOPE,
         other.c.kind != KEY,

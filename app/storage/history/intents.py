@@ -1,4 +1,4 @@
-"""Intents as rows: kept before a write begins, and replaced by the history of what it did."""
+"""Intents as rows: stored before a write begins, and replaced by the history of what it did."""
 
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial
@@ -30,27 +30,27 @@ class StoredIntent(NamedTuple):
     id: str
     done: bool
     collecting: bool
-    """Cut off while it was written down: nothing was done yet."""
+    """Whether its parts were still being stored, so that its write has not begun."""
     version: int
     body: str
 
 
 class Intents:
-    """The intents of a database, of every process that writes to it."""
+    """The intents in a database, of all processes that write to it."""
 
     def __init__(self, database: Database, *, catalogued: bool = False) -> None:
-        """With `catalogued` what they do is followed in the catalogue."""
+        """`catalogued`: whether the catalogue has to follow the writes."""
         self._database = database
         self._catalogued = catalogued
 
     def begin(
         self, process: str, new: NewIntent, *, first: Part | None = None, collecting: bool = False
     ) -> int:
-        """Keep an intent; its number.
+        """Store an intent. Returns its number.
 
-        A deletion brings its first part. One that is `collecting` gets more by `append`, and is
-        whole after `complete`; when it is whole others see it, see deletions.py. Raises what
-        `together.begin` does.
+        A deletion has a first part. With `collecting` it gets more by `append`, and is complete
+        after `complete`. Other processes see a deletion when it is complete, see deletions.py.
+        Raises what `together.begin` does.
         """
 
         def write(connection: Connection) -> int:
@@ -64,7 +64,7 @@ class Intents:
         return self._database.write(write)
 
     def begin_all(self, process: str, new: Sequence[NewIntent]) -> list[int]:
-        """Keep several, none of them a deletion; their numbers."""
+        """Store several intents, none of them a deletion. Returns their numbers."""
         return self._database.write(lambda connection: together.begin(connection, process, new))
 
     def append(self, number: int, part: Part) -> None:
@@ -78,8 +78,8 @@ class Intents:
         self._database.write(write)
 
     def finish(self, finished: Finished, *, keep: bool) -> None:
-        """Put what was done in the place of an open intent, which is kept as done where `keep` says
-        so. Nothing where it was finished before: then that is there."""
+        """Replace an open intent by what its write did, or, with `keep`, mark it as done. Does
+        nothing where the intent was finished before."""
 
         def write(connection: Connection) -> None:
             if close(connection, finished.number, keep=keep):
@@ -88,7 +88,7 @@ class Intents:
         self._database.write(write)
 
     def finish_all(self, finished: Sequence[Finished], *, keep: bool) -> None:
-        """The same for several."""
+        """As `finish`, for several intents in one transaction."""
         finish = partial(together.finish, keep=keep, catalogued=self._catalogued)
         self._database.write(partial(finish, finished=finished))
 
@@ -101,14 +101,15 @@ class Intents:
         purge: bool,
         last_job: int = 0,
     ) -> Erased:
-        """Put the rows of all parts into the history, and forget what was said in `scope`.
+        """Write the rows of all parts to the history, and delete the messages of `scope`.
 
-        {} is a reset and leaves nothing of the history; None forgets nothing. Jobs of `scope` that
-        were accepted up to the number `last_job`, and have not ended, are cancelled. `purge` also
-        erases the texts of the memories of `scope`, of those deleted before too, from the history,
-        the answers and the jobs; their events stay. One transaction for up to a thousand rows,
-        several for more, between which others write; may be cut off and called again. What it
-        erased this time.
+        The scope {} means a reset, which empties the history; None deletes no messages. Jobs of
+        `scope` with numbers up to `last_job` that have not ended are cancelled. `purge` also erases
+        the texts of the memories of `scope`, including those deleted earlier, from the history, the
+        answers and the jobs; their events stay.
+
+        A transaction has up to a thousand rows; others may write between two transactions. The call
+        may be interrupted and repeated. Returns what this call erased.
         """
         after: int | None = 0
         erased = Erased()
@@ -121,14 +122,14 @@ class Intents:
         return erased
 
     def living(self, memory_ids: Collection[str]) -> set[str]:
-        """Those memories that the history says are there."""
+        """The ones of these memories that exist according to the history."""
         with self._database.reading() as connection:
             last = rows.last_events(connection, memory_ids)
         return {id_ for id_, event in last.items() if event != "DELETE"}
 
     def cancel(self, id_: str, *, dead: Collection[str] = ()) -> None:
-        """The write of an open intent did not take place, if it was begun at all. `dead`: new
-        memories that may arrive late, see tombstones.py."""
+        """Drop an intent whose write did not take place; it may be missing. `dead`: its new
+        memories that may still arrive late, see tombstones.py."""
 
         def write(connection: Connection) -> None:
             tombstones.keep(connection, dead)
@@ -139,27 +140,27 @@ class Intents:
                 drop(connection, numbered(number))
             deletions.end(connection, id_)
 
-        # It may be written down only now, by a transaction whose end nobody was told of.
+        # A transaction of unknown outcome may still be storing the intent.
         self._database.write(write, after_others=True)
 
     def forget(self, numbers: Sequence[int]) -> None:
-        """Drop intents that were done for good."""
+        """Drop intents that are done."""
         for start in range(0, len(numbers), 500):  # far below any database's bound on variables
             these = INTENTS.c.seq.in_(numbers[start : start + 500])
             self._database.write(partial(drop, which=these))
 
     def number(self, id_: str) -> int | None:
-        """Of an intent that is open; None where it was finished, or never begun."""
+        """The number of an open intent; None where it was finished, or never begun."""
         query = select(INTENTS.c.seq).where(INTENTS.c.id == id_, ~INTENTS.c.done)
-        # By a write: so it comes after every one that is still under way.
+        # A write comes after all transactions that are still running.
         return self._database.write(lambda connection: connection.scalar(query), after_others=True)
 
     def ids(self, number: int, at_once: int) -> Iterator[list[str]]:
-        """The ids of all parts, up to so many at once; parts are never split."""
+        """The ids of all parts, in lists of at most `at_once`; a part is never split."""
         return parts.ids(self._database, number, at_once)
 
     def of(self, process: str) -> list[StoredIntent]:
-        """Those of a process, in the order of their writes."""
+        """The intents of a process, in the order of their writes."""
         names = ("seq", "id", "done", "collecting", "version", "body")
         columns = [INTENTS.c[name] for name in names]
         query = select(*columns).where(INTENTS.c.process == process).order_by(INTENTS.c.seq)
@@ -167,8 +168,9 @@ class Intents:
             return [StoredIntent(*row) for row in connection.execute(query)]
 
     def processes(self) -> list[str]:
-        """Who has intents, requests with a key at work, or locks; and who keeps no catalogue, so
-        that it is known when none of those is left."""
+        """The processes with intents, with locks, or with running requests that have an idempotency
+        key; and those of versions without a catalogue, because it matters when the last has
+        ended."""
         asking = ANSWERS.c.answer.is_(None) & ~ANSWERS.c.erased
         query = select(INTENTS.c.process).union(
             select(ANSWERS.c.process).where(asking),
@@ -179,21 +181,21 @@ class Intents:
             return [*connection.scalars(query)]
 
     def done_again(self, ids: Collection[str]) -> None:
-        """Before new memories are put once more, see tombstones.py."""
+        """Note that new memories will be stored once more, see tombstones.py."""
         self._database.write(lambda connection: tombstones.keep(connection, ids))
 
     def release_locks(self, process: str) -> None:
-        """Of a process that is gone; those of its intents go with these."""
+        """Release the locks of a dead process; its intents' locks go with the intents."""
         self._database.write(lambda connection: held.release_all(connection, process))
 
     def writing_beside(self, process: str) -> list[str]:
-        """The other processes that have open intents: at work, or dead."""
+        """The other processes, alive or dead, that have open intents."""
         query = select(INTENTS.c.process).distinct()
         with self._database.reading() as connection:
             return [*connection.scalars(query.where(INTENTS.c.process != process, ~INTENTS.c.done))]
 
     def done(self, process: str) -> list[int]:
-        """The numbers of a process's intents that were done."""
+        """The numbers of the process's intents that are done."""
         query = select(INTENTS.c.seq).where(INTENTS.c.process == process, INTENTS.c.done)
         with self._database.reading() as connection:
             return [*connection.scalars(query)]

@@ -1,11 +1,10 @@
-"""What only PostgreSQL does: transactions side by side, one process that makes tables.
+"""The history in PostgreSQL: its engines, and its transactions, which run side by side.
 
-Every write has a transaction of its own, at READ COMMITTED: writes to the same memory come one
-after the other by locks that are held until they are committed, what two may want to add at once is
-added by ON CONFLICT, and what two may want to finish is locked by its row first. A statement sees
-what was committed before it began, and where it has waited for a row, that row as it is then.
-SERIALIZABLE would undo transactions that do not disturb each other, and every one that is undone
-has to be tried again.
+Each write has a transaction of its own at READ COMMITTED. A statement sees what was committed before
+it began, and, where it had to wait for a row, the row's newest version. That is enough: writes to
+one memory hold its lock until they are committed; rows that two transactions may add at once are
+added with ON CONFLICT; rows that two may finish at once are locked first. SERIALIZABLE would also
+undo transactions that do not disturb each other, and each of those has to be repeated.
 """
 
 import math
@@ -51,9 +50,9 @@ from app.storage.history.transactions import OwnTransactions, Transactions
 RENEWAL_S = 5.0
 GLANCE_S = 2.0
 GLANCES = 2
-"""Connections: each is free again within a millisecond or two."""
+"""How many connections serve short reads; each is free again within a millisecond or two."""
 SHARES_S = 60.0
-"""Who found no connection left on the server, until it asks it for one again."""
+"""How long short reads share the other connections, after the server had none left for them."""
 _MIGRATION_LOCK = 7_201_833_940_552_011  # any number that no other program takes
 
 
@@ -71,11 +70,11 @@ class PostgreSQL:
         wait_s: float = LOCK_S,
         glance_s: float = GLANCE_S,
     ) -> None:
-        """`connections`: how many this process opens at most, beside the one of its lease and
-        GLANCES. Who finds them all at work waits for up to `wait_s`, and for an answer up to
-        `answer_s`; who glances, for each up to `glance_s`.
+        """`connections`: how many connections this process opens at most, beside one for its lease
+        and GLANCES. A thread waits up to `wait_s` for a free one, and up to `answer_s` for an
+        answer; both limits are `glance_s` for short reads.
 
-        Nothing is asked yet. StartupError for an address that cannot be read.
+        The server is not asked yet. Raises StartupError for an address that cannot be read.
         """
         self._conninfo = conninfo(url)
         self._lease: Engine | None = None
@@ -88,7 +87,8 @@ class PostgreSQL:
         return self._transactions(self.engine)
 
     def glancing(self) -> Connection:
-        """Where the server had no connection left for that, one of the others for a while."""
+        """A connection for a short read. It is one of the others for SHARES_S after the server had
+        no connection left for it."""
         if not self._shares():
             try:
                 return self._glances.connect()
@@ -97,7 +97,7 @@ class PostgreSQL:
                     raise
                 self._shares_until = time.monotonic() + SHARES_S
             except NoConnectionFree:
-                if not self._shares():  # as another found who was before this one
+                if not self._shares():  # unless another thread found meanwhile that none is left
                     raise
         return self.engine.connect()
 
@@ -109,7 +109,8 @@ class PostgreSQL:
         self._glances.dispose()
 
     def renewals(self) -> Transactions:
-        """For a lease: on a connection of their own, which is given up before the lease ends."""
+        """Transactions for renewing a lease, on a connection of their own. A renewal that takes long
+        is given up before the lease ends."""
         self._lease = _engine(partial(connect, self._conninfo, RENEWAL_S), 1, GLANCE_S)
         return self._transactions(self._lease)
 
@@ -172,13 +173,13 @@ def _engine(
 
 
 def _leave_standby(context: ExceptionContext) -> None:
-    """Who was the primary and is a standby now keeps its connections: they are made again, so that
-    they may lead to the new one."""
+    """Close the connections to a server that was the primary and is a standby now (it does not close
+    them itself), so that new ones may lead to the new primary."""
     if state_of(context.original_exception) == READ_ONLY_STATE:
         context.is_disconnect = True
 
 
 def _migrate_alone(connection: Connection) -> None:
-    """Whoever comes meanwhile waits, and finds it done."""
+    """Lock the migration for this transaction: other processes wait, and then find it done."""
     limit_migration(connection)
     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")

@@ -1,9 +1,9 @@
-"""Connections to PostgreSQL, straight or through a pooler, that never wait for ever.
+"""Connections to PostgreSQL, direct or through a pooler, with a limit for every wait.
 
 A pooler that shares connections between transactions (PgBouncer, Supavisor, pgcat, RDS Proxy) gives
-each transaction another session of the server: nothing may be set for a session, and nothing be
-prepared in one. Any pooler is told by what it says of the server's process, which is its own
-number and no process's (the message BackendKeyData, see "Message Formats" in PostgreSQL's manual).
+each transaction another session of the server. So limits have to be set for each transaction, and
+no statement may be prepared. A pooler is recognised by the process id in the message BackendKeyData
+(see "Message Formats" in PostgreSQL's manual): it is not the id of the server's process.
 """
 
 import logging
@@ -26,17 +26,17 @@ CONNECT_S = 3
 STATEMENT_S = 15
 LOCK_S = 10
 IDLE_S = 10
-"""A process that stops amid a transaction holds its locks so long, and no longer."""
+"""How long a process that stops within a transaction can hold its locks."""
 ANSWER_S = STATEMENT_S + 5.0
-"""When a server that does not even keep to its own limits is given up, as one that is stopped."""
+"""After how long a server is given up that does not keep its own limits, such as a stopped one."""
 PAUSE_S = 0.1
-"""Between two tries to have one more connection of a server that has none left."""
+"""The pause between two attempts to connect to a server that has no connection left."""
 SET_UP_S = 5.0
-"""For the first statement of a connection: a pooler lets in also whom it has no server for."""
+"""The limit of a connection's first statement: a pooler accepts clients even without a server."""
 MIGRATION_S = 600
 
-# Where nothing arrives any more, as behind a firewall that forgot the connection. In seconds, but
-# for the last, which is in milliseconds.
+# These find a connection that is dead without notice, such as one that a firewall forgot. All are
+# in seconds, but the last is in milliseconds.
 _NETWORK = {
     "keepalives_idle": 10,
     "keepalives_interval": 3,
@@ -53,12 +53,12 @@ _OF_OTHERS = {"pgbouncer", "supa", "connection_limit", "pool_timeout", "prepare_
     *("prepared_statement_cache_size", "statement_cache_size", "schema", "currentSchema", "ssl"),
     *("serverVersion", "charset", "uselibpqcompat", "workaround"),
 }
-"""Of what Prisma, asyncpg, JDBC, Doctrine and others put behind an address. Another name is not
-told: it may be of a password."""
+"""Parameters that Prisma, asyncpg, JDBC, Doctrine and others add to an address. An error names only
+these, because another name may be part of a password."""
 
 
 def _limits(statement_s: int, lock_s: int, idle_s: int, *, transaction: bool) -> str:
-    """The statement that sets them, for a transaction or for a session."""
+    """The statement that sets these limits, for a transaction or for a session."""
     values = {
         "statement_timeout": statement_s,
         "lock_timeout": lock_s,
@@ -75,8 +75,8 @@ _OF_MIGRATION = _limits(MIGRATION_S, MIGRATION_S, MIGRATION_S, transaction=True)
 
 
 class Driver(psycopg.Connection[Any]):
-    """Gives up a server that does not answer. No limit of libpq or the server covers one that took
-    a statement and then stands still."""
+    """A connection that gives up a server that does not answer. No limit of libpq or of the server
+    covers a server that accepts a statement and then stands still."""
 
     answer_s = ANSWER_S
     pooled = False
@@ -92,7 +92,7 @@ class Driver(psycopg.Connection[Any]):
             return super().wait(gen, interval=interval, timeout=limit)
         except psycopg.OperationalError:
             if self.info.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
-                self.close()  # its answer may still come, and is nobody's then
+                self.close()  # else a late answer would be taken for that of the next statement
             raise
 
 
@@ -114,32 +114,32 @@ class PatientPool(QueuePool):
                 has_some = self.checkedin() + self.checkedout() > 0
                 if not (has_some and has_no_connection_left(error) and time.monotonic() < until):
                     raise
-            self._tell_once()
+            self._warn_once()
             time.sleep(PAUSE_S)
 
-    def _tell_once(self) -> None:
-        if not self._is_told:
-            self._is_told = True
+    def _warn_once(self) -> None:
+        if not self._has_warned:
+            self._has_warned = True
             log.warning("%s Until then those that this process has serve all.", NO_CONNECTION)
 
 
 class _Storable(StrDumper):
-    """NUL, which PostgreSQL's texts cannot hold, becomes the symbol for it."""
+    """Replaces NUL, which PostgreSQL's texts cannot hold, by the symbol for it."""
 
     def dump(self, obj: str) -> Any:
         return super().dump(obj.replace("\0", "\N{SYMBOL FOR NULL}"))
 
 
 def conninfo(url: str) -> str:
-    """What libpq connects by. StartupError for an address that cannot be read."""
+    """The connection string for libpq. Raises StartupError for an address that cannot be read."""
     try:
         given = conninfo_to_dict(url)
-    except psycopg.ProgrammingError as error:  # which quotes it, its password too
+    except psycopg.ProgrammingError as error:  # it quotes the address with the password
         unknown = (name for name in _OF_OTHERS if f'parameter: "{name}"' in str(error))
         if name := next(unknown, None):
             raise StartupError(f"DATABASE_URL: {name} is not PostgreSQL's, leave it out") from None
         raise StartupError(UNREADABLE) from None
-    # A password with an @ or a / in it ends where that is, and the rest passes for another part.
+    # An @ or / in a password ends it, and the rest of it is read as the host or the port.
     if "@" in str(given.get("host", ""))[1:] or not _PORTS.fullmatch(str(given.get("port", ""))):
         raise StartupError(UNREADABLE)
     ours: dict[str, Any] = {
@@ -151,7 +151,7 @@ def conninfo(url: str) -> str:
 
 
 def connect(info: str, answer_s: float) -> Driver:
-    """Raises StartupError for a server that this cannot stand on."""
+    """Connect. Raises StartupError for a server that the history cannot use."""
     driver = Driver.connect(info, autocommit=True)
     driver.answer_s = min(answer_s, SET_UP_S)
     try:
@@ -179,13 +179,13 @@ def _check(driver: Driver) -> None:
 
 
 def limit(connection: Connection) -> None:
-    """The transaction that has just begun, where the session's limits are not its own."""
+    """Set the limits of a transaction that has just begun, where a pooler shares the sessions."""
     if _driver(connection).pooled:
         connection.exec_driver_sql(_OF_TRANSACTION)
 
 
 def limit_migration(connection: Connection) -> None:
-    """A transaction that may take long. The connection is of no use to others afterwards."""
+    """Set the limits of a long transaction. The connection must not be used again afterwards."""
     _driver(connection).answer_s = MIGRATION_S + 5.0
     connection.exec_driver_sql(_OF_MIGRATION)
 

@@ -1,5 +1,4 @@
-"""What a failure of PostgreSQL, or of a pooler before it, means in words for who runs the service;
-never what it quotes."""
+"""Explains failures of PostgreSQL, or of a pooler before it, to operators; never quotes values."""
 
 import re
 from typing import NamedTuple
@@ -57,7 +56,7 @@ _BY_STATE = {
     "XX000": "PostgreSQL, or the pooler before it, failed within: see its log.",
     "XX": "PostgreSQL found its own files damaged.",
 }
-# With these states poolers say what they have no other one for.
+# Poolers use these states for everything that has no state of its own.
 _OF_POOLERS = ("08P01", "XX000")
 
 
@@ -65,12 +64,12 @@ class _Said(NamedTuple):
     words: str
     why: str
     later: bool = False
-    """It may well be there later, and nobody has to change DATABASE_URL or the service."""
+    """Whether the server may be there later, without a change of DATABASE_URL or the service."""
 
 
-# What was said before a connection was made has no SQLSTATE. The server's words are English unless
-# its lc_messages say otherwise; then _NOT_MADE is the most that is known. The first that fits: what
-# one of several addresses said of the user counts more than that another one did not answer.
+# A failure before there is a connection has no SQLSTATE, only words. They are English unless the
+# server's lc_messages say otherwise; then only _NOT_MADE is known. The first match is taken: what
+# one of several addresses says about the user is more than that another one does not answer.
 _SAID = (
     _Said(_NONE_LEFT, NO_CONNECTION, later=True),
     _Said(
@@ -160,19 +159,20 @@ def reason(error: DBAPIError) -> str:
 
 
 def is_away(error: DBAPIError) -> bool:
-    """Whether it may well be there later, and nobody has to change anything."""
+    """Whether the server may be there later, without a change of anything."""
     if said := _said(error):
         return said.later
     return (state_of(error.orig) or "").startswith(("53", "57P", "08", READ_ONLY_STATE))
 
 
 def was_undone(error: DBAPIError) -> bool:
-    """Two transactions waited for each other, and this one was chosen to be undone."""
+    """Whether the server undid this transaction because of a deadlock or another conflict."""
     return (state_of(error.orig) or "").startswith("40")
 
 
 def what_the_server_said(error: DBAPIError) -> str:
-    """Its first line; empty where only libpq says something, which may quote the address."""
+    """The first line of the server's message; "" where there is only libpq's message, which may
+    quote the address."""
     said = str(error.orig).strip().partition("\n")[0]
     if state_of(error.orig):
         return said

@@ -1,4 +1,4 @@
-"""Intents that are kept, and what takes their place: of one, or of several in one transaction."""
+"""Begins and finishes intents, several in one transaction."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -19,33 +19,34 @@ NOTHING: Mapping[str, Payload | None] = MappingProxyType({})
 
 
 class NewIntent(NamedTuple):
-    """One to be kept, perhaps of the request with the idempotency key `repeat`."""
+    """An intent to be stored."""
 
     id: str
     version: int
     body: str
     repeat: tuple[str, str] | None = None
+    """Of a request with an idempotency key: what identifies it in `answers`."""
     under: Under = NO_LOCKS
 
 
 class Finished(NamedTuple):
-    """An open intent, by its number, and what takes its place."""
+    """An open intent, by its number, and what replaces it."""
 
     number: int
     rows: Rows
     answer: str | None = None
     said: Said = ()
     leaves: Mapping[str, Payload | None] = NOTHING
-    """Each memory as it is then; None is one that is gone."""
+    """The payload of each memory after the write, by its id; None for a deleted memory."""
     given_ids: bool = False
-    """Its memories brought their ids along: another write may have added some of them since, and
-    of those it leaves no rows."""
+    """Whether the caller chose the ids of the memories. Then another write may have added some of
+    them since, and for those no rows are written."""
 
 
 def begin(
     connection: Connection, process: str, new: Sequence[NewIntent], *, collecting: bool = False
 ) -> list[int]:
-    """Keep intents. Returns their numbers, in the order of `new`. Raises what `held.begin` does,
+    """Store intents. Returns their numbers, in the order of `new`. Raises what `held.begin` does,
     and answers.Withdrawn."""
     begun = {"process": process, "done": False, "collecting": collecting}
     added = [{"id": one.id, "version": one.version, "body": one.body, **begun} for one in new]
@@ -62,7 +63,8 @@ def finish(
 ) -> None:
     """See Intents.finish."""
     these = INTENTS.c.seq.in_([one.number for one in finished]) & ~INTENTS.c.done
-    # With a lock on each: who finishes the same meanwhile waits. In one order: never in a circle.
+    # Locks the rows, so that a second process that finishes the same intents waits; in one order,
+    # so that there is no deadlock.
     found = select(INTENTS.c.seq).where(these).order_by(INTENTS.c.seq).with_for_update()
     still = {*connection.scalars(found)}
     record(connection, [one for one in finished if one.number in still], catalogued=catalogued)
@@ -71,7 +73,7 @@ def finish(
 
 
 def record(connection: Connection, finished: Sequence[Finished], *, catalogued: bool) -> None:
-    """Write what takes the place of intents."""
+    """Write what replaces the intents."""
     rows.add(connection, [row for one in finished for row in _written(connection, one)])
     for given_ids in (False, True) if catalogued else ():
         these = [one.leaves for one in finished if one.given_ids == given_ids]

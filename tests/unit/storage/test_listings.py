@@ -12,6 +12,7 @@ from app.memory.requests import GetAllRequest
 from app.memory.transfer.requests import ExportRequest
 from app.storage.history.intents import Intents
 from app.storage.history.parts import Part
+from app.storage.history.together import NewIntent
 from app.storage.journal.writes import Deletion
 from app.storage.listings import Listings
 from app.storage.payloads import new_payload
@@ -128,9 +129,7 @@ def test_a_stream_is_broken_off_by_a_deletion_that_a_dead_process_began(parts: P
     deletion = Deletion(ALICE)
     Intents(parts.database).begin(
         "a dead process",
-        deletion.id,
-        deletion.VERSION,
-        deletion.to_json(),
+        NewIntent(deletion.id, deletion.VERSION, deletion.to_json()),
         first=Part([_id(0)], []),
     )
     parts.journal.recover(parts.store)

@@ -103,7 +103,7 @@ class PatientPool(QueuePool):
     are there.
     """
 
-    _is_told = False
+    _has_warned = False
 
     def connect(self) -> PoolProxiedConnection:
         until = time.monotonic() + self.timeout()

@@ -127,11 +127,8 @@ def test_a_stream_is_broken_off_by_a_deletion_that_recovery_finishes(parts: Part
 def test_a_stream_is_broken_off_by_a_deletion_that_a_dead_process_began(parts: Parts) -> None:
     _, rest = streamed(parts, 1200)
     deletion = Deletion(ALICE)
-    Intents(parts.database).begin(
-        "a dead process",
-        NewIntent(deletion.id, deletion.VERSION, deletion.to_json()),
-        first=Part([_id(0)], []),
-    )
+    new = NewIntent(deletion.id, deletion.VERSION, deletion.to_json())
+    Intents(parts.database).begin("a dead process", new, first=Part([_id(0)], []))
     parts.journal.recover(parts.store)
     with pytest.raises(ServiceBusy):
         list(rest)

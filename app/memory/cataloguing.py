@@ -101,7 +101,7 @@ class Cataloguing:
             log.info("users and totals come from the catalogue, which has every memory now")
         return False
 
-    def _bring(self, there: dict[str, Entry], known: dict[str, Entry]) -> None:
+    def _correct(self, there: dict[str, Entry], known: dict[str, Entry]) -> None:
         """Update the rows of the memories on which the store, `there`, and the catalogue, `known`,
         differ."""
         differing = {

@@ -109,8 +109,8 @@ class PostgreSQL:
         self._glances.dispose()
 
     def renewals(self) -> Transactions:
-        """Transactions for renewing a lease, on a connection of their own. A renewal that takes long
-        is given up before the lease ends."""
+        """Transactions for renewing a lease, on a connection of their own. A renewal that takes
+        long is given up before the lease ends."""
         self._lease = _engine(partial(connect, self._conninfo, RENEWAL_S), 1, GLANCE_S)
         return self._transactions(self._lease)
 

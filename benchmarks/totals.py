@@ -34,6 +34,7 @@ from app.storage.history.filling import Filling  # noqa: E402
 from app.storage.history.intents import Intents  # noqa: E402
 from app.storage.history.messages import Messages  # noqa: E402
 from app.storage.history.postgresql import PostgreSQL  # noqa: E402
+from app.storage.history.together import Finished, NewIntent  # noqa: E402
 from app.storage.journal.journal import Journal  # noqa: E402
 from app.storage.journal.liveness import FileLocks  # noqa: E402
 from app.storage.journal.writer import Writer  # noqa: E402
@@ -123,9 +124,9 @@ def finishing(database: Database) -> None:
         intents = Intents(database, catalogued=catalogued)
         id_, made = new_id(), payload(number, 100)
         rows = [history_row("ADD", id_, None, made)]
-        begun = intents.begin("p", id_, 2, "{}")
+        begun = intents.begin("p", NewIntent(id_, 2, "{}"))
         before = time.thread_time()
-        intents.finish(begun, rows, keep=False, leaves={id_: made})
+        intents.finish(Finished(begun, rows, leaves={id_: made}), keep=False)
         took_s[catalogued] += time.thread_time() - before
     with_it, without = (took_s[which] / FINISHED * 1000 for which in (True, False))
     print(f"to finish an intent: {without:.2f} ms of CPU, with its row {with_it:.2f}")

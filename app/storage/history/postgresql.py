@@ -115,8 +115,8 @@ class PostgreSQL:
         return self._transactions(self._lease)
 
     def _connect(self, answer_s: float) -> Driver:
-        """The lease has its connection first, also after a restart of the server, which may have
-        too few for all: without a lease nothing is written."""
+        """Connect, after the lease's connection is made, also after a restart of the server. The
+        server may have too few for all, and without its lease a process cannot write."""
         if self._lease:
             self._lease.pool.connect().close()
         return connect(self._conninfo, answer_s)

@@ -97,10 +97,10 @@ class Driver(psycopg.Connection[Any]):
 
 
 class PatientPool(QueuePool):
-    """Where the server has no connection left, waits for one of this process.
+    """A pool that waits for one of its own connections where the server has none left.
 
-    They are used in turn, so that one that was lost and cannot be made again comes after those that
-    are there.
+    The connections are used in turn, so that a lost one, which cannot be made again, comes after
+    the working ones.
     """
 
     _has_warned = False

@@ -162,7 +162,9 @@ def is_away(error: DBAPIError) -> bool:
     """Whether the server may be there later, without a change of anything."""
     if said := _said(error):
         return said.later
-    return (state_of(error.orig) or "").startswith(("53", "57P", "08", READ_ONLY_STATE))
+    if not (state := state_of(error.orig)):
+        return _was_connected(error)  # the connection ended before an answer came
+    return state.startswith(("53", "57P", "08", READ_ONLY_STATE))
 
 
 def was_undone(error: DBAPIError) -> bool:

@@ -2,11 +2,14 @@
 
 from contextlib import closing
 
+import psycopg
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from app.errors import HistoryUnavailable, StartupError
 from app.storage.history.database import Database
 from app.storage.history.postgresql import PostgreSQL
+from app.storage.history.postgresql_reasons import is_away
 from tests.servers.postgresql_wire import PostgreSQLWire, Refusal
 
 FITTING = {"server_version": "15.4", "server_encoding": "UTF8", "client_encoding": "UTF8"}
@@ -110,3 +113,16 @@ def test_while_running_a_refusal_is_told_without_what_it_quotes() -> None:
         with pytest.raises(HistoryUnavailable, match="the user or the password") as told:
             database.check()
         assert "somebody" not in told.value.detail
+
+
+# As psycopg and libpq say it of a server that crashed after it had let a client in.
+@pytest.mark.parametrize(
+    "said",
+    [
+        "consuming input failed: server closed the connection unexpectedly",
+        "sending query and params failed: no connection to the server",
+        "the connection is closed",
+    ],
+)
+def test_a_server_that_ends_amid_the_opening_is_waited_for(said: str) -> None:
+    assert is_away(DBAPIError("CREATE TABLE history ()", {}, psycopg.OperationalError(said)))

@@ -75,7 +75,7 @@ def client(url: str, grpc_port: int) -> KeptOpen:
 def on_server(url: str, folder: Path, grpc_port: int = 0) -> VectorStore:
     """A collection of the folder's own; unlike a folder's, it has to have a name of its own."""
     name = f"test-{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}"
-    options = Options(grpc="on" if grpc_port else "off")
+    options = Options(grpc="on" if grpc_port else "off", timeout_s=60)
     return ServerStore(Connection.by(client(url, grpc_port)), name, options=options)
 
 

@@ -1,10 +1,10 @@
 """The history in PostgreSQL: its engines, and its transactions, which run side by side.
 
-Each write has a transaction of its own at READ COMMITTED. A statement sees what was committed before
-it began, and, where it had to wait for a row, the row's newest version. That is enough: writes to
-one memory hold its lock until they are committed; rows that two transactions may add at once are
-added with ON CONFLICT; rows that two may finish at once are locked first. SERIALIZABLE would also
-undo transactions that do not disturb each other, and each of those has to be repeated.
+Each write has a transaction of its own at READ COMMITTED. A statement sees what was committed
+before it began, and, where it had to wait for a row, the row's newest version. That is enough:
+writes to one memory hold its lock until they are committed; rows that two transactions may add at
+once are added with ON CONFLICT; rows that two may finish at once are locked first. SERIALIZABLE
+would also undo transactions that do not disturb each other, and each of those has to be repeated.
 """
 
 import math
@@ -173,8 +173,8 @@ def _engine(
 
 
 def _leave_standby(context: ExceptionContext) -> None:
-    """Close the connections to a server that was the primary and is a standby now (it does not close
-    them itself), so that new ones may lead to the new primary."""
+    """Close the connections to a server that was the primary and is a standby now, so that new ones
+    may lead to the new primary. The server does not close them itself."""
     if state_of(context.original_exception) == READ_ONLY_STATE:
         context.is_disconnect = True
 

@@ -8,29 +8,28 @@ import subprocess
 import threading
 from contextlib import suppress
 from pathlib import Path
-from socketserver import BaseRequestHandler, ThreadingTCPServer
-from typing import Any, Self
+from socketserver import BaseRequestHandler
+from typing import Any
+
+from tests.servers.tcp import LocalServer
 
 CHUNK = 65536
 ASKED = re.compile(rb"CONNECT |[A-Z]+ http:")
 
 
-class Passage(ThreadingTCPServer):
+class Passage(LocalServer):
     """On a free port of 127.0.0.1. With `tls` its side towards the client is TLS; with `proxy` it
     is asked for the target by CONNECT, or by a whole address in each request."""
-
-    daemon_threads = True
 
     def __init__(
         self, target: int, *, tls: ssl.SSLContext | None = None, proxy: bool = False
     ) -> None:
-        super().__init__(("127.0.0.1", 0), _Passing)
+        super().__init__(_Passing)
         self.target = target
         self.tls = tls
         self.proxy = proxy
         self.asked: list[bytes] = []
         """The first line of each request to the proxy."""
-        self.port: int = self.server_address[1]
         self._passes = threading.Event()
         self._passes.set()
 
@@ -40,14 +39,6 @@ class Passage(ThreadingTCPServer):
 
     def go_on(self) -> None:
         self._passes.set()
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.shutdown()
-        self.server_close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Who does not trust the certificate hangs up."""

@@ -7,36 +7,25 @@ number of the process, and a secret.
 import re
 import select
 import socket
-import threading
-from socketserver import BaseRequestHandler, ThreadingTCPServer
-from typing import Self
+from socketserver import BaseRequestHandler
+
+from tests.servers.tcp import LocalServer
 
 CHUNK = 65536
 KEY_DATA = re.compile(rb"(K\0\0\0\x0c)....", re.DOTALL)
 NOBODYS = b"\x7f\xff\xff\xff"
 
 
-class Pooler(ThreadingTCPServer):
+class Pooler(LocalServer):
     """On a free port of 127.0.0.1, before the server on the port `target`."""
 
-    daemon_threads = True
-
     def __init__(self, target: int) -> None:
-        super().__init__(("127.0.0.1", 0), _Passing)
+        super().__init__(_Passing)
         self.target = target
-        self.port: int = self.server_address[1]
 
     def before(self, url: str) -> str:
         """The address of the same database, through this."""
         return url.replace(f":{self.target}/", f":{self.port}/")
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.shutdown()
-        self.server_close()
 
 
 class _Passing(BaseRequestHandler):

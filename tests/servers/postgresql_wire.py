@@ -6,9 +6,10 @@ and is answered by an ErrorResponse or by what the server is. Nobody is asked fo
 """
 
 import struct
-import threading
-from socketserver import StreamRequestHandler, ThreadingTCPServer
-from typing import NamedTuple, Self
+from socketserver import StreamRequestHandler
+from typing import NamedTuple
+
+from tests.servers.tcp import LocalServer
 
 ENCRYPTION = (80877103, 80877104)  # SSLRequest, GSSENCRequest
 DECLINED = b"N"
@@ -21,25 +22,14 @@ class Refusal(NamedTuple):
     words: str
 
 
-class PostgreSQLWire(ThreadingTCPServer):
+class PostgreSQLWire(LocalServer):
     """On a free port of 127.0.0.1. `answer` may be changed while it runs: a refusal, or the
     parameters of a server that lets everybody in."""
 
-    daemon_threads = True
-
     def __init__(self, answer: Refusal | dict[str, str]) -> None:
-        super().__init__(("127.0.0.1", 0), _Startup)
+        super().__init__(_Startup)
         self.answer = answer
-        port: int = self.server_address[1]
-        self.url = f"postgresql://somebody:a-secret@127.0.0.1:{port}/memories"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.shutdown()
-        self.server_close()
+        self.url = f"postgresql://somebody:a-secret@127.0.0.1:{self.port}/memories"
 
 
 class _Startup(StreamRequestHandler):

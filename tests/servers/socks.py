@@ -3,8 +3,9 @@
 import socket
 import threading
 from contextlib import suppress
-from socketserver import StreamRequestHandler, ThreadingTCPServer
-from typing import Self
+from socketserver import StreamRequestHandler
+
+from tests.servers.tcp import LocalServer
 
 CHUNK = 65536
 BY_ADDRESS, BY_NAME = 1, 3
@@ -12,25 +13,14 @@ TO_WHOM = {BY_ADDRESS: 4}
 ACCEPTED = b"\5\0\0\1\0\0\0\0\0\0"
 
 
-class Socks(ThreadingTCPServer):
+class Socks(LocalServer):
     """On a free port of 127.0.0.1."""
 
-    daemon_threads = True
-
     def __init__(self, target: int) -> None:
-        super().__init__(("127.0.0.1", 0), _Connection)
+        super().__init__(_Connection)
         self.target = target
         self.asked: list[tuple[str, int]] = []
         """The host and port of each connection that was asked for."""
-        self.port: int = self.server_address[1]
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.shutdown()
-        self.server_close()
 
 
 class _Connection(StreamRequestHandler):

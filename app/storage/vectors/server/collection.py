@@ -14,7 +14,7 @@ from app.storage.vectors.filters import Filter
 from app.storage.vectors.paging import ROWS
 from app.storage.vectors.server.aliases import drop, lead_to, name_beside
 from app.storage.vectors.server.connection import Connection
-from app.storage.vectors.server.errors import translated
+from app.storage.vectors.server.errors import GONE, translated
 from app.storage.vectors.server.kinds import NotAllowed
 from app.storage.vectors.server.metadata import SIGNATURE, WORDS, ZERO, Metadata
 from app.storage.vectors.server.once import Once
@@ -34,10 +34,6 @@ from app.storage.vectors.server.version import ServerVersion
 
 log = logging.getLogger(__name__)
 
-GONE = (
-    "The collection {} is gone from the Qdrant server: restore it from a snapshot. The next memory "
-    "that is stored as it is given, or a restart of this service, makes an empty one."
-)
 SAMPLE = 3  # points that are read of a collection without a recorded embedder
 
 

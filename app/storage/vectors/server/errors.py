@@ -24,6 +24,10 @@ from app.storage.vectors.server.refusals import LIMITED, NOT_FOUND, UNAUTHORIZED
 
 OF_THE_KEY = ("Must provide an API key", "Invalid API key")
 """The only errors that the server sends as plain text, not as JSON."""
+GONE = (
+    "The collection {} is gone from the Qdrant server: restore it from a snapshot. The next memory "
+    "that is stored as it is given, or a restart of this service, makes an empty one."
+)
 
 
 @contextmanager

@@ -61,9 +61,8 @@ class Journal:
         catalogued: bool = False,
         delete_batch: int = DELETE_BATCH,
     ) -> None:
-        """`flushes`: the store belongs to this process, and a power cut loses writes that were not
-        flushed. `shared`: other processes write to the same stores. `catalogued`: writes also
-        update the catalogue, see catalogue.py."""
+        """`flushes`: a power cut loses what this process did not flush to its own store. `shared`:
+        others write to the same stores. `catalogued`: writes update the catalogue, too."""
         self.answers = Answers(database)
         self.database = database
         self.catalogued = catalogued

@@ -946,11 +946,11 @@ class TestHybrid:
         _, worded, _ = store.hybrid("龙井茶", EAST, EVERYTHING, 10)
         assert [record.id for record in worded] == [tea]
 
-    @pytest.mark.parametrize("query", ["the of and", "", "?!。 🏔"])
+    @pytest.mark.parametrize("query", ["the of and", "", "?!。 —"])
     def test_a_query_without_words_is_answered_by_meaning_alone(
         self, store: VectorStore, query: str
     ) -> None:
-        point_id = put(store, "the of and ?! 🏔")
+        point_id = put(store, "the of and ?! —")
         similar, worded, words = store.hybrid(query, EAST, EVERYTHING, 10)
         assert [record.id for record in similar] == [point_id]
         assert (worded, words) == ([], frozenset())

@@ -11,7 +11,7 @@ from app.api.http import auth
 from app.api.http.unreadable import BOM, no_object, not_json, not_utf_8
 from app.errors import FieldError, InvalidRequest, UnsupportedType
 from app.memory.strict_json import STRICT
-from app.memory.validation import Request, validated
+from app.memory.validation import WHOLE, Request, validated
 
 _TYPE = re.compile(r"[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,60}")
 _JSON = re.compile(r"application/([a-z0-9.-]+\+)?json|text/json")
@@ -43,7 +43,7 @@ def body() -> Any:
 def as_object(given: Any) -> dict[str, Any]:
     """`given`, JSON that was read. Raises InvalidRequest where it is no object."""
     if not isinstance(given, dict):
-        raise InvalidRequest(no_object(given))
+        raise InvalidRequest(no_object(given), [FieldError(WHOLE, "must be a JSON object")])
     return given
 
 

@@ -62,6 +62,7 @@ def test_on_a_full_disk_writes_are_503_and_reads_go_on(small_disk: Path) -> None
         service.ask("add", data="x", user_id="a")
 
 
+@pytest.mark.soak
 def test_a_listing_that_breaks_off_is_no_valid_answer(tmp_path: Path) -> None:
     with ExitStack() as stack:
         place = Place("server", tmp_path / "data", stack)

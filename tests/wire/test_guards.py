@@ -255,6 +255,7 @@ def test_auth_disabled_answers_to_any_name(open_to_all: Service) -> None:
     assert "no ADMIN_API_KEY" in open_to_all.log.read_text()
 
 
+@pytest.mark.soak
 def test_a_model_may_take_longer_than_a_request_may(
     open_to_all: Service, openai: OpenAIServer
 ) -> None:

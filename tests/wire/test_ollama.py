@@ -77,6 +77,7 @@ def test_missing_models_are_pulled_in_the_background(tmp_path: Path, ollama: Oll
         assert f"pulled the model {EMBEDDER}" in service.log.read_text()
 
 
+@pytest.mark.soak
 def test_a_pull_that_ollama_is_not_there_for_is_made_later(
     tmp_path: Path, ollama: OllamaServer
 ) -> None:

@@ -134,6 +134,7 @@ def test_while_postgresql_is_away_it_says_so_and_then_goes_on(
     assert running.ask("get_all", user_id=user)["total"] == 2
 
 
+@pytest.mark.soak
 def test_a_standby_is_read_and_ready_says_what_it_does_not_take(
     deployment: Deployment, user: str
 ) -> None:

@@ -46,6 +46,7 @@ def test_settings_come_from_the_dotenv_file_too(running: Service) -> None:
     assert "LOG_LEVEL=DEBUG" in running.log.read_text()
 
 
+@pytest.mark.soak
 def test_one_who_is_still_answered_is_not_cut_off_by_a_stop(tmp_path: Path) -> None:
     long = [{"role": "user", "content": f"note {n}"} for n in range(256)]
     with Service(tmp_path / "data") as service, ThreadPoolExecutor(1) as pool:
@@ -59,6 +60,7 @@ def test_one_who_is_still_answered_is_not_cut_off_by_a_stop(tmp_path: Path) -> N
         assert service.ask("get_all")["total"] == 256
 
 
+@pytest.mark.soak
 def test_a_second_service_on_the_same_folder_is_told_soon(running: Service, tmp_path: Path) -> None:
     second = Service(tmp_path / "data", DATA_DIR=str(running.data_dir))
     assert second.launch().wait(timeout=30) == 3

@@ -181,6 +181,7 @@ class TestMadeByMem0:
         with Service(tmp_path / "data", QDRANT_URL=qdrant.url) as service:
             self.check_opens(service, memory_id)
 
+    @pytest.mark.soak
     def test_without_words_it_opens_warns_once_and_reembed_adds_them(
         self, tmp_path: Path, qdrant: QdrantServer
     ) -> None:

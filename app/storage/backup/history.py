@@ -76,10 +76,17 @@ def nothing_ends(database: Path) -> Iterator[sqlite3.Connection]:
         connection.rollback()
 
 
+def written_now(connection: sqlite3.Connection) -> set[str]:
+    """The memories that the running writes concern, but for deletions by scope: those are carried
+    out again where the copy is opened, whatever there is of them."""
+    bodies = connection.execute("SELECT body FROM intents WHERE NOT done")
+    rows = (row for (body,) in bodies for row in json.loads(body).get("rows", ()))
+    return {row["memory_id"] for row in rows}
+
+
 def under_way(connection: sqlite3.Connection) -> int:
     """How many memories the running writes concern."""
-    bodies = connection.execute("SELECT body FROM intents WHERE NOT done")
-    single = sum(len(json.loads(body).get("rows", ())) for (body,) in bodies)
+    single = len(written_now(connection))
     parts = connection.execute(
         "SELECT ids FROM intent_parts WHERE intent IN (SELECT seq FROM intents WHERE NOT done)"
     )

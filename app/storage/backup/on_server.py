@@ -8,7 +8,14 @@ from pathlib import Path
 from app.config import Settings
 from app.errors import ServiceBusy
 from app.storage.backup.archive import id_of, line_of
-from app.storage.backup.history import Changes, Restarted, Snapshot, nothing_ends, under_way
+from app.storage.backup.history import (
+    Changes,
+    Restarted,
+    Snapshot,
+    nothing_ends,
+    under_way,
+    written_now,
+)
 from app.storage.backup.taking import HISTORY_DB, Taken, Tell
 from app.storage.payloads import now
 from app.storage.vectors.paging import sliced
@@ -65,7 +72,7 @@ def taken(settings: Settings, work: Path, tell: Tell) -> Iterator[Taken]:
     with closing(open_server_store(settings)) as store:
         for _ in range(TRIES):
             with closing(Spool(work / "read.jsonl")) as spool:
-                moment = _read(store, settings.data_dir / HISTORY_DB, work / HISTORY_DB, spool)
+                moment = read_both(store, settings.data_dir / HISTORY_DB, work / HISTORY_DB, spool)
                 if moment:
                     found = store.embedder(), store.zero()
                     yield Taken(moment, "server", *found, spool.lines(), work / HISTORY_DB)
@@ -77,7 +84,7 @@ def taken(settings: Settings, work: Path, tell: Tell) -> Iterator[Taken]:
         )
 
 
-def _read(store: VectorStore, database: Path, copy: Path, spool: Spool) -> str | None:
+def read_both(store: VectorStore, database: Path, copy: Path, spool: Spool) -> str | None:
     """Read both stores. Returns their moment; None where they do not fit together."""
     changes = Changes(database)
     for memory in store.wholes():
@@ -87,10 +94,12 @@ def _read(store: VectorStore, database: Path, copy: Path, spool: Spool) -> str |
             if _catch_up(store, changes.next(), spool) <= FEW:
                 break
         with nothing_ends(database) as connection:
-            _catch_up(store, changes.next_in(connection), spool)
+            moment = now()
+            # Somebody may have been told already what a running write did to the collection.
+            _catch_up(store, changes.next_in(connection) | written_now(connection), spool)
             if abs(store.count({}) - len(spool)) > under_way(connection):
                 return None
-            snapshot, moment = Snapshot(database), now()
+            snapshot = Snapshot(database)
     except Restarted:
         return None
     with closing(snapshot):

@@ -61,7 +61,7 @@ class SharedListing(Listing):
         met = self._elsewhere.met(self.scope, self._whole_until)
         if met is False:
             self._whole_until = asked
-        return met is True
+        return self._elsewhere.is_known(self.scope) if met is None else met
 
 
 @dataclass
@@ -124,6 +124,10 @@ class Elsewhere:
             return None
         self._rests_until = -math.inf
         return met
+
+    def is_known(self, scope: Scope) -> bool:
+        """Whether a deletion within `scope` was seen to run, by what was last read."""
+        return self._at_work(scope) is not None
 
     def _at_work(self, scope: Scope) -> float | None:
         """Since when a deletion within `scope` was seen to run, by what was last read; None where

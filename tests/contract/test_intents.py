@@ -226,6 +226,14 @@ class TestDeletions:
         begun(intents, under=locked)
         assert place.sql("SELECT count(*) FROM deletions") == [(0,)]
 
+    def test_of_everything_are_seen_without_a_list_of_it(
+        self, intents: Intents, place: Place, database: Database
+    ) -> None:
+        hold = Hold("hold", "p", held.of_scope({}))
+        database.write(lambda connection: held.add(connection, hold))
+        begun(intents, under=Under(scope={}))
+        assert place.sql("SELECT count(*) FROM deletions") == [(1,)]
+
     def test_cut_off_while_they_were_written_down_say_so(self, intents: Intents) -> None:
         begun(intents, first=Part(["0"], []), collecting=True)
         assert [one.collecting for one in intents.of("p")] == [True]

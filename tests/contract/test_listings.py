@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
+from pathlib import Path
 from typing import Protocol
 
 import pytest
@@ -16,7 +17,7 @@ from app.storage.history.database import Database
 from app.storage.listings import Listing, Listings
 from app.storage.payloads import new_id
 from app.storage.shared_listings import SharedListings
-from tests.databases import PostgreSQLPlace
+from tests.databases import Place, PostgreSQLPlace, SQLitePlace
 from tests.servers.postgresql import PostgreSQLServer
 from tests.service import wait_for
 from tests.unit.memory.test_operations import ALICE
@@ -46,7 +47,7 @@ class OneProcess:
 
 
 class Fleet:
-    def __init__(self, place: PostgreSQLPlace) -> None:
+    def __init__(self, place: Place) -> None:
         self.place = place
         self.database = Database(place.backend())
 
@@ -63,20 +64,30 @@ class Fleet:
             self.database.write(lambda connection: deletions.end(connection, intent))
 
 
-@pytest.fixture
-def fleet(postgresql_place: PostgreSQLPlace) -> Iterator[Fleet]:
-    postgresql_place.empty()
-    made = Fleet(postgresql_place)
-    with closing(made.database):
+@pytest.fixture(params=["workers of one host", "a fleet"])
+def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Fleet]:
+    with closing_fleet(request, request.param, tmp_path) as made:
         yield made
 
 
-@pytest.fixture(params=["one process", "a fleet"])
-def kind(request: pytest.FixtureRequest) -> Kind:
+@pytest.fixture(params=["one process", "workers of one host", "a fleet"])
+def kind(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kind]:
     if request.param == "one process":
-        return OneProcess()
-    made: Kind = request.getfixturevalue("fleet")
-    return made
+        yield OneProcess()
+        return
+    with closing_fleet(request, request.param, tmp_path) as made:
+        yield made
+
+
+@contextmanager
+def closing_fleet(request: pytest.FixtureRequest, kind: str, folder: Path) -> Iterator[Fleet]:
+    place: Place = SQLitePlace(folder / "history.db")
+    if kind == "a fleet":
+        place = request.getfixturevalue("postgresql_place")
+        place.empty()  # type: ignore[attr-defined]
+    made = Fleet(place)
+    with closing(made.database):
+        yield made
 
 
 def read(listings: Listings, scope: Scope) -> Listing:
@@ -229,7 +240,7 @@ class TestInAFleet:
         listings = fleet.listings()
         with fleet.deleting(ALICE):
             pass
-        fleet.place.sql("UPDATE deletions SET ended_at = ended_at - interval '2 seconds'")
+        fleet.place.sql("UPDATE deletions SET ended_at = ended_at - 2")
         assert not listings.open(ALICE).is_broken()
 
     def test_one_of_a_deletion_that_ended_long_after_it_was_read_last_is_broken(
@@ -240,7 +251,7 @@ class TestInAFleet:
         assert not listing.is_broken()
         with fleet.deleting(ALICE):
             pass
-        fleet.place.sql("UPDATE deletions SET ended_at = ended_at - interval '1000 seconds'")
+        fleet.place.sql("UPDATE deletions SET ended_at = ended_at - 1000")
         listing._whole_until -= 1001
         assert listing.is_broken()
 
@@ -259,7 +270,7 @@ class TestInAFleet:
             stored.sweep()
             rows = "SELECT user_id, ended_at IS NOT NULL FROM deletions ORDER BY seq"
             assert fleet.place.sql(rows) == [("alice", True)]
-        fleet.place.sql("UPDATE deletions SET ended_at = ended_at - interval '2 hours'")
+        fleet.place.sql("UPDATE deletions SET ended_at = ended_at - 7200")
         with fleet.deleting(BOB):
             stored.sweep()
             assert fleet.place.sql(rows) == [("bob", True)]

@@ -49,11 +49,14 @@ class Reading(NamedTuple):
 def read(text: str, *, cut: bool = False) -> Reading:
     """The facts of an answer. `cut`: it is known to be cut off. Raises Unreadable."""
     thoughts = _THOUGHTS_END.match(text)
-    spoken = _END.split(text[thoughts.end() :] if thoughts else text)[0]
-    if _THOUGHTS_BEGIN.match(spoken):
+    answer = text[thoughts.end() :] if thoughts else text
+    if _THOUGHTS_BEGIN.match(answer):
         raise Unreadable("it is thoughts alone")
+    spoken = _END.split(answer)[0]
     try:
-        return _read(spoken, cut)
+        reading = _read(spoken, cut)
+        # What looks like the end of an answer may stand in a memory.
+        return reading if reading.whole or spoken == answer else _read(answer, cut)
     except Unreadable:
         if spoken == text:
             raise

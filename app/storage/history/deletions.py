@@ -5,7 +5,7 @@ store. It ends with the deletion's last write to the database, after the last ca
 process of an earlier version does not end the rows of deletions that it finishes; `sweep` does.
 """
 
-from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -13,8 +13,8 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
-    DateTime,
-    Interval,
+    Float,
+    Select,
     bindparam,
     delete,
     exists,
@@ -44,7 +44,7 @@ class Found(NamedTuple):
 
 
 class Deletions:
-    """The deletions of all processes that share a PostgreSQL database."""
+    """The deletions of all processes that share a database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -52,15 +52,17 @@ class Deletions:
     def meeting(self, scope: Scope, within_s: float) -> list[Found]:
         """The deletions that may concern memories of `scope`, and run now or ended in the last
         `within_s` seconds. Raises HistoryUnavailable within a few seconds."""
-        asked = {**dict.fromkeys(SCOPE_KEYS), **scope, "within": timedelta(seconds=within_s)}
+        asked = {**dict.fromkeys(SCOPE_KEYS), **scope, "within": within_s}
         with self._database.glance() as connection:
-            return [_found(*row) for row in connection.execute(_MEETING, asked)]
+            meeting = _meeting(connection.dialect.name)
+            return [_found(*row) for row in connection.execute(meeting, asked)]
 
     def sweep(self) -> None:
         """Delete the rows of deletions that ended long ago, and end those without an intent."""
         left = DELETIONS.c.ended_at.is_(None) & ~exists().where(INTENTS.c.id == DELETIONS.c.intent)
-        old = DELETIONS.c.ended_at < _now() - timedelta(seconds=KEPT_S)
+
         with self._database.reading() as connection:
+            old = DELETIONS.c.ended_at < _now(connection.dialect.name) - KEPT_S
             some = connection.scalar(select(DELETIONS.c.seq).where(left | old).limit(1))
         if some is None:
             return
@@ -86,16 +88,19 @@ def end(connection: Connection, intent: str) -> None:
     connection.execute(update(DELETIONS).where(mine).values(ended_at=_clock(connection)))
 
 
-def _now() -> ColumnElement[datetime]:
-    """The time of the database's clock when the transaction began."""
-    return func.now(type_=DateTime(timezone=True))
+def _now(dialect: str) -> ColumnElement[float]:
+    """The time of the database's clock when the transaction began, in seconds since 1970."""
+    if dialect == "postgresql":
+        return extract("epoch", func.now()).cast(Float)
+    # 1970 began at this Julian date.
+    return (func.julianday("now", type_=Float) - 2440587.5) * 86400.0
 
 
-def _clock(connection: Connection) -> ColumnElement[datetime]:
-    """The time of the database's clock now. (Only PostgreSQL differs from `_now`, and only there is
-    it needed.)"""
-    at_once = connection.dialect.name == "postgresql"
-    return func.clock_timestamp(type_=DateTime(timezone=True)) if at_once else _now()
+def _clock(connection: Connection) -> ColumnElement[float]:
+    """The same when the statement is carried out, where a transaction may be long."""
+    if connection.dialect.name == "postgresql":
+        return extract("epoch", func.clock_timestamp()).cast(Float)
+    return _now(connection.dialect.name)
 
 
 def _may_be(column: Column[Any]) -> ColumnElement[bool]:
@@ -109,11 +114,12 @@ def _found(number: int, ended_s: float | None, *ids: str | None) -> Found:
     return Found(number, scope, None if ended_s is None else float(ended_s))
 
 
-# Made once, because each listing needs it.
-_MEETING = select(DELETIONS.c.seq, extract("epoch", _now() - DELETIONS.c.ended_at), *_SCOPE).where(
-    *map(_may_be, _SCOPE),
-    or_(
-        DELETIONS.c.ended_at.is_(None),
-        DELETIONS.c.ended_at > _now() - bindparam("within", type_=Interval),
-    ),
-)
+@cache  # each listing needs it
+def _meeting(dialect: str) -> Select[Any]:
+    now = _now(dialect)
+    ended_s = (now - DELETIONS.c.ended_at).label("ended_s")
+    running = DELETIONS.c.ended_at.is_(None)
+    just_ended = DELETIONS.c.ended_at > now - bindparam("within", type_=Float)
+    return select(DELETIONS.c.seq, ended_s, *_SCOPE).where(
+        *map(_may_be, _SCOPE), or_(running, just_ended)
+    )

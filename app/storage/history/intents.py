@@ -57,8 +57,9 @@ class Intents:
             [number] = together.begin(connection, process, [new], collecting=collecting)
             if first:
                 parts.add(connection, number, first)
-                if not collecting:
-                    deletions.begin(connection, new.id, new.under.scope)
+            # A reset may clear the store without a list of what is there.
+            if (first or new.under.scope == {}) and not collecting:
+                deletions.begin(connection, new.id, new.under.scope)
             return number
 
         return self._database.write(write)

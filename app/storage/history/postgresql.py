@@ -10,6 +10,7 @@ would also undo transactions that do not disturb each other, and each of those h
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from sqlalchemy import (
@@ -118,7 +119,8 @@ class PostgreSQL:
         """Connect, after the lease's connection is made, also after a restart of the server. The
         server may have too few for all, and without its lease a process cannot write."""
         if self._lease:
-            self._lease.pool.connect().close()
+            with suppress(NoConnectionFree):  # a renewal uses it now
+                self._lease.pool.connect().close()
         return connect(self._conninfo, answer_s)
 
     def _transactions(self, engine: Engine) -> Transactions:

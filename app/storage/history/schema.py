@@ -147,7 +147,7 @@ DELETIONS = Table(  # by scope, in the order of their beginnings; each is kept f
     TABLES,
     Column("seq", Number, primary_key=True),
     Column("intent", String(36), nullable=False, index=True),  # its id
-    Column("ended_at", DateTime(timezone=True)),  # null while it is at work
+    Column("ended_at", Float),  # seconds since 1970; null while it is at work
     *_scope_columns(index=False),
     sqlite_autoincrement=True,  # a number is never used twice
 )

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class Alone:
-    """For the threads of one process, or for processes that do not share the vectors."""
+    """For the threads of one process."""
 
     def __init__(self) -> None:
         self.locks: Locks = ThreadLocks()

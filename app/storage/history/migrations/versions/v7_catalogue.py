@@ -32,7 +32,7 @@ def upgrade() -> None:
         "deletions",
         sa.Column("seq", NUMBER, primary_key=True),
         sa.Column("intent", sa.String(36), nullable=False, index=True),
-        sa.Column("ended_at", sa.DateTime(timezone=True)),
+        sa.Column("ended_at", sa.Float),
         *(sa.Column(key, sa.String) for key in SCOPE),
         sqlite_autoincrement=True,
     )

@@ -1,4 +1,4 @@
-"""Locks among the processes of a fleet."""
+"""Locks among the processes that share a history: a fleet, or the workers of one host."""
 
 import hashlib
 import threading

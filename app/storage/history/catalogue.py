@@ -52,8 +52,8 @@ class Catalogue:
         """How many memories the scope has."""
         these = select(func.count()).select_from(CATALOGUE).where(_shown(scope, show_expired))
         query = select(case((IS_COMPLETE, these.scalar_subquery())))
-        # A count of all users reads every row: that is no short read.
-        with self._database.glance() if scope else self._database.reading() as connection:
+        # A count reads every row of the scope: that is no short read, as `glance` is for.
+        with self._database.reading() as connection:
             total: int | None = connection.scalar(query)
         return total
 

@@ -58,7 +58,7 @@ def test_a_failure_shows_what_the_service_says_and_under_which_id(
     with Service(tmp_path / "data", QDRANT_URL=nowhere) as service:
         page = open_page(service)
         notice = page.locator("#list .notice")
-        expect(notice).to_contain_text("The Qdrant server does not answer.")
+        expect(notice).to_contain_text("The Qdrant server does not answer, because nobody listens")
         shown = notice.locator("code").inner_text()
         assert f"[{shown}]" in service.log.read_text()
         with page.expect_request("**/memory/get_all"):

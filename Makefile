@@ -66,9 +66,11 @@ WHOLE_WORKERS := case "$$WEB_CONCURRENCY" in \
 key: ## print a new ADMIN_API_KEY
 	@"$(PYTHON)" -c 'import secrets; print(secrets.token_urlsafe(32))'
 
-# Three processes for two cores, since many tests wait. Each takes a file after the other, whose
-# tests share a service, in the order of `testpaths`: the quick ones come last, and all end together.
-PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
+# Four processes for two cores, since many tests wait; three for the long ones, which do not. Each
+# takes a file after the other, whose tests share a service, in the order of `testpaths`: the quick
+# ones come last, and all end together.
+PARALLEL := -n 4 --dist loadfile --no-loadscope-reorder
+LONG := -n 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: test
 test: setup-dev ## run the tests and measure their coverage (ARGS="..." goes to pytest, without coverage)
@@ -81,7 +83,7 @@ endif
 
 .PHONY: soak
 soak: setup-dev ## the long tests: crash, restarts, failures, slow clients and more (ROUNDS=1000 for a night)
-	@ROUNDS="$(ROUNDS)" $(VENV)/bin/pytest $(PARALLEL) -m soak tests/soak tests/contract tests/wire $(ARGS)
+	@ROUNDS="$(ROUNDS)" $(VENV)/bin/pytest $(LONG) -m soak tests/soak tests/contract tests/wire $(ARGS)
 
 # No part of CI: not everybody has the program. Its folder of data is a temporary one.
 QDRANT_BIN ?= $(shell command -v qdrant)

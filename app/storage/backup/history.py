@@ -84,13 +84,12 @@ def written_now(connection: sqlite3.Connection) -> set[str]:
     return {row["memory_id"] for row in rows}
 
 
-def under_way(connection: sqlite3.Connection) -> int:
-    """How many memories the running writes concern."""
-    single = len(written_now(connection))
+def deleted_now(connection: sqlite3.Connection) -> int:
+    """How many memories the running deletions by scope concern."""
     parts = connection.execute(
         "SELECT ids FROM intent_parts WHERE intent IN (SELECT seq FROM intents WHERE NOT done)"
     )
-    return single + sum(len(json.loads(ids)) for (ids,) in parts)
+    return sum(len(json.loads(ids)) for (ids,) in parts)
 
 
 def _place(connection: sqlite3.Connection) -> Place:

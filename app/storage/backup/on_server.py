@@ -12,8 +12,8 @@ from app.storage.backup.history import (
     Changes,
     Restarted,
     Snapshot,
+    deleted_now,
     nothing_ends,
-    under_way,
     written_now,
 )
 from app.storage.backup.taking import HISTORY_DB, Taken, Tell
@@ -94,10 +94,10 @@ def read_both(store: VectorStore, database: Path, copy: Path, spool: Spool) -> s
             if _catch_up(store, changes.next(), spool) <= FEW:
                 break
         with nothing_ends(database) as connection:
-            moment = now()
+            moment, written = now(), written_now(connection)
             # Somebody may have been told already what a running write did to the collection.
-            _catch_up(store, changes.next_in(connection) | written_now(connection), spool)
-            if abs(store.count({}) - len(spool)) > under_way(connection):
+            _catch_up(store, changes.next_in(connection) | written, spool)
+            if abs(store.count({}) - len(spool)) > len(written) + deleted_now(connection):
                 return None
             snapshot = Snapshot(database)
     except Restarted:

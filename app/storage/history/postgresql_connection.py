@@ -17,6 +17,7 @@ from psycopg.types.string import StrDumper
 from sqlalchemy import Connection, PoolProxiedConnection, QueuePool
 
 from app.errors import StartupError
+from app.observability.once import Once
 from app.storage.history.postgresql_reasons import NO_CONNECTION, has_no_connection_left
 
 log = logging.getLogger(__name__)
@@ -103,7 +104,9 @@ class PatientPool(QueuePool):
     the working ones.
     """
 
-    _has_warned = False
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._tell = Once(log)
 
     def connect(self) -> PoolProxiedConnection:
         until = time.monotonic() + self.timeout()
@@ -114,13 +117,8 @@ class PatientPool(QueuePool):
                 has_some = self.checkedin() + self.checkedout() > 0
                 if not (has_some and has_no_connection_left(error) and time.monotonic() < until):
                     raise
-            self._warn_once()
+            self._tell(f"{NO_CONNECTION} Until then those that this process has serve all.")
             time.sleep(PAUSE_S)
-
-    def _warn_once(self) -> None:
-        if not self._has_warned:
-            self._has_warned = True
-            log.warning("%s Until then those that this process has serve all.", NO_CONNECTION)
 
 
 class _Storable(StrDumper):

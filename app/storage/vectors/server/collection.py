@@ -9,6 +9,7 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 
 from app.embeddings import EmbedderInfo
 from app.errors import InvalidRequest, VectorStoreRefused, VectorStoreUnavailable
+from app.observability.once import Once
 from app.storage.vectors.base import NoCollection
 from app.storage.vectors.filters import Filter
 from app.storage.vectors.paging import ROWS
@@ -17,7 +18,6 @@ from app.storage.vectors.server.connection import Connection
 from app.storage.vectors.server.errors import GONE, translated
 from app.storage.vectors.server.kinds import NotAllowed
 from app.storage.vectors.server.metadata import SIGNATURE, WORDS, ZERO, Metadata
-from app.storage.vectors.server.once import Once
 from app.storage.vectors.server.options import Options
 from app.storage.vectors.server.points import NOBODY, Points
 from app.storage.vectors.server.refusals import CONFLICT

@@ -10,9 +10,9 @@ from qdrant_client import QdrantClient
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from app.errors import FieldError, InvalidRequest, VectorStoreRefused
+from app.observability.once import Once
 from app.storage.vectors.filters import Filter
 from app.storage.vectors.server.kinds import OPERATOR_S
-from app.storage.vectors.server.once import Once
 from app.storage.vectors.server.refusals import FAILED
 
 log = logging.getLogger(__name__)

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -12,7 +13,8 @@ from app.config import prepare_environment
 # Before any test module imports app.memory, and mem0 with it; create_app does the same.
 prepare_environment(Path(mkdtemp(prefix="memory-tests-")))
 
-from tests.databases import Place, PostgreSQLPlace, SQLitePlace  # noqa: E402  (after the line above)
+from app.storage.history.database import Database  # noqa: E402  (after the line above)
+from tests.databases import Place, PostgreSQLPlace, place_of  # noqa: E402
 from tests.servers.postgresql import PostgreSQLServer  # noqa: E402
 from tests.service import Service  # noqa: E402
 
@@ -65,8 +67,10 @@ def postgresql_place(postgresql: PostgreSQLServer) -> PostgreSQLPlace:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """An empty database of each kind."""
-    if request.param == "sqlite":
-        return SQLitePlace(tmp_path / "history.db")
-    place: PostgreSQLPlace = request.getfixturevalue("postgresql_place")
-    place.empty()
-    return place
+    return place_of(request.param, request, tmp_path)
+
+
+@pytest.fixture
+def database(place: Place) -> Iterator[Database]:
+    with closing(Database(place.backend())) as opened:
+        yield opened

@@ -5,6 +5,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
 
+import pytest
+
 from app.storage.history.database import Backend
 from app.storage.history.postgresql import PostgreSQL
 from app.storage.history.schema import TABLES, VERSION
@@ -52,3 +54,12 @@ class PostgreSQLPlace:
         ours = {table.name for table in TABLES.sorted_tables if table is not VERSION}
         if names := found & ours:
             self.sql(f"TRUNCATE {', '.join(names)} RESTART IDENTITY")
+
+
+def place_of(kind: str, request: pytest.FixtureRequest, folder: Path) -> Place:
+    """An empty database, in a file of the folder or on the server that tests share."""
+    if kind == "sqlite":
+        return SQLitePlace(folder / "history.db")
+    place: PostgreSQLPlace = request.getfixturevalue("postgresql_place")
+    place.empty()
+    return place

@@ -1,6 +1,6 @@
 """Which memories there are and whose, and how far that is known, on every database."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,13 +23,6 @@ ALICE, BOB = {"user_id": "alice"}, {"user_id": "bob"}
 TODAY = datetime.now(UTC).date()
 YESTERDAY, TOMORROW = TODAY - timedelta(days=1), TODAY + timedelta(days=1)
 ASKING = 8
-
-
-@pytest.fixture
-def database(place: Place) -> Iterator[Database]:
-    opened = Database(place.backend())
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

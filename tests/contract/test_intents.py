@@ -1,6 +1,6 @@
 """Intents, their parts, and the answers of requests with a key, on every database."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from threading import Barrier
@@ -26,13 +26,6 @@ ALICE = {"user_id": "alice"}
 TOGETHER = 6
 MANY = 300  # of each two memories: more than one statement takes
 ROUNDS = 10
-
-
-@pytest.fixture
-def database(place: Place) -> Iterator[Database]:
-    opened = Database(place.backend())
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -25,12 +25,6 @@ def grant(id_: str, ends_in: float = 3600) -> Grant:
 
 
 @pytest.fixture
-def database(place: Place) -> Iterator[Database]:
-    with closing(Database(place.backend())) as opened:
-        yield opened
-
-
-@pytest.fixture
 def issued(database: Database) -> IssuedKeys:
     return IssuedKeys(database)
 

@@ -17,7 +17,7 @@ from app.storage.history.database import Database
 from app.storage.listings import Listing, Listings
 from app.storage.payloads import new_id
 from app.storage.shared_listings import SharedListings
-from tests.databases import Place, PostgreSQLPlace, SQLitePlace
+from tests.databases import Place, PostgreSQLPlace, place_of
 from tests.servers.postgresql import PostgreSQLServer
 from tests.service import wait_for
 from tests.unit.memory.test_operations import ALICE
@@ -81,11 +81,8 @@ def kind(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kind]:
 
 @contextmanager
 def closing_fleet(request: pytest.FixtureRequest, kind: str, folder: Path) -> Iterator[Fleet]:
-    place: Place = SQLitePlace(folder / "history.db")
-    if kind == "a fleet":
-        place = request.getfixturevalue("postgresql_place")
-        place.empty()  # type: ignore[attr-defined]
-    made = Fleet(place)
+    database = "postgresql" if kind == "a fleet" else "sqlite"
+    made = Fleet(place_of(database, request, folder))
     with closing(made.database):
         yield made
 

@@ -25,7 +25,15 @@ from tests.databases import Place, PostgreSQLPlace, SQLitePlace
 from tests.servers.postgresql import PostgreSQLServer
 from tests.servers.qdrant import QdrantServer
 from tests.service import wait_for
-from tests.unit.storage.test_shared_journal import ALICE, ALL, EAST, EMBEDDER, Process, SlowStore
+from tests.unit.storage.test_shared_journal import (
+    ALICE,
+    ALL,
+    EAST,
+    EMBEDDER,
+    Process,
+    SlowStore,
+    several,
+)
 
 BOB = {"user_id": "bob"}
 LONG_AGO = "2020-02-02"
@@ -74,9 +82,7 @@ class Member(Process):
 
     def close(self) -> None:
         self.totals.close()
-        self.journal.close()
-        self.store.close()
-        self.database.close()
+        super().close()
 
     def fills(self, cataloguing: Cataloguing | None = None) -> None:
         (cataloguing or self.cataloguing).look()
@@ -125,17 +131,8 @@ def qdrant() -> Iterator[QdrantServer]:
 def opening(
     qdrant: QdrantServer, postgresql_place: PostgreSQLPlace, tmp_path: Path
 ) -> Iterator[Callable[[], Member]]:
-    qdrant.wipe()
-    postgresql_place.empty()
-    opened: list[Member] = []
-
-    def another() -> Member:
-        opened.append(Member(qdrant, postgresql_place, tmp_path))
-        return opened[-1]
-
-    yield another
-    for one in opened:
-        one.close()
+    with several(Member, qdrant, postgresql_place, tmp_path) as another:
+        yield another
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from qdrant_client import QdrantClient
@@ -138,6 +138,11 @@ class Process:
     def settles(self) -> None:
         self.journal.recover(self.store)
 
+    def close(self) -> None:
+        self.journal.close()
+        self.store.close()
+        self.database.close()
+
 
 def rows(process: Process, table: str) -> int:
     with process.database.reading() as connection:
@@ -150,23 +155,36 @@ def qdrant() -> Iterator[QdrantServer]:
         yield running
 
 
-@pytest.fixture
-def opening(
-    qdrant: QdrantServer, postgresql_place: PostgreSQLPlace, tmp_path: Path
-) -> Iterator[Callable[[], Process]]:
-    qdrant.wipe()
-    postgresql_place.empty()
-    opened: list[Process] = []
+P = TypeVar("P", bound=Process)
 
-    def another() -> Process:
-        opened.append(Process(qdrant, postgresql_place, tmp_path))
+
+@contextmanager
+def several(
+    kind: Callable[[QdrantServer, Place, Path], P],
+    qdrant: QdrantServer,
+    place: PostgreSQLPlace,
+    folder: Path,
+) -> Iterator[Callable[[], P]]:
+    """Opens processes that share empty stores, and closes them at the end."""
+    qdrant.wipe()
+    place.empty()
+    opened: list[P] = []
+
+    def another() -> P:
+        opened.append(kind(qdrant, place, folder))
         return opened[-1]
 
     yield another
     for one in opened:
-        one.journal.close()
-        one.store.close()
-        one.database.close()
+        one.close()
+
+
+@pytest.fixture
+def opening(
+    qdrant: QdrantServer, postgresql_place: PostgreSQLPlace, tmp_path: Path
+) -> Iterator[Callable[[], Process]]:
+    with several(Process, qdrant, postgresql_place, tmp_path) as another:
+        yield another
 
 
 @pytest.fixture

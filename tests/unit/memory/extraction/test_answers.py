@@ -101,6 +101,13 @@ def test_wide_punctuation_in_a_text_stays() -> None:
     assert [fact["text"] for fact in read(answer).facts] == ["说：“好，｛是｝”", "Rex：a dog"]
 
 
+def test_what_looks_like_the_end_of_an_answer_may_stand_in_a_memory() -> None:
+    answer = '{"memory": [{"text": "Ends each line with </s>"}, {"text": "Likes tea"}]}'
+    facts, whole = read(answer)
+    assert [fact["text"] for fact in facts] == ["Ends each line with </s>", "Likes tea"]
+    assert whole
+
+
 @pytest.mark.parametrize("answer", READ_AS_TWO.values(), ids=READ_AS_TWO)
 def test_good_items_survive_bad_ones(answer: str) -> None:
     texts = [fact["text"] for fact in read(answer).facts]

@@ -5,6 +5,7 @@ import logging
 from app.storage.history.catalogue import Catalogue
 from app.storage.history.filling import Filling
 from app.storage.history.rows import History
+from app.storage.journal.maintenance import DIFFERENT
 from app.storage.vectors.store import VectorStore
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,8 @@ class Comparison:
         if self._filling.at_rest() == before:
             self._looked = True
             if stored != known:
-                self._report(stored, known)
+                self.note = DIFFERENT.format(stored, known)
+                log.warning("%s", self.note)
                 self._filling.begin_again()
 
     def _known(self) -> int:
@@ -47,10 +49,3 @@ class Comparison:
             self._looked = True  # the history may be more than a database counts in time
             total = self._history.living()
         return total
-
-    def _report(self, stored: int, known: int) -> None:
-        self.note = (
-            f"The vector store has {stored} memories, the history knows {known}: if one of "
-            "them comes from a backup, restore the other from the same moment."
-        )
-        log.warning("%s", self.note)

@@ -11,6 +11,11 @@ from app.storage.vectors.store import VectorStore
 
 log = logging.getLogger(__name__)
 
+DIFFERENT = (
+    "The vector store has {} memories, the history knows {}: if one of them comes from a backup, "
+    "restore the other from the same moment."
+)
+
 CLOSE_S = 60.0
 
 
@@ -95,8 +100,5 @@ class Maintenance:
         self._compared = True  # even if the next count takes the database too long
         known = self._history.living()
         if stored != known:
-            self._note = (
-                f"The vector store has {stored} memories, the history knows {known}: if one of "
-                "them comes from a backup, restore the other from the same moment."
-            )
+            self._note = DIFFERENT.format(stored, known)
             log.warning("%s", self._note)
